@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+# One non-recursive make. Everything that is made lies under $(BUILD).
+#   V=1 shows commands; SAN=address,undefined builds with sanitizers into a folder of its own.
+
+SAN ?=
+BUILD ?= build$(if $(SAN),/san)
+PREFIX ?= /usr
+DESTDIR ?=
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' $(1) $(2);)
+
+CLANG ?= clang-19
+CLANG_FORMAT ?= clang-format-19
+CLANG_TIDY ?= clang-tidy-19
+BPFTOOL ?= bpftool
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ARCH_INCLUDE := -idirafter /usr/include/$(shell uname -m)-linux-gnu
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla \
+	-Wswitch-enum -Wpointer-arith -Wundef
+HARDEN := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
+ifeq ($(SAN),)
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+SANFLAGS :=
+else
+SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+endif
+INCLUDES := -Ibpf -Iloader -I. -I$(BUILD)/gen
+CPPFLAGS += -D_GNU_SOURCE $(INCLUDES)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) $(CPPFLAGS) \
+	-ffile-prefix-map=$(CURDIR)=. -MMD -MP
+LDFLAGS += -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Werror -Wshadow -Ibpf \
+	$(ARCH_INCLUDE) -ffile-prefix-map=$(CURDIR)=. -MMD -MP
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# --- BPF: every *.bpf.c, one linked object, one skeleton -------------------------------------
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:%.bpf.c=$(BUILD)/%.o)
+SKEL := $(BUILD)/gen/margay.skel.h
+
+$(BUILD)/bpf/%.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<) $(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/bpf/margay.bpf.o: $(BPF_OBJ)
+	$(call say,LINK,$@) $(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(BUILD)/bpf/margay.bpf.o
+	@mkdir -p $(@D)
+	$(call say,SKEL,$@) $(BPFTOOL) gen skeleton $< name margay > $@
+
+# --- libraries: one archive a layer ----------------------------------------------------------
+include $(wildcard loader/*/module.mk policy/module.mk ipam/module.mk cni/module.mk selftests/module.mk)
+
+# $(call layer,name,folder): $(BUILD)/lib<name>.a from the folder's sources
+define layer_rules
+$(1)_SRC := $$(wildcard $(2)/*.c)
+$(1)_OBJ := $$($(1)_SRC:%.c=$$(BUILD)/%.o)
+$$(BUILD)/lib$(1).a: $$($(1)_OBJ)
+	$$(call say,AR,$$@) rm -f $$@ && $$(AR) rcsD $$@ $$^
+endef
+$(foreach l,base dataplane model datastore state sync,$(eval $(call layer_rules,$(l),loader/$(l))))
+$(eval $(call layer_rules,policy,policy))
+$(eval $(call layer_rules,ipam,ipam))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
+
+# Only dataplane/ knows the skeleton.
+$(dataplane_OBJ): $(SKEL)
+
+# From users to used; a static link needs this order.
+LIBS_ALL := sync state policy ipam datastore dataplane model base
+ARCHIVES := $(LIBS_ALL:%=$(BUILD)/lib%.a)
+SYSTEM_LIBS := -lbpf -lelf -lz -lnl-route-3 -lnl-genl-3 -lnl-3 -lyaml -ljansson -lcurl \
+	-levent_core -levent_extra -lcrypto -lcap -lseccomp
+
+# --- programs --------------------------------------------------------------------------------
+AGENT_SRC := $(wildcard loader/agent/*.c)
+CTL_SRC := $(wildcard loader/ctl/*.c)
+CNI_SRC := $(wildcard cni/*.c)
+IPAM_PLUGIN_SRC := $(wildcard ipam/plugin/*.c)
+PROGRAMS := $(if $(AGENT_SRC),$(BUILD)/margay-agent) $(if $(CTL_SRC),$(BUILD)/margayctl) \
+	$(if $(CNI_SRC),$(BUILD)/margay) $(if $(IPAM_PLUGIN_SRC),$(BUILD)/margay-ipam)
+
+$(BUILD)/margay-agent: $(AGENT_SRC:%.c=$(BUILD)/%.o) $(ARCHIVES)
+$(BUILD)/margayctl: $(CTL_SRC:%.c=$(BUILD)/%.o) $(ARCHIVES)
+$(BUILD)/margay-agent $(BUILD)/margayctl:
+	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ $(SYSTEM_LIBS) -o $@
+
+# The CNI plugins run from the host's /opt/cni/bin: no shared libraries.
+$(BUILD)/margay: $(CNI_SRC:%.c=$(BUILD)/%.o) $(ARCHIVES)
+$(BUILD)/margay-ipam: $(IPAM_PLUGIN_SRC:%.c=$(BUILD)/%.o) $(ARCHIVES)
+$(BUILD)/margay $(BUILD)/margay-ipam:
+	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) $(if $(SAN),-pie,-static-pie) $(LDFLAGS) $^ \
+		-lbpf -lelf -lz -lzstd -lnl-route-3 -lnl-3 -ljansson -lyaml -lcrypto -lpthread -o $@
+
+.DEFAULT_GOAL := all
+all: $(SKEL) $(PROGRAMS) ## build everything
+
+# --- tests -----------------------------------------------------------------------------------
+UNIT_SRC := $(wildcard selftests/unit/test_*.c)
+PROG_SRC := $(wildcard selftests/prog/test_*.c)
+UNIT := $(UNIT_SRC:%.c=$(BUILD)/%)
+PROG := $(PROG_SRC:%.c=$(BUILD)/%)
+TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard selftests/lib/*.c))
+
+$(UNIT) $(PROG): $(BUILD)/%: $(BUILD)/%.o $(TESTLIB_OBJ) $(ARCHIVES)
+	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -lcmocka $(SYSTEM_LIBS) -o $@
+$(PROG:%=%.o) $(TESTLIB_OBJ): $(SKEL)
+
+tests: $(UNIT) $(PROG) ## build the test programs
+
+check-unit: $(UNIT) ## unit tests
+	$(Q)selftests/run unit $(UNIT)
+check-prog: $(PROG) ## packet fixtures and property tests through the loaded programs (root)
+	$(Q)selftests/run prog $(PROG)
+check-net: all ## tests between namespaces (root)
+	$(Q)selftests/run net selftests/net
+check-fast: lint all ## lint, unit, packet fixtures: for every commit
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)selftests/run fast $(UNIT) $(PROG)
+check: deps ## everything a landing needs; last line: N passed, N failed
+	$(Q)selftests/check
+
+deps: ## install what building and testing needs (apt, venv)
+	$(Q)selftests/deps
+
+lint: abi-check ## format, include arrows, ABI padding, sizes, licence lines, shellcheck
+	$(Q)selftests/lint/run
+
+# The ABI holds no implicit padding, on the host's and on the BPF target.
+abi-check:
+	$(Q)mkdir -p $(BUILD)/gen
+	$(Q)ls bpf/abi/*.h | sed 's|bpf/\(.*\)|#include "\1"|' > $(BUILD)/gen/abi_check.c
+	$(Q)for target in "" "-target bpf"; do $(CLANG) $$target -std=gnu17 -Ibpf $(ARCH_INCLUDE) -Wall -Wextra \
+		-Wpadded -Werror -fsyntax-only $(BUILD)/gen/abi_check.c || exit 1; done
+
+format: ## put every C file into shape
+	$(Q)git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
+
+clean: ## remove everything that was made
+	$(Q)rm -rf $(BUILD)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+
+.PHONY: all tests check check-fast check-unit check-prog check-net deps lint abi-check format clean help
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

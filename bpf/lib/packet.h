@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * One packet on its way: what the entry point knows, what parse found, what the steps decided.
+ * Offsets and decoded scalars only, never packet pointers: a step that reads this and maps can
+ * serve TC and XDP alike, and only parse, rewrite, encap and icmp touch bytes.
+ *
+ * A step is `static __always_inline int step(struct packet *)` (byte-touching ones take the
+ * context first) and returns
+ *   < 0  -MG_DROP_x: drop for this reason
+ *     0  go on
+ *   > 0  a final verdict, enum mg_final
+ * Only finish_skb() (finish.h) turns that into the kernel's code, counts it and tells of it.
+ */
+#ifndef MARGAY_LIB_PACKET_H
+#define MARGAY_LIB_PACKET_H
+
+#include "abi/addr.h"
+#include "abi/flow.h"
+#include "abi/ident.h"
+#include "abi/reason.h"
+
+enum mg_final {
+	MG_FINAL_PEER = 1, /* to the pod's side of a local veth: out_ifindex */
+	MG_FINAL_DEVICE,   /* to the host's side, so that its qdisc counts: out_ifindex */
+	MG_FINAL_NEIGH,	   /* out of out_ifindex to next_hop (zero: the destination itself) */
+	MG_FINAL_STACK,	   /* to the host's stack, as if we were not there */
+	MG_FINAL_REPLY,	   /* turned into an answer: back to where it came from */
+	MG_FINAL_NEXT,	   /* TC_ACT_UNSPEC: other programs on the device have a say */
+	MG_FINAL_CONSUMED, /* answered elsewhere; frees the packet without counting a drop */
+};
+
+/* packet.flags, by parse */
+#define PKT_FRAGMENT (1U << 0)	     /* a fragment, the first one or a later one */
+#define PKT_LATER_FRAGMENT (1U << 1) /* without a transport header of its own */
+#define PKT_ICMP_ERROR (1U << 2)     /* inner_* describe the packet it speaks of */
+#define PKT_ICMP_QUERY (1U << 3)     /* echo request or answer: sport == dport == identifier */
+#define PKT_NO_L2 (1U << 4)	     /* the device has no Ethernet header */
+#define PKT_DF (1U << 5)	     /* IPv4 don't-fragment, or IPv6 */
+/* by other steps */
+#define PKT_FROM_TUNNEL (1U << 8)  /* taken out of a tunnel on this node */
+#define PKT_FROM_HOST (1U << 9)	   /* sent by a socket of this node */
+#define PKT_SWAPPED (1U << 10)	   /* the flow key has destination as a: direction 1 */
+#define PKT_ESTABLISHED (1U << 11) /* the flow row found is in mg_flow_e */
+#define PKT_NEW_FLOW (1U << 12)
+#define PKT_REWRITE_SRC (1U << 13) /* source becomes xlat:xport */
+#define PKT_REWRITE_DST (1U << 14)
+
+/* packet.encap: how it leaves */
+enum mg_encap { MG_ENCAP_NONE, MG_ENCAP_IPIP, MG_ENCAP_VXLAN };
+
+struct packet {
+	/* entry */
+	__u32 ifindex;
+	__u32 length;
+	__u32 tick;  /* 2^20 ns, monotonic */
+	__u32 flags; /* PKT_* */
+	/* parse */
+	union mg_addr src;
+	union mg_addr dst;
+	__be16 sport; /* ICMP query: identifier; ICMP otherwise: 0 */
+	__be16 dport;
+	__u16 l3_offset; /* of the network header from skb->data */
+	__u16 l4_offset; /* of the transport header; 0: none */
+	__u16 l3_length; /* total length by the network header */
+	__u8 hook;	 /* enum mg_hook */
+	__u8 family;	 /* 4 or 6 */
+	__u8 proto;	 /* IPPROTO_* after IPv6 extension headers */
+	__u8 ttl;
+	__u8 tos; /* DSCP and ECN */
+	__u8 tcp_flags;
+	__u8 icmp_type;
+	__u8 icmp_code;
+	__u8 encap; /* enum mg_encap */
+	__u8 pad;
+	__be32 frag_id;
+	/* who */
+	struct mg_ident from; /* what is known of src */
+	struct mg_ident to;   /* of dst */
+	__u16 src_slot;	      /* local endpoint that sent it; 0: none */
+	__u16 dst_slot;	      /* local endpoint that gets it; 0: none */
+	__u32 ep_flags;	      /* MG_EP_* of the endpoint this hook belongs to */
+	/* flow and verdict */
+	struct mg_flow_key key;
+	__u32 set[2];	  /* sender's, receiver's */
+	__u32 verdict[2]; /* numbers into mg_verdicts */
+	__u32 rule[2];
+	__u32 log_rule;
+	__u32 change;	  /* mg_control.change at entry */
+	__u32 epoch;	  /* sum of both ends' */
+	__u16 flow_flags; /* for a new row */
+	__be16 xport;
+	union mg_addr xlat;
+	/* the inner packet of an ICMP error, as it stood on the wire */
+	union mg_addr inner_src;
+	union mg_addr inner_dst;
+	__be16 inner_sport;
+	__be16 inner_dport;
+	__u8 inner_proto;
+	__u8 inner_pad[3];
+	/* way out */
+	__u32 out_ifindex;
+	__u32 out_mtu;
+	__u32 out_node;
+	__u32 pad2;
+	union mg_addr next_hop;
+};
+
+#endif

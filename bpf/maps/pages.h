@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Pages of all tables, in chunks of 1,024. The outer array is read for its chunk, the
+ * chunk for its page; page 0 is all zero. Grows by chunks.
+ */
+#ifndef MARGAY_MAPS_PAGES_H
+#define MARGAY_MAPS_PAGES_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi/policy.h"
+
+struct mg_chunk {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MG_CHUNK_PAGES);
+	__type(key, __u32);
+	__type(value, struct mg_page);
+} mg_chunk0 __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MG_CHUNKS_MAX);
+	__type(key, __u32);
+	__array(values, struct mg_chunk);
+} mg_pages __weak SEC(".maps") = {
+	.values = { [0] = &mg_chunk0 },
+};
+
+#endif
