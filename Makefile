@@ -108,7 +108,7 @@ $(BUILD)/margay $(BUILD)/margay-ipam:
 		-lbpf -lelf -lz -lzstd -lnl-route-3 -lnl-3 -ljansson -lyaml -lcrypto -lpthread -o $@
 
 .DEFAULT_GOAL := all
-all: $(SKEL) $(PROGRAMS) ## build everything
+all: $(if $(BPF_SRC),$(SKEL)) $(PROGRAMS) ## build everything
 
 # --- tests -----------------------------------------------------------------------------------
 UNIT_SRC := $(wildcard selftests/unit/test_*.c)
