@@ -73,6 +73,7 @@ endef
 $(foreach l,base dataplane model datastore state sync,$(eval $(call layer_rules,$(l),loader/$(l))))
 $(eval $(call layer_rules,policy,policy))
 $(eval $(call layer_rules,ipam,ipam))
+$(eval $(call layer_rules,cni,cni))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -82,7 +83,7 @@ $(BUILD)/%.o: %.c
 $(dataplane_OBJ): $(SKEL)
 
 # From users to used; a static link needs this order.
-LIBS_ALL := sync state policy ipam datastore dataplane model base
+LIBS_ALL := cni sync state policy ipam datastore dataplane model base
 ARCHIVES := $(LIBS_ALL:%=$(BUILD)/lib%.a)
 SYSTEM_LIBS := -lbpf -lelf -lz -lnl-route-3 -lnl-genl-3 -lnl-3 -lyaml -ljansson -lcurl \
 	-levent_core -levent_extra -lcrypto -lcap -lseccomp
@@ -90,7 +91,7 @@ SYSTEM_LIBS := -lbpf -lelf -lz -lnl-route-3 -lnl-genl-3 -lnl-3 -lyaml -ljansson 
 # --- programs --------------------------------------------------------------------------------
 AGENT_SRC := $(wildcard loader/agent/*.c)
 CTL_SRC := $(wildcard loader/ctl/*.c)
-CNI_SRC := $(wildcard cni/*.c)
+CNI_SRC := $(wildcard cni/plugin/*.c)
 IPAM_PLUGIN_SRC := $(wildcard ipam/plugin/*.c)
 PROGRAMS := $(if $(AGENT_SRC),$(BUILD)/margay-agent) $(if $(CTL_SRC),$(BUILD)/margayctl) \
 	$(if $(CNI_SRC),$(BUILD)/margay) $(if $(IPAM_PLUGIN_SRC),$(BUILD)/margay-ipam)
