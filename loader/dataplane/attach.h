@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Programs on devices, ours first (design, "Beside others"): TCX from 6.6, else a clsact filter of
+ * preference 1 and handle 1. Neither uses a BPF link: the attachment lives with the device, and
+ * a swap is one call, without a moment in which none or two are attached.
+ *
+ * Devices are those of the caller's network namespace. "Ours" are the programs behind known (the
+ * pinned ones) and, where the caller may open programs by id, prog_id_is_ours().
+ */
+#ifndef MARGAY_DATAPLANE_ATTACH_H
+#define MARGAY_DATAPLANE_ATTACH_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+
+struct err;
+
+enum dp_way { DP_INGRESS, DP_EGRESS };
+enum dp_attach_type { DP_ATTACH_AUTO, DP_ATTACH_TCX, DP_ATTACH_CLSACT };
+
+struct dp_attached {
+	__u32 id;    /* of our program; 0: none of ours is attached */
+	__u32 ahead; /* id of a foreign program that runs before ours; 0: a filter without id */
+	bool first;  /* ours is there and nothing runs before it */
+	unsigned int count; /* programs or filters at this point, ours included */
+};
+
+struct dp_attach_ops {
+	const char *name; /* "tcx", "clsact" */
+	enum dp_attach_type type;
+	/* Puts the program first; one of ours that is there is replaced in place. */
+	int (*attach)(int ifindex, enum dp_way way, int prog_fd, struct err *err);
+	/* 0 also if nothing of ours is attached, or the device is gone. */
+	int (*detach)(int ifindex, enum dp_way way, struct err *err);
+	int (*query)(int ifindex, enum dp_way way, struct dp_attached *ret_attached,
+		     struct err *err);
+};
+
+extern const struct dp_attach_ops dp_attach_tcx;
+extern const struct dp_attach_ops dp_attach_clsact;
+
+/* AUTO: TCX where the kernel has it. -EOPNOTSUPP: TCX was asked for and is not there. */
+int dp_attach_pick(enum dp_attach_type type, const struct dp_attach_ops **ret_ops, struct err *err);
+
+/* attach by ops, then removal of what stands of ours by the other way. */
+int dp_attach(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
+	      struct err *err);
+/* Both ways, both directions. */
+int dp_detach_all(int ifindex, struct err *err);
+
+/* 0: program prog_fd is attached and first. 1: it was not, and is now. -errno: it is not and
+ * could not be put there (err names what is ahead). */
+int dp_attach_repair(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
+		     struct err *err);
+
+#endif
