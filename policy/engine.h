@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The policy engine's face (docs/policy-engine.md). It is told facts (addresses, nets,
+ * policies, local endpoints) and answers with plans: rows to write, in the order in which
+ * they may be written. It makes no system call and writes no map.
+ *
+ *	engine_addr_set(), engine_policy_set(), engine_endpoint_set() ...	any number
+ *	engine_build(engine, &plan, &err)	what is to be written; the engine owns the plan
+ *	... the caller writes phase after phase, in order ...
+ *	engine_applied(engine)			every row of the plan is in the kernel
+ *	... membarrier, in an idle turn ...
+ *	engine_grace_done(engine)		nobody reads what was replaced: numbers are free
+ *
+ * A plan that could not be written whole is written again from its start (rows are values,
+ * not steps); no engine_build() before engine_applied(). Building again before
+ * engine_grace_done() is fine, the old numbers just stay taken.
+ *
+ * All strings are copied. Nothing here is thread-safe. Out of memory aborts.
+ */
+#ifndef MARGAY_POLICY_ENGINE_H
+#define MARGAY_POLICY_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/digest.h"
+#include "abi/ident.h"
+#include "abi/policy.h"
+#include "policy/rule.h"
+
+struct engine;
+struct err;
+
+/* Rows of the maps; what is 0 becomes the default of bpf/maps/. */
+struct engine_limits {
+	uint32_t pages;
+	uint32_t sets;
+	uint32_t classes;
+	uint32_t verdicts;
+	uint32_t identities;
+	uint32_t slots;
+	uint32_t rules; /* numbers beyond mg_rule_stats are judged, not counted */
+};
+
+struct engine *engine_new(const struct engine_limits *limits); /* NULL: defaults */
+void engine_free(struct engine *engine);		       /* accepts NULL */
+
+/* --- facts of addresses -------------------------------------------------------------------- */
+
+struct engine_label {
+	const char *key;
+	const char *value;
+};
+
+struct engine_port {
+	const char *name;
+	uint16_t number;
+	uint8_t proto; /* IPPROTO_* */
+};
+
+struct engine_labels {
+	const struct engine_label *label;
+	size_t count;
+};
+
+enum engine_kind {
+	ENGINE_OUTSIDE,	 /* no endpoint: a node's own address; only nets match it */
+	ENGINE_POD,	 /* a workload, here or elsewhere */
+	ENGINE_HOST_END, /* a HostEndpoint */
+};
+
+/* What selectors and named ports can ask. Zero what does not apply. */
+struct engine_facts {
+	enum engine_kind kind;
+	const char *namespace;	     /* of a pod */
+	const char *service_account; /* NULL or "": none */
+	struct engine_labels labels;
+	struct engine_labels namespace_labels;	     /* without prefix */
+	struct engine_labels service_account_labels; /* without prefix */
+	const struct engine_port *ports;
+	size_t port_count;
+};
+
+/* Adds or changes. Cheap for many addresses of equal facts. */
+void engine_addr_set(struct engine *engine, const union mg_addr *addr,
+		     const struct engine_facts *facts);
+void engine_addr_del(struct engine *engine, const union mg_addr *addr); /* unknown: nothing */
+
+/* Pools and blocks: prefixes of mg_nets whose rows the caller makes, with the identity that
+ * the plan's moves give. Rules' own nets need not be named. */
+enum engine_net {
+	ENGINE_NET_INHERIT, /* blocks: as the prefix around it */
+	ENGINE_NET_UNKNOWN, /* an enabled pool: who owns an address is not known (yet) */
+	ENGINE_NET_WORLD,   /* a disabled pool: addresses like any other */
+};
+void engine_net_set(struct engine *engine, const struct mg_prefix *prefix, enum engine_net kind);
+void engine_net_del(struct engine *engine, const struct mg_prefix *prefix);
+
+/* As of the last engine_build(). -ENOENT: not known to the engine; of a prefix: neither a
+ * rule's net nor set by engine_net_set(). */
+int engine_addr_identity(const struct engine *engine, const union mg_addr *addr,
+			 uint16_t *ret_identity);
+int engine_net_identity(const struct engine *engine, const struct mg_prefix *prefix,
+			uint16_t *ret_identity);
+
+/* The identity that a longest match gives, also where no row is. */
+uint16_t engine_region_identity(const struct engine *engine, const struct mg_prefix *prefix);
+
+/* --- policies and endpoints ---------------------------------------------------------------- */
+
+/* Takes the policy over; one of the same group, kind, namespace and name is replaced. */
+void engine_policy_set(struct engine *engine, struct policy *policy);
+void engine_policy_del(struct engine *engine, const char *group, const char *kind,
+		       const char *namespace, const char *name);
+
+/* Tiers: "default" (1000000, Deny), "kube-admin" (1000, Pass) and "kube-baseline" (10000000,
+ * Pass) are there from the start. action is RULE_DENY or RULE_PASS. A policy in a tier that is
+ * not there applies nowhere. */
+void engine_tier_set(struct engine *engine, const char *name, double order,
+		     enum rule_action action);
+void engine_tier_del(struct engine *engine, const char *name);
+
+/* A service's members, for rules that name it: addresses with the ports behind it. */
+struct engine_member {
+	union mg_addr addr;
+	uint16_t port;
+	uint8_t proto;
+};
+void engine_service_set(struct engine *engine, const char *name, const struct engine_member *member,
+			size_t count); /* name: "namespace/name"; count 0 removes */
+
+/* A local endpoint: its near side of rules. */
+struct engine_endpoint {
+	struct engine_facts facts;
+	union mg_addr ip4; /* v4-mapped; zero: none */
+	union mg_addr ip6;
+	bool default_deny; /* what holds where no policy applies or all pass; pods: false */
+};
+int engine_endpoint_set(struct engine *engine, uint32_t slot,
+			const struct engine_endpoint *endpoint); /* -ERANGE: no such slot */
+void engine_endpoint_del(struct engine *engine, uint32_t slot);
+
+/* The set that judges at a stage once the last plan is in force; MG_SET_NONE: nothing does. */
+uint32_t engine_endpoint_set_number(const struct engine *engine, uint32_t slot,
+				    enum mg_stage stage);
+
+/* --- plans --------------------------------------------------------------------------------- */
+
+enum plan_phase {
+	PLAN_FILL,    /* rows nobody can reach, then sets in force learn the new identities */
+	PLAN_MOVE,    /* the moves: address and net rows get their identity */
+	PLAN_PREPARE, /* rows nobody can reach: pages, classes, verdicts, sets, slots, commit row */
+	PLAN_COMMIT,  /* mg_control.commit = plan->commit, one store; then change is raised */
+	PLAN_AFTER,   /* tidying that must wait for the commit, e.g. slots of gone endpoints */
+	PLAN_PHASES
+};
+
+enum plan_map {
+	PLAN_PAGE, /* key: page number; element key % MG_CHUNK_PAGES of chunk key / MG_CHUNK_PAGES
+		    */
+	PLAN_SET,
+	PLAN_CLASS,
+	PLAN_VERDICT,
+	PLAN_SLOT,
+	PLAN_COMMIT_ROW,
+	PLAN_IDENT_DIG,
+	PLAN_SET_DIG,
+	PLAN_RULE_DIG,
+	PLAN_MAPS
+};
+
+struct plan_row {
+	enum plan_map map;
+	uint32_t key;
+	uint32_t value; /* see plan_value() */
+	bool del;	/* only of PLAN_RULE_DIG, a hash */
+};
+
+/* One address (len 128, exact: a row of mg_addrs) or prefix (a row of mg_nets). */
+struct plan_move {
+	struct mg_prefix prefix;
+	uint16_t identity;
+	bool net;   /* row of mg_nets */
+	bool gone;  /* remove the row, unless the caller has its own reason for it */
+	bool fresh; /* was not there before */
+};
+
+struct plan {
+	const struct plan_row *row[PLAN_PHASES];
+	size_t row_count[PLAN_PHASES];
+	const struct plan_move *move; /* of PLAN_MOVE, after its rows */
+	size_t move_count;
+	bool commits;	 /* false: PLAN_COMMIT has nothing to store */
+	uint32_t commit; /* row number for mg_control.commit */
+	bool changes;	 /* raise mg_control.change when all is written */
+	bool hosts;	 /* raise mg_control.host_epoch too: a host set changed */
+	bool empty;	 /* nothing to write at all */
+};
+
+/* The bytes of a row; scratch is used for pages. Valid until the next engine_build(). */
+const void *plan_value(const struct engine *engine, const struct plan_row *row,
+		       struct mg_page *scratch, size_t *ret_size);
+
+/* -ENOSPC: it does not fit; err names the map, the rows needed and the policies that need
+ * them, the engine keeps what is in force, and the plan still carries moves and gives new
+ * endpoints MG_SET_DROP_ALL. *ret_plan is set in both cases. */
+int engine_build(struct engine *engine, const struct plan **ret_plan, struct err *err);
+void engine_applied(struct engine *engine);
+void engine_grace_done(struct engine *engine);
+
+/* There is something that engine_build() would look at. */
+bool engine_pending(const struct engine *engine);
+
+/* --- restart ------------------------------------------------------------------------------- */
+
+struct engine_kernel_rule {
+	uint32_t number;
+	struct mg_digest digest;
+};
+
+struct engine_kernel_addr {
+	union mg_addr addr;
+	uint16_t identity;
+};
+
+struct engine_kernel_net {
+	struct mg_prefix prefix;
+	uint16_t identity;
+};
+
+/* What stands in the pinned maps. Rows of zeroes may be left out. Before the first build. */
+struct engine_kernel {
+	const struct mg_digest *ident_dig; /* by number */
+	size_t ident_count;
+	const struct mg_digest *set_dig;
+	size_t set_dig_count;
+	const struct mg_set *sets;
+	size_t set_count;
+	const struct mg_class *classes;
+	size_t class_count;
+	const struct mg_verdict *verdicts;
+	size_t verdict_count;
+	const struct mg_slot *slots;
+	size_t slot_count;
+	const struct mg_commit *commits;			   /* MG_COMMIT_ROWS */
+	uint32_t commit;					   /* mg_control.commit */
+	const struct mg_page *(*page)(void *ctx, uint32_t number); /* NULL: zero */
+	uint32_t page_count;
+	void *ctx;
+	const struct engine_kernel_rule *rules;
+	size_t rule_count;
+	const struct engine_kernel_addr *addrs;
+	size_t addr_count;
+	const struct engine_kernel_net *nets;
+	size_t net_count;
+};
+void engine_restore(struct engine *engine, const struct engine_kernel *kernel);
+
+/* --- tools --------------------------------------------------------------------------------- */
+
+/* A rule by its number, as it is in force or was until lately. */
+struct engine_rule {
+	const struct policy *policy;
+	enum policy_direction direction;
+	unsigned int index;
+	const char *text;
+};
+int engine_rule_get(const struct engine *engine, uint32_t number, struct engine_rule *ret_rule);
+
+/* Policies of an endpoint in order: calls each(ctx, policy). */
+void engine_endpoint_policies(const struct engine *engine, uint32_t slot,
+			      enum policy_direction direction,
+			      void (*each)(void *ctx, const struct policy *policy), void *ctx);
+
+/* Text of an identity's atoms ("pods app == 'web' ..."); the caller frees. */
+char *engine_identity_text(const struct engine *engine, uint16_t identity);
+
+struct engine_stats {
+	uint32_t used[PLAN_MAPS]; /* rows by map, those waiting for grace included */
+	uint32_t limit[PLAN_MAPS];
+	uint32_t identities;
+	uint32_t atoms;
+	uint32_t addresses;
+	uint32_t facts; /* different ones */
+	uint32_t nets;
+	uint64_t generation; /* of the last commit */
+};
+void engine_stats(const struct engine *engine, struct engine_stats *ret_stats);
+
+#endif
