@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * FelixConfiguration (projectcalico.org/v3): the parameters that have an effect (felix.def),
+ * each with the knowledge whether it is given, so that `node.NAME` overrides `default`
+ * parameter by parameter.
+ *
+ *	struct felix_params params;
+ *	felix_merge(&params, felix_config_of(default_object), felix_config_of(node_object));
+ *
+ * Strings belong to the objects merged; without one, to the program. Who keeps params keeps
+ * the objects.
+ */
+#ifndef MARGAY_MODEL_FELIX_H
+#define MARGAY_MODEL_FELIX_H
+
+#include <stdint.h>
+
+#include "abi/addr.h"
+#include "base/log.h"
+#include "model/object.h"
+
+enum felix_nat_exclusions { FELIX_NAT_POOLS, FELIX_NAT_POOLS_AND_HOSTS };
+enum felix_spoofing { FELIX_SPOOFING_DISABLED, FELIX_SPOOFING_ANY };
+enum felix_attach { FELIX_ATTACH_TC, FELIX_ATTACH_TCX, FELIX_ATTACH_NETKIT };
+enum felix_switch { FELIX_DISABLED, FELIX_ENABLED };
+enum felix_scaling { FELIX_SCALING_DISABLED, FELIX_DOUBLE_IF_FULL };
+enum felix_client_auth {
+	FELIX_NO_CLIENT_CERT,
+	FELIX_REQUIRE_ANY_CERT,
+	FELIX_VERIFY_CERT_IF_GIVEN,
+	FELIX_REQUIRE_AND_VERIFY_CERT
+};
+
+/* Ports of source NAT, inclusive; 0 to 0: not restricted (the design's default ranges). */
+struct felix_port_range {
+	uint16_t first;
+	uint16_t last;
+};
+
+/* Lifetimes in milliseconds; 0: Auto (the kernel's own value). */
+struct felix_timeouts {
+	uint32_t creation_grace;
+	uint32_t tcp_syn_sent;
+	uint32_t tcp_established;
+	uint32_t tcp_fins_seen;
+	uint32_t tcp_reset_seen;
+	uint32_t udp;
+	uint32_t generic;
+	uint32_t icmp;
+};
+
+#define FELIX_TIMEOUTS_DEFAULT                                                                     \
+	{ .creation_grace = 10000,                                                                 \
+	  .tcp_syn_sent = 20000,                                                                   \
+	  .tcp_established = 3600000,                                                              \
+	  .tcp_reset_seen = 40000,                                                                 \
+	  .udp = 60000,                                                                            \
+	  .generic = 600000,                                                                       \
+	  .icmp = 5000 }
+
+#define FELIX_BOOL(member, ...) FELIX_HAS_##member,
+#define FELIX_INT(member, ...) FELIX_HAS_##member,
+#define FELIX_TEXT(member, ...) FELIX_HAS_##member,
+#define FELIX_ENUM(member, ...) FELIX_HAS_##member,
+#define FELIX_OWN(member, ...) FELIX_HAS_##member,
+enum felix_param {
+#include "model/felix.def"
+	FELIX_PARAM_MAX
+};
+#undef FELIX_BOOL
+#undef FELIX_INT
+#undef FELIX_TEXT
+#undef FELIX_ENUM
+#undef FELIX_OWN
+
+#define FELIX_BOOL(member, ...) bool member;
+#define FELIX_INT(member, ...) uint32_t member;
+#define FELIX_TEXT(member, ...) const char *member;
+#define FELIX_ENUM(member, ...) int member;
+#define FELIX_OWN(member, type, ...) type member;
+struct felix_params {
+	uint64_t has; /* bit FELIX_HAS_x: given, not the default */
+#include "model/felix.def"
+};
+#undef FELIX_BOOL
+#undef FELIX_INT
+#undef FELIX_TEXT
+#undef FELIX_ENUM
+#undef FELIX_OWN
+
+_Static_assert(FELIX_PARAM_MAX <= 64, "felix_params.has");
+
+struct felix_config {
+	struct object base;
+	struct felix_params params; /* members without their bit hold the default */
+	size_t idle_count;
+	const char **idle; /* parameters given that have no effect, sorted: to be reported */
+};
+
+/* Built-in defaults, then the object `default`, then `node.NAME`; each may be NULL. */
+void felix_merge(struct felix_params *params, const struct felix_config *cluster,
+		 const struct felix_config *node);
+
+static inline const struct felix_config *felix_config_of(const struct object *object)
+{
+	return object && object->kind == KIND_FELIX_CONFIG ? (const struct felix_config *)object
+							   : NULL;
+}
+
+#endif
