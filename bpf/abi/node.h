@@ -89,6 +89,12 @@ struct mg_peer {
 	__u8 pad2[6];
 };
 
+/* mg_pmtu: by node number, [0] of an IPv4 and [1] of an IPv6 outer packet. */
+struct mg_pmtu {
+	__u32 mtu[2];  /* of the outer packet, as routers on the way told it; 0: nobody did */
+	__u32 seen[2]; /* tick */
+};
+
 /* mg_uplink: hash by ifindex of interfaces our netdev programs are attached to. */
 #define MG_UPLINK_L3 (1U << 0) /* no Ethernet header */
 
@@ -101,6 +107,7 @@ struct mg_uplink {
 
 _Static_assert(sizeof(struct mg_local) == 160, "mg_local");
 _Static_assert(sizeof(struct mg_peer) == 104, "mg_peer");
+_Static_assert(sizeof(struct mg_pmtu) == 16, "mg_pmtu");
 _Static_assert(sizeof(struct mg_uplink) == 40, "mg_uplink");
 
 #endif

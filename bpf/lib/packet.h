@@ -44,6 +44,7 @@ enum mg_final {
 #define PKT_NEW_FLOW (1U << 12)
 #define PKT_REWRITE_SRC (1U << 13) /* source becomes xlat:xport */
 #define PKT_REWRITE_DST (1U << 14)
+#define PKT_OUTER6 (1U << 18) /* leaves in IPv6: the tunnel's outer packet, or itself */
 
 /* packet.encap: how it leaves */
 enum mg_encap { MG_ENCAP_NONE, MG_ENCAP_IPIP, MG_ENCAP_VXLAN };
@@ -101,7 +102,7 @@ struct packet {
 	__u32 out_ifindex;
 	__u32 out_mtu;
 	__u32 out_node;
-	__u32 pad2;
+	__u32 in_node; /* whose tunnel it came in; 0: none */
 	union mg_addr next_hop;
 };
 
