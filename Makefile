@@ -30,7 +30,7 @@ SANFLAGS :=
 else
 SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 endif
-INCLUDES := -Ibpf -Iloader -I. -I$(BUILD)/gen
+INCLUDES := -Ibpf -Iloader -I. -I$(BUILD)/gen -isystem /usr/include/libnl3
 CPPFLAGS += -D_GNU_SOURCE $(INCLUDES)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) $(CPPFLAGS) \
@@ -79,8 +79,8 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
 
-# Only dataplane/ knows the skeleton.
-$(dataplane_OBJ): $(SKEL)
+# One file knows the skeleton.
+$(BUILD)/loader/dataplane/object.o: $(SKEL)
 
 # From users to used; a static link needs this order.
 LIBS_ALL := cni sync state policy ipam datastore dataplane model base
