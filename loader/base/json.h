@@ -16,8 +16,8 @@ const char *json_text_at(const json_t *root, const char *path);
 const char *json_text_or(const json_t *root, const char *path, const char *or_else);
 bool json_bool_or(const json_t *root, const char *path, bool or_else);
 
-/* Parses one JSON value with the limits of base/yaml.h (size, depth); NULL if it is not one.
- * The caller has the reference. */
+/* Parses one JSON object or array with the limits of base/yaml.h (size, depth); NULL if it is not
+ * one. The caller has the reference. */
 json_t *json_read(const char *text, size_t size);
 
 #endif

@@ -4,8 +4,8 @@
  *
  * YAML is read as kubectl's library (sigs.k8s.io/yaml over YAML 1.1) does: plain scalars
  * become null, bool, int, float or string by their look (yes, no, on, off, y and n are bools),
- * quoted ones are strings, keys become strings. A text whose first character is { or [ is
- * JSON, one value or several behind one another. Empty documents are left out.
+ * quoted ones are strings, keys become strings. A text whose first character is { is JSON, one
+ * object or several behind one another. Empty documents are left out.
  *
  * Limits, each -E2BIG: DOC_*_MAX below. -EINVAL: syntax, a duplicate or null key, a merge key,
  * a tag other than YAML's own, a NUL byte, an alias without its anchor. The message begins with
@@ -46,6 +46,10 @@ int docs_read(const char *text, size_t size, struct docs **ret_docs, struct err 
 void docs_free(struct docs *docs); /* accepts NULL */
 DEFINE_CLEANUP(struct docs *, docs_free)
 #define _cleanup_docs_ _cleanup_(docs_free_p)
+
+/* Replaces every document that is a list (kind ends with "List", items is an array) by its
+ * items, as kubectl does; their lines stay. */
+void docs_flatten_lists(struct docs *docs);
 
 /* The line of a value, "spec.ingress[0].ports[1].port" ("" is the root). A path that leads
  * nowhere gives the line of the last value on its way. A key with characters other than
