@@ -2,18 +2,17 @@
 /*
  * Flow rows: mg_flow_t (transient, LRU) and mg_flow_e (established, hash) share key and value.
  *
- * An untranslated connection has one row; its key is ordered so that (address, port) of a
- * is below that of b by memcmp. A translated one has two rows, each keyed by the tuple as it
- * arrives on the wire (a = source, b = destination, MG_FLOW_KEY_WIRE set), each for one
- * direction of packets. ICMP echo uses the identifier as port on both ends; other ICMP queries
- * and protocols without ports use 0.
+ * The key is ordered so that (address, port) of a is below that of b by memcmp: packets of both
+ * directions find a row with one lookup. An untranslated connection has one row for both
+ * directions. A translated one has two, each for the packets of one direction as they arrive on
+ * the wire; MG_FLOW_FROM_B says which (a packet the other way is not of this row), and the tuple
+ * of its partner is the translated one turned around. ICMP echo uses the identifier as port on
+ * both ends; other ICMP queries use theirs; protocols without ports use 0.
  */
 #ifndef MARGAY_ABI_FLOW_H
 #define MARGAY_ABI_FLOW_H
 
 #include "abi/addr.h"
-
-#define MG_FLOW_KEY_WIRE (1U << 0)
 
 struct mg_flow_key {
 	union mg_addr a;
@@ -21,26 +20,30 @@ struct mg_flow_key {
 	__be16 port_a;
 	__be16 port_b;
 	__u8 proto; /* IPPROTO_* */
-	__u8 flags; /* MG_FLOW_KEY_* */
-	__u8 pad[2];
+	__u8 pad[3];
 };
 
 /* mg_flow.flags */
-#define MG_FLOW_FROM_B (1U << 0) /* untranslated: b opened the connection */
+#define MG_FLOW_FROM_B                                                                             \
+	(1U << 0) /* untranslated: b opened the connection; translated: its packets are from b */
 #define MG_FLOW_VIA_STACK                                                                          \
 	(1U << 1) /* the first packet came through the host's stack: answers go there */
-#define MG_FLOW_SNAT (1U << 2)	      /* wire row: the source becomes xlat:xport */
-#define MG_FLOW_DNAT (1U << 3)	      /* wire row: the destination becomes xlat:xport */
-#define MG_FLOW_REPLY (1U << 4)	      /* wire row: of the answers */
+#define MG_FLOW_SNAT (1U << 2)	      /* translated: the source becomes xlat:xport */
+#define MG_FLOW_DNAT (1U << 3)	      /* translated: the destination becomes xlat:xport */
+#define MG_FLOW_REPLY (1U << 4)	      /* translated: the row of the answers */
 #define MG_FLOW_JUDGED_OUT (1U << 5)  /* this node judged the sender's side */
 #define MG_FLOW_JUDGED_IN (1U << 6)   /* this node judged the receiver's side */
 #define MG_FLOW_JUDGED_HOST (1U << 7) /* a host stage judged: the sum has host_epoch in it */
 #define MG_FLOW_BOTH_SEEN (1U << 8)   /* packets went both ways; since: flow.both */
-#define MG_FLOW_WAY0_NODE (1U << 9)   /* way[0] is a node number, not a slot */
+#define MG_FLOW_WAY0_NODE (1U << 9)   /* way[0] is a node number (0: outside), not a slot */
 #define MG_FLOW_WAY1_NODE (1U << 10)
 #define MG_FLOW_FROM_TUNNEL (1U << 11) /* the opener came in a tunnel: answers return in it */
 
-/* mg_flow.state: TCP, both directions (0: towards b / opener's, 1: back) */
+#define MG_FLOW_WAY_IPIP (1U << 12) /* of the way that is another node: its pool's mode */
+#define MG_FLOW_WAY_VXLAN (1U << 13)
+#define MG_FLOW_WAY_CROSS (1U << 14)
+
+/* mg_flow.state: TCP. Direction 0 goes from a to b; of a translated pair it is the opener's. */
 #define MG_TCP_SYN (1U << 0)
 #define MG_TCP_SYNACK (1U << 1)
 #define MG_TCP_ESTABLISHED (1U << 2)
@@ -57,7 +60,7 @@ struct mg_flow_count {
 };
 
 struct mg_flow {
-	__u64 bytes; /* direction 0 (a to b); of a wire row its only one */
+	__u64 bytes; /* direction 0 (a to b); of a translated row its only one */
 	__u32 packets;
 	__u32 seen;    /* tick (2^20 ns) of the last packet */
 	__u32 change;  /* mg_control.change at the last check */
@@ -68,10 +71,10 @@ struct mg_flow {
 	__u8 state;    /* MG_TCP_* */
 	__u8 both;     /* half seconds, modulo 256, when packets had gone both ways */
 	__u16 way[2];  /* where direction 0 / 1 goes: slot or node number; 0: look it up.
-			* Of a wire row way[1] is the translated port (network order). */
+			* Of a translated row way[1] is the new port (network order). */
 	union {
 		struct mg_flow_count back; /* direction 1 of an untranslated row */
-		union mg_addr xlat;	   /* of a wire row */
+		union mg_addr xlat;	   /* of a translated row */
 	};
 };
 
