@@ -7,9 +7,9 @@
 #define MARGAY_LIB_NODE_H
 
 #include <linux/bpf.h>
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "lib/addr_ops.h"
 #include "maps/local.h"
 #include "maps/peers.h"
 #include "maps/uplinks.h"
@@ -35,29 +35,6 @@ static __always_inline const struct mg_peer *peer_row(__u32 node)
 static __always_inline const struct mg_uplink *uplink_row(__u32 ifindex)
 {
 	return bpf_map_lookup_elem(&mg_uplinks, &ifindex);
-}
-
-static __always_inline int addr_is_zero(const union mg_addr *addr)
-{
-	return !(addr->d[0] | addr->d[1]);
-}
-
-static __always_inline int addr_equal(const union mg_addr *x, const union mg_addr *y)
-{
-	return x->d[0] == y->d[0] && x->d[1] == y->d[1];
-}
-
-/* 4 or 6, by the v4-mapped prefix. */
-static __always_inline int addr_family(const union mg_addr *addr)
-{
-	return !addr->d[0] && addr->w[2] == bpf_htonl(0xffff) ? 4 : 6;
-}
-
-static __always_inline void addr_set_v4(union mg_addr *addr, __be32 word)
-{
-	addr->d[0] = 0;
-	addr->w[2] = bpf_htonl(0xffff);
-	addr->w[3] = word;
 }
 
 #endif

@@ -44,7 +44,27 @@ enum mg_final {
 #define PKT_NEW_FLOW (1U << 12)
 #define PKT_REWRITE_SRC (1U << 13) /* source becomes xlat:xport */
 #define PKT_REWRITE_DST (1U << 14)
-#define PKT_OUTER6 (1U << 18) /* leaves in IPv6: the tunnel's outer packet, or itself */
+#define PKT_KEY_TAKEN (1U << 15) /* the key belongs to a translated row of the other direction */
+#define PKT_REVERSED (1U << 16)	 /* goes against the connection's opener */
+#define PKT_MULTICAST (1U << 17) /* destination is multicast or the broadcast address */
+#define PKT_FLOW_ANEW (1U << 18) /* a SYN against the opener of the row that is there */
+#define PKT_MIDSTREAM (1U << 19) /* an unknown TCP connection, taken up in the middle */
+#define PKT_OUTER6 (1U << 20)	 /* leaves in IPv6: the tunnel's outer packet, or itself */
+
+/* packet.tcp_flags, as in the header's 14th byte */
+#define TCP_FIN (1U << 0)
+#define TCP_SYN (1U << 1)
+#define TCP_RST (1U << 2)
+#define TCP_ACK (1U << 4)
+
+/* Beside MG_ADDR_* in from.flags and to.flags: the address has an exact row. */
+#define PKT_ADDR_EXACT (1U << 15)
+
+/* Sides of a judgement: indexes of packet.set, verdict and rule; bits for judge(). */
+#define PKT_OUT 0
+#define PKT_IN 1
+#define PKT_JUDGE_OUT (1U << PKT_OUT)
+#define PKT_JUDGE_IN (1U << PKT_IN)
 
 /* packet.encap: how it leaves */
 enum mg_encap { MG_ENCAP_NONE, MG_ENCAP_IPIP, MG_ENCAP_VXLAN };
@@ -71,9 +91,11 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 icmp_code;
-	__u8 encap; /* enum mg_encap */
-	__u8 pad;
+	__u8 encap;	/* enum mg_encap */
+	__u8 tcp_state; /* for a new row */
 	__be32 frag_id;
+	__u8 walk; /* parse's own */
+	__u8 pad[3];
 	/* who */
 	struct mg_ident from; /* what is known of src */
 	struct mg_ident to;   /* of dst */
@@ -104,6 +126,13 @@ struct packet {
 	__u32 out_node;
 	__u32 in_node; /* whose tunnel it came in; 0: none */
 	union mg_addr next_hop;
+	/* memory for rows on their way into maps */
+	struct mg_flow_key key2;
+	struct mg_flow row;
+	__u8 bytes[96];
+	/* kept from packet to packet: this CPU's allowance of drop events */
+	__u32 event_window;
+	__u32 event_count;
 };
 
 #endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is known of an address (abi/ident.h): the exact row, else the longest net, else the
+ * world. A trie costs four times a hash: only new flows come here, and only what has no exact
+ * row goes on to the trie.
+ */
+#ifndef MARGAY_LIB_ADDR_H
+#define MARGAY_LIB_ADDR_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi/ident.h"
+#include "lib/addr_ops.h"
+#include "lib/packet.h"
+#include "maps/addrs.h"
+#include "maps/nets.h"
+
+/* The exact row, with PKT_ADDR_EXACT, or a row of zeroes. */
+static __always_inline void ident_exact(const union mg_addr *addr, struct mg_ident *ret_ident)
+{
+	struct mg_ident *row = bpf_map_lookup_elem(&mg_addrs, addr);
+
+	__builtin_memset(ret_ident, 0, sizeof(*ret_ident));
+	if (row) {
+		*ret_ident = *row;
+		ret_ident->flags |= PKT_ADDR_EXACT;
+	}
+}
+
+/* Of an address without an exact row: the longest net's, else the world's. */
+static __always_inline void ident_net(const union mg_addr *addr, struct mg_ident *ret_ident)
+{
+	struct mg_prefix key = { .len = MG_ADDR_BITS, .addr = *addr };
+	struct mg_ident *row = bpf_map_lookup_elem(&mg_nets, &key);
+
+	__builtin_memset(ret_ident, 0, sizeof(*ret_ident));
+	if (row)
+		*ret_ident = *row;
+	else
+		ret_ident->identity = addr_family(addr) == 4 ? MG_IDENT_WORLD4 : MG_IDENT_WORLD6;
+}
+
+/* Fills what ident_exact() left open. */
+static __always_inline void ident_complete(const union mg_addr *addr, struct mg_ident *ident)
+{
+	if (!(ident->flags & PKT_ADDR_EXACT))
+		ident_net(addr, ident);
+}
+
+/* A pool's address whose owner is not known: a denial says so. */
+static __always_inline bool ident_unknown(const struct mg_ident *ident)
+{
+	return ident->identity == MG_IDENT_UNKNOWN4 || ident->identity == MG_IDENT_UNKNOWN6;
+}
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Comparing and making addresses (abi/addr.h). Touches no map: the parser uses it natively too.
+ */
+#ifndef MARGAY_LIB_ADDR_OPS_H
+#define MARGAY_LIB_ADDR_OPS_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi/addr.h"
+
+static __always_inline int addr_is_zero(const union mg_addr *addr)
+{
+	return !(addr->d[0] | addr->d[1]);
+}
+
+static __always_inline int addr_equal(const union mg_addr *x, const union mg_addr *y)
+{
+	return x->d[0] == y->d[0] && x->d[1] == y->d[1];
+}
+
+/* 4 or 6, by the v4-mapped prefix. */
+static __always_inline int addr_family(const union mg_addr *addr)
+{
+	return !addr->d[0] && addr->w[2] == bpf_htonl(0xffff) ? 4 : 6;
+}
+
+static __always_inline void addr_set_v4(union mg_addr *addr, __be32 word)
+{
+	addr->d[0] = 0;
+	addr->w[2] = bpf_htonl(0xffff);
+	addr->w[3] = word;
+}
+
+/* fe80::/10 */
+static __always_inline int addr_is_link_local(const union mg_addr *addr)
+{
+	return (addr->w[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+#endif

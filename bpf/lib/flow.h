@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Flow rows (abi/flow.h): find, create, end. A caller makes the key, finds, and on a miss
+ * judges and creates; on a hit it asks flow_recheck() (recheck.h) and, as its last touch of the
+ * row, flow_update() (flow_state.h), after which the pointer is void.
+ */
+#ifndef MARGAY_LIB_FLOW_H
+#define MARGAY_LIB_FLOW_H
+
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi/flow.h"
+#include "abi/node.h"
+#include "lib/packet.h"
+#include "lib/policy.h"
+#include "lib/tick.h"
+#include "lib/trace.h"
+#include "maps/flow_e.h"
+#include "maps/flow_t.h"
+
+#define FLOW_TRANSLATED (MG_FLOW_SNAT | MG_FLOW_DNAT)
+#define FLOW_WAYS                                                                                  \
+	(MG_FLOW_WAY0_NODE | MG_FLOW_WAY1_NODE | MG_FLOW_WAY_IPIP | MG_FLOW_WAY_VXLAN |            \
+	 MG_FLOW_WAY_CROSS)
+
+/* One end of a tuple, for ordering and for making keys of tuples other than the packet's. */
+struct flow_end {
+	const union mg_addr *addr;
+	__be16 port;
+};
+
+static __always_inline bool end_above(struct flow_end x, struct flow_end y)
+{
+	if (x.addr->d[0] != y.addr->d[0])
+		return bpf_be64_to_cpu(x.addr->d[0]) > bpf_be64_to_cpu(y.addr->d[0]);
+	if (x.addr->d[1] != y.addr->d[1])
+		return bpf_be64_to_cpu(x.addr->d[1]) > bpf_be64_to_cpu(y.addr->d[1]);
+	return bpf_ntohs(x.port) > bpf_ntohs(y.port);
+}
+
+/* Ordered key of a tuple; true: src stands as b. */
+static __always_inline bool flow_key_of(struct mg_flow_key *ret_key, struct flow_end src,
+					struct flow_end dst, __u8 proto)
+{
+	bool swapped = end_above(src, dst);
+
+	ret_key->a = swapped ? *dst.addr : *src.addr;
+	ret_key->b = swapped ? *src.addr : *dst.addr;
+	ret_key->port_a = swapped ? dst.port : src.port;
+	ret_key->port_b = swapped ? src.port : dst.port;
+	ret_key->proto = proto;
+	__builtin_memset(ret_key->pad, 0, sizeof(ret_key->pad));
+	return swapped;
+}
+
+/* The key of the packet as it is now: pkt->key and PKT_SWAPPED. */
+static __always_inline void flow_key(struct packet *pkt)
+{
+	struct flow_end src = { &pkt->src, pkt->sport }, dst = { &pkt->dst, pkt->dport };
+
+	pkt->flags &= ~PKT_SWAPPED;
+	if (flow_key_of(&pkt->key, src, dst, pkt->proto))
+		pkt->flags |= PKT_SWAPPED;
+}
+
+/* The key of the partner of a translated row: the tuple as it leaves. pkt still has the tuple
+ * of the row. In pkt->key2; true: the leaving source stands as b. */
+static __always_inline bool flow_key_partner(struct packet *pkt, const struct mg_flow *flow)
+{
+	struct flow_end src = { &pkt->src, pkt->sport }, dst = { &pkt->dst, pkt->dport };
+
+	pkt->xlat = flow->xlat;
+	if (flow->flags & MG_FLOW_SNAT) {
+		src.addr = &pkt->xlat;
+		src.port = flow->way[1];
+	} else {
+		dst.addr = &pkt->xlat;
+		dst.port = flow->way[1];
+	}
+	if (pkt->flags & PKT_ICMP_QUERY) /* the identifier stands on both ends */
+		src.port = dst.port = flow->way[1];
+	return flow_key_of(&pkt->key2, src, dst, pkt->proto);
+}
+
+static __always_inline __u32 flow_lifetime(const struct mg_local *local, __u8 proto, __u8 state)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		if (state & MG_TCP_RST)
+			return local->timeout[MG_TMO_TCP_RST];
+		if ((state & MG_TCP_FIN0) && (state & MG_TCP_FIN1))
+			return local->timeout[MG_TMO_TCP_FIN];
+		if (state & MG_TCP_ESTABLISHED)
+			return local->timeout[MG_TMO_TCP_ESTABLISHED];
+		return local->timeout[MG_TMO_TCP_SYN];
+	case IPPROTO_UDP:
+		return local->timeout[MG_TMO_UDP];
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return local->timeout[MG_TMO_ICMP];
+	}
+	return local->timeout[MG_TMO_GENERIC];
+}
+
+/* A tick may be one that another CPU wrote after this packet began. */
+static __always_inline bool flow_expired(const struct packet *pkt, const struct mg_flow *flow,
+					 const struct mg_local *local)
+{
+	__s32 idle = pkt->tick - flow->seen;
+
+	return idle > (__s32)flow_lifetime(local, pkt->proto, flow->state);
+}
+
+/* Moves a row's counts to the rules that allowed it. */
+static __always_inline void flow_fold(struct mg_flow *flow)
+{
+	__u64 packets = flow->packets, bytes = flow->bytes;
+
+	if (!(flow->flags & FLOW_TRANSLATED)) {
+		packets += flow->back.packets;
+		bytes += flow->back.bytes;
+		flow->back.packets = 0;
+		flow->back.bytes = 0;
+	}
+	flow->packets = 0;
+	flow->bytes = 0;
+	rule_count(flow->rule[PKT_OUT], 0, packets, bytes);
+	rule_count(flow->rule[PKT_IN], 0, packets, bytes);
+}
+
+/* Deletes the row of pkt->key, and its partner. The pointer is void after it. */
+static __always_inline void flow_end(struct packet *pkt, struct mg_flow *flow)
+{
+	bool pair = flow->flags & FLOW_TRANSLATED;
+
+	if (pair)
+		flow_key_partner(pkt, flow);
+	flow_fold(flow);
+	bpf_map_delete_elem(&mg_flow_e, &pkt->key);
+	bpf_map_delete_elem(&mg_flow_t, &pkt->key);
+	if (pair) {
+		bpf_map_delete_elem(&mg_flow_e, &pkt->key2);
+		bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
+	}
+}
+
+/* Is the partner of a translated transient row still there? The LRU may have taken it. */
+static __always_inline bool flow_whole(struct packet *pkt, const struct mg_flow *flow)
+{
+	if (!(flow->flags & FLOW_TRANSLATED) || (pkt->flags & PKT_ESTABLISHED))
+		return true;
+	flow_key_partner(pkt, flow);
+	return bpf_map_lookup_elem(&mg_flow_t, &pkt->key2) ||
+	       bpf_map_lookup_elem(&mg_flow_e, &pkt->key2);
+}
+
+/* Direction of a row's counters, FIN bits and ways that this packet goes: 0 or 1. */
+static __always_inline __u32 flow_direction(const struct packet *pkt, const struct mg_flow *flow)
+{
+	if (flow->flags & FLOW_TRANSLATED)
+		return !!(flow->flags & MG_FLOW_REPLY);
+	return !!(pkt->flags & PKT_SWAPPED);
+}
+
+static __always_inline void flow_orient(struct packet *pkt, const struct mg_flow *flow)
+{
+	bool from_b = flow->flags & MG_FLOW_FROM_B, swapped = pkt->flags & PKT_SWAPPED;
+
+	if (flow->flags & FLOW_TRANSLATED ? flow->flags & MG_FLOW_REPLY : from_b != swapped)
+		pkt->flags |= PKT_REVERSED;
+}
+
+static __always_inline bool is_opening(const struct packet *pkt)
+{
+	return pkt->proto == IPPROTO_TCP && (pkt->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+static __always_inline bool flow_closed(const struct mg_flow *flow)
+{
+	return (flow->state & MG_TCP_RST) ||
+	       ((flow->state & MG_TCP_FIN0) && (flow->state & MG_TCP_FIN1));
+}
+
+/* The live row of pkt->key, or NULL; PKT_ESTABLISHED, PKT_REVERSED. A row that is dead, cut in
+ * half, or closed and then hit by a SYN, ends here. A SYN against the opener's direction is a
+ * miss as well, for nobody has judged that direction (PKT_FLOW_ANEW): the row stays until the
+ * new connection is allowed. */
+static __always_inline struct mg_flow *flow_find(struct packet *pkt, const struct mg_local *local)
+{
+	struct mg_flow *flow = bpf_map_lookup_elem(&mg_flow_e, &pkt->key);
+
+	if (flow)
+		pkt->flags |= PKT_ESTABLISHED;
+	else
+		flow = bpf_map_lookup_elem(&mg_flow_t, &pkt->key);
+	if (!flow)
+		goto miss;
+	if ((flow->flags & FLOW_TRANSLATED) &&
+	    !(flow->flags & MG_FLOW_FROM_B) != !(pkt->flags & PKT_SWAPPED)) {
+		pkt->flags |= PKT_KEY_TAKEN;
+		goto miss;
+	}
+	flow_orient(pkt, flow);
+	if (flow_expired(pkt, flow, local) || !flow_whole(pkt, flow) ||
+	    (is_opening(pkt) && flow_closed(flow))) {
+		flow_end(pkt, flow);
+		goto miss;
+	}
+	if (is_opening(pkt) && (pkt->flags & PKT_REVERSED)) {
+		pkt->flags |= PKT_FLOW_ANEW;
+		goto miss;
+	}
+	trace_step(MG_STEP_FLOW, pkt->flags & PKT_ESTABLISHED ? 2 : 1, flow->flags, 0);
+	return flow;
+miss:
+	pkt->flags &= ~(PKT_ESTABLISHED | PKT_REVERSED);
+	trace_step(MG_STEP_FLOW, 0, 0, 0);
+	return NULL;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The packet an ICMP error speaks of: addresses and the first eight bytes of its transport
+ * header, as they stood on the wire. A later fragment, or IPv6 behind extension headers other
+ * than one fragment header, has no ports here and so matches no flow.
+ */
+#ifndef MARGAY_LIB_PARSE_INNER_H
+#define MARGAY_LIB_PARSE_INNER_H
+
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lib/addr_ops.h"
+#include "lib/cursor.h"
+#include "lib/icmp_types.h"
+#include "lib/packet.h"
+
+static __always_inline int parse_inner_transport(struct cursor *cursor, struct packet *pkt)
+{
+	union {
+		__be16 port[4];
+		struct icmp_start icmp;
+	} *l4 = take(cursor, 8);
+
+	if (!l4)
+		return -MG_DROP_SHORT;
+	if (pkt->inner_proto == IPPROTO_TCP || pkt->inner_proto == IPPROTO_UDP ||
+	    pkt->inner_proto == IPPROTO_SCTP) {
+		pkt->inner_sport = l4->port[0];
+		pkt->inner_dport = l4->port[1];
+	} else if (pkt->inner_proto == IPPROTO_ICMP || pkt->inner_proto == IPPROTO_ICMPV6) {
+		if (!icmp_is_query(pkt->family, l4->icmp.type))
+			return -MG_DROP_ICMP_UNRELATED; /* no error about an error */
+		pkt->inner_sport = l4->icmp.id;
+		pkt->inner_dport = l4->icmp.id;
+	}
+	return 0;
+}
+
+static __always_inline int parse_inner4(struct cursor *cursor, struct packet *pkt)
+{
+	struct iphdr *ip = take(cursor, sizeof(*ip));
+
+	if (!ip)
+		return -MG_DROP_SHORT;
+	if (ip->version != 4 || ip->ihl < 5)
+		return -MG_DROP_MALFORMED;
+	addr_set_v4(&pkt->inner_src, ip->saddr);
+	addr_set_v4(&pkt->inner_dst, ip->daddr);
+	pkt->inner_proto = ip->protocol;
+	if (ip->frag_off & bpf_htons(0x1fff))
+		return 0;
+	if (skip_bytes(cursor, (ip->ihl * 4 - sizeof(*ip)) & 63))
+		return -MG_DROP_SHORT;
+	return parse_inner_transport(cursor, pkt);
+}
+
+static __always_inline int parse_inner6(struct cursor *cursor, struct packet *pkt)
+{
+	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
+
+	if (!ip)
+		return -MG_DROP_SHORT;
+	if (ip->version != 6)
+		return -MG_DROP_MALFORMED;
+	__builtin_memcpy(&pkt->inner_src, &ip->saddr, 16);
+	__builtin_memcpy(&pkt->inner_dst, &ip->daddr, 16);
+	pkt->inner_proto = ip->nexthdr;
+	if (pkt->inner_proto == IPPROTO_FRAGMENT) {
+		__u8 *fragment = take(cursor, 8);
+
+		if (!fragment)
+			return -MG_DROP_SHORT;
+		pkt->inner_proto = fragment[0];
+		if (fragment[2] | (fragment[3] & 0xf8))
+			return 0;
+	}
+	return parse_inner_transport(cursor, pkt);
+}
+
+static __always_inline int parse_inner(struct cursor *cursor, struct packet *pkt)
+{
+	pkt->inner_sport = 0;
+	pkt->inner_dport = 0;
+	return pkt->family == 4 ? parse_inner4(cursor, pkt) : parse_inner6(cursor, pkt);
+}
+
+#endif

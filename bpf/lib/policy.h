@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The classification engine's reader (abi/policy.h): set -> class by the peer's identity,
+ * class -> verdict by protocol and port. The same number of array reads for one rule and for
+ * ten thousand. Whatever is missing denies.
+ */
+#ifndef MARGAY_LIB_POLICY_H
+#define MARGAY_LIB_POLICY_H
+
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "abi/policy.h"
+#include "lib/addr.h"
+#include "lib/epoch.h"
+#include "lib/packet.h"
+#include "lib/trace.h"
+#include "maps/classes.h"
+#include "maps/pages.h"
+#include "maps/rule_stats.h"
+#include "maps/sets.h"
+#include "maps/slots.h"
+#include "maps/verdicts.h"
+
+static __always_inline __u32 page_get(__u32 page, __u32 entry)
+{
+	__u32 number = page / MG_CHUNK_PAGES, element = page % MG_CHUNK_PAGES;
+	void *chunk = bpf_map_lookup_elem(&mg_pages, &number);
+	struct mg_page *row;
+
+	if (!chunk)
+		return 0;
+	row = bpf_map_lookup_elem(chunk, &element);
+	return row ? row->v[entry & (MG_PAGE_ENTRIES - 1)] : 0;
+}
+
+static __always_inline __u32 table_get(__u32 root, __u32 key)
+{
+	__u32 leaf;
+
+	if (!root)
+		return 0;
+	leaf = page_get(root, key >> 8);
+	return leaf ? page_get(leaf, key) : 0;
+}
+
+/* Which of a class's tables speaks of this packet, MG_L4_MAX: none; and by which key. */
+static __always_inline __u32 class_table(const struct packet *pkt, __u32 *ret_key)
+{
+	*ret_key = bpf_ntohs(pkt->dport);
+	switch (pkt->proto) {
+	case IPPROTO_TCP:
+		return MG_L4_TCP;
+	case IPPROTO_UDP:
+		return MG_L4_UDP;
+	case IPPROTO_SCTP:
+		return MG_L4_SCTP;
+	case IPPROTO_ICMP:
+		*ret_key = pkt->icmp_type << 8 | pkt->icmp_code;
+		return MG_L4_ICMP;
+	case IPPROTO_ICMPV6:
+		*ret_key = pkt->icmp_type << 8 | pkt->icmp_code;
+		return MG_L4_ICMP6;
+	}
+	return MG_L4_MAX;
+}
+
+static __always_inline struct mg_class *class_row(__u32 number)
+{
+	return bpf_map_lookup_elem(&mg_classes, &number);
+}
+
+static __always_inline __u32 verdict_other(const struct mg_class *class, __u8 proto)
+{
+	__u32 found;
+
+	for (int i = 0; i < MG_CLASS_OTHERS; i++)
+		if (class->other_proto[i] && class->other_proto[i] == proto)
+			return class->other_verdict[i];
+	found = table_get(class->proto_table, proto);
+	return found ? found - 1 : class->verdict;
+}
+
+/* The verdict's number for this packet, with a peer of this identity. */
+static __always_inline __u32 classify(const struct packet *pkt, __u32 set, __u32 identity)
+{
+	struct mg_set *row = bpf_map_lookup_elem(&mg_sets, &set);
+	struct mg_class *class;
+	__u32 table, key, found;
+
+	if (!row)
+		return MG_VERDICT_DROP;
+	class = class_row(table_get(row->table, identity));
+	if (!class)
+		return MG_VERDICT_DROP;
+	if (class->sport) {
+		class = class_row(table_get(class->sport, bpf_ntohs(pkt->sport)));
+		if (!class)
+			return MG_VERDICT_DROP;
+	}
+	table = class_table(pkt, &key);
+	if (table >= MG_L4_MAX)
+		return verdict_other(class, pkt->proto);
+	found = table_get(class->l4[table], key);
+	return found ? found - 1 : class->verdict;
+}
+
+static __always_inline __u32 set_in_force(__u32 slot, __u32 column, __u32 stage)
+{
+	struct mg_slot *row;
+
+	if (!slot || stage >= MG_STAGE_MAX)
+		return MG_SET_NONE;
+	row = bpf_map_lookup_elem(&mg_slots, &slot);
+	return row ? row->set[column & (MG_COLUMNS - 1)][stage] : MG_SET_NONE;
+}
+
+static __always_inline void rule_count(__u32 rule, __u64 connections, __u64 packets, __u64 bytes)
+{
+	struct mg_rule_stats *stats;
+
+	if (!rule)
+		return;
+	stats = bpf_map_lookup_elem(&mg_rule_stats, &rule);
+	if (!stats)
+		return;
+	stats->connections += connections;
+	stats->packets += packets;
+	stats->bytes += bytes;
+}
+
+/* Writes down the deciding rule; is the verdict an allowance? */
+static __always_inline bool verdict_allows(struct packet *pkt, __u32 side, __u32 number)
+{
+	struct mg_verdict *verdict;
+
+	pkt->verdict[side] = number;
+	pkt->rule[side] = MG_RULE_NONE;
+	if (number < MG_VERDICT_FIRST)
+		return number == MG_VERDICT_ALLOW;
+	verdict = bpf_map_lookup_elem(&mg_verdicts, &number);
+	if (!verdict)
+		return false;
+	pkt->rule[side] = verdict->rule;
+	if (verdict->log_rule)
+		pkt->log_rule = verdict->log_rule;
+	return verdict->action == MG_ACTION_ALLOW;
+}
+
+/* One side of a judgement: 0, or the reason of the denial. An endpoint without a set in force is
+ * not ready, whatever its row says. */
+static __always_inline int judge_side(struct packet *pkt, __u32 column, __u32 side)
+{
+	__u32 slot = side == PKT_OUT ? pkt->src_slot : pkt->dst_slot;
+	__u32 stage = side == PKT_OUT ? MG_STAGE_WORKLOAD_OUT : MG_STAGE_WORKLOAD_IN;
+	struct mg_ident *peer = side == PKT_OUT ? &pkt->to : &pkt->from;
+	__u32 set = set_in_force(slot, column, stage), number = MG_VERDICT_DROP;
+	bool allowed;
+
+	pkt->set[side] = set;
+	if (set == MG_SET_NONE)
+		return -MG_DROP_NOT_READY;
+	if (set == MG_SET_ALLOW_ALL)
+		number = MG_VERDICT_ALLOW;
+	else if (set != MG_SET_DROP_ALL)
+		number = classify(pkt, set, peer->identity);
+	allowed = verdict_allows(pkt, side, number);
+	trace_step(side == PKT_OUT ? MG_STEP_EGRESS : MG_STEP_INGRESS, set, number,
+		   pkt->rule[side]);
+	if (allowed)
+		return 0;
+	if (ident_unknown(peer))
+		return -MG_DROP_UNKNOWN_PEER;
+	return side == PKT_OUT ? -MG_DROP_POLICY_EGRESS : -MG_DROP_POLICY_INGRESS;
+}
+
+/* Judges the sides asked for (PKT_JUDGE_*) with pkt->from and pkt->to complete and slots set.
+ * A pod reaches itself. Rules count connections, here; and what they denied. */
+static __always_inline int judge(struct packet *pkt, __u32 column, __u32 sides)
+{
+	int r = 0;
+
+	if (sides == (PKT_JUDGE_OUT | PKT_JUDGE_IN) && pkt->src_slot == pkt->dst_slot)
+		return 0;
+	for (__u32 side = 0; side < 2 && !r; side++)
+		if (sides & (1U << side))
+			r = judge_side(pkt, column, side);
+	return r;
+}
+
+/* A judgement's connection on the rules that made it; denied packets have no flow to keep
+ * their counts, so they are added at once. */
+static __always_inline void count_judgement(const struct packet *pkt, bool denied)
+{
+	rule_count(pkt->rule[PKT_OUT], 1, denied, denied ? pkt->l3_length : 0);
+	rule_count(pkt->rule[PKT_IN], 1, denied, denied ? pkt->l3_length : 0);
+}
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A known flow after a change (design, "Stamp"): while the change counter is the flow's and no
+ * deadline is pending nothing else is read. Otherwise the sets in force and the ends' epochs are
+ * compared with the stamp, and where they differ the flow is judged again in its original
+ * direction, for the sides this node judged. Also: the way of a known flow without lookups.
+ */
+#ifndef MARGAY_LIB_RECHECK_H
+#define MARGAY_LIB_RECHECK_H
+
+#include "lib/endpoint.h"
+#include "lib/epoch.h"
+#include "lib/flow_state.h"
+#include "lib/icmp_types.h"
+#include "lib/policy.h"
+
+#define SWAP(x, y)                                                                                 \
+	do {                                                                                       \
+		__typeof__(x) swap_ = (x);                                                         \
+		(x) = (y);                                                                         \
+		(y) = swap_;                                                                       \
+	} while (0)
+
+/* The packet as its connection's opener would have sent it, or back again. Policy speaks of an
+ * ICMP question's type. */
+static __always_inline void packet_turn(struct packet *pkt)
+{
+	SWAP(pkt->src, pkt->dst);
+	SWAP(pkt->sport, pkt->dport);
+	SWAP(pkt->from, pkt->to);
+	SWAP(pkt->src_slot, pkt->dst_slot);
+}
+
+static __always_inline __u16 local_slot(const struct mg_ident *ident)
+{
+	__u16 want = MG_ADDR_POD | MG_ADDR_LOCAL;
+
+	return (ident->flags & want) == want ? ident->slot : MG_SLOT_NONE;
+}
+
+/* Does the stamp still hold? pkt is turned to the original direction and has its ends. */
+static __always_inline bool stamp_holds(const struct packet *pkt, const struct mg_flow *flow,
+					__u32 column)
+{
+	if (flow->epoch != pkt->epoch)
+		return false;
+	if ((flow->flags & MG_FLOW_JUDGED_OUT) &&
+	    set_in_force(pkt->src_slot, column, MG_STAGE_WORKLOAD_OUT) != flow->set[PKT_OUT])
+		return false;
+	return !(flow->flags & MG_FLOW_JUDGED_IN) ||
+	       set_in_force(pkt->dst_slot, column, MG_STAGE_WORKLOAD_IN) == flow->set[PKT_IN];
+}
+
+static __always_inline int judge_flow(struct packet *pkt, struct mg_flow *flow, __u32 column)
+{
+	__u8 type = pkt->icmp_type;
+	__u32 sides = 0;
+	int r;
+
+	if (flow->flags & MG_FLOW_JUDGED_OUT)
+		sides |= PKT_JUDGE_OUT;
+	if (flow->flags & MG_FLOW_JUDGED_IN)
+		sides |= PKT_JUDGE_IN;
+	if (pkt->flags & PKT_REVERSED)
+		pkt->icmp_type = icmp_question(pkt->family, type);
+	r = judge(pkt, column, sides);
+	pkt->icmp_type = type;
+	flow_fold(flow);
+	if (r)
+		return r;
+	flow->epoch = pkt->epoch;
+	for (int i = 0; i < 2; i++) {
+		flow->set[i] = pkt->set[i];
+		flow->rule[i] = pkt->rule[i];
+	}
+	return 0;
+}
+
+static __always_inline int flow_check_stamp(struct packet *pkt, struct mg_flow *flow,
+					    const struct mg_control *control, __u32 column)
+{
+	pkt->flow_flags = flow->flags;
+	stamp_ends(pkt, control);
+	pkt->src_slot = local_slot(&pkt->from);
+	pkt->dst_slot = local_slot(&pkt->to);
+	if (stamp_holds(pkt, flow, column))
+		return 0;
+	complete_ends(pkt);
+	trace_step(MG_STEP_FLOW, pkt->flags & PKT_ESTABLISHED ? 2 : 1, flow->flags, 1);
+	return judge_flow(pkt, flow, column);
+}
+
+/* 0: the flow may go on. A negative reason: it was allowed and is denied now; its rows are gone.
+ * pkt->src and dst are those of the stage that judges (of a translated flow: translated). */
+static __always_inline int flow_recheck(struct packet *pkt, struct mg_flow *flow)
+{
+	struct mg_control *control = control_row();
+	struct mg_commit *commit = control ? commit_row(control) : NULL;
+	bool turned = pkt->flags & PKT_REVERSED;
+	int r;
+
+	if (!commit)
+		return -MG_DROP_INTERNAL;
+	pkt->change = READ_ONCE(control->change);
+	if (flow->change == pkt->change && !commit->deadline)
+		return 0;
+	if (turned)
+		packet_turn(pkt);
+	r = flow_check_stamp(pkt, flow, control, commit_column(commit));
+	if (turned)
+		packet_turn(pkt);
+	if (r) {
+		flow_end(pkt, flow);
+		return r;
+	}
+	flow->change = pkt->change;
+	flow->flags &= ~FLOW_WAYS;
+	flow->way[0] = 0;
+	if (!(flow->flags & FLOW_TRANSLATED))
+		flow->way[1] = 0;
+	return 0;
+}
+
+static __always_inline void way_of_node(struct packet *pkt, const struct mg_flow *flow, __u16 node,
+					const struct mg_local *local)
+{
+	pkt->to.node = node;
+	if (node && node == local->node)
+		pkt->to.flags = MG_ADDR_HOST | MG_ADDR_LOCAL;
+	if (flow->flags & MG_FLOW_WAY_IPIP)
+		pkt->to.flags |= MG_ADDR_IPIP;
+	if (flow->flags & MG_FLOW_WAY_VXLAN)
+		pkt->to.flags |= MG_ADDR_VXLAN;
+	if (flow->flags & MG_FLOW_WAY_CROSS)
+		pkt->to.flags |= MG_ADDR_CROSS;
+}
+
+/* pkt->to for a packet of a known flow, as far as routes need it: from the row, or by lookup and
+ * kept in the row. pkt->dst is where the packet goes (translated, if it is). */
+static __always_inline void flow_way(struct packet *pkt, struct mg_flow *flow,
+				     const struct mg_local *local)
+{
+	__u32 at = flow->flags & FLOW_TRANSLATED ? 0 : flow_direction(pkt, flow);
+	__u16 way = at ? flow->way[1] : flow->way[0];
+
+	__builtin_memset(&pkt->to, 0, sizeof(pkt->to));
+	if (flow->flags & (MG_FLOW_WAY0_NODE << at)) {
+		way_of_node(pkt, flow, way, local);
+		return;
+	}
+	if (way) {
+		struct mg_ep *ep = endpoint_by_slot(way);
+
+		if (ep && endpoint_has(ep, &pkt->dst)) {
+			pkt->to.slot = way;
+			pkt->to.flags = MG_ADDR_POD | MG_ADDR_LOCAL;
+			return;
+		}
+	}
+	ident_exact(&pkt->dst, &pkt->to);
+	ident_complete(&pkt->dst, &pkt->to);
+	if (at)
+		flow_keep_way(flow, &pkt->to, 1);
+	else
+		flow_keep_way(flow, &pkt->to, 0);
+}
+
+#endif
