@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Source translation of pods' connections to the world (natOutgoing), without netfilter. A
+ * connection has two rows (abi/flow.h); the one of the answers is also the claim on the port: who
+ * inserts it first has the tuple. Sockets of this node are asked before.
+ *
+ * TCP, UDP and ICMP queries get a port (identifier) from mg_local.nat. SCTP keeps its port, since
+ * its checksum would have to change with it; protocols without ports keep their single tuple.
+ */
+#ifndef MARGAY_LIB_NAT_H
+#define MARGAY_LIB_NAT_H
+
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <stdbool.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lib/flow_state.h"
+#include "lib/hash.h"
+#include "lib/node.h"
+#include "lib/packet.h"
+#include "lib/trace.h"
+
+#define NAT_TRIES 16
+
+/* One search for a free port; the callback's memory. */
+struct nat_search {
+	struct __sk_buff *skb;
+	struct packet *pkt;
+	const struct mg_local *local;
+	__u32 at; /* among all ports of all ranges */
+	__u32 stride;
+	bool found;
+};
+
+/* Does the pool's natOutgoing apply? from and to must be complete. */
+static __always_inline bool nat_wanted(const struct packet *pkt, const struct mg_local *local)
+{
+	if (!(pkt->from.flags & MG_ADDR_NAT_OUT) || pkt->to.flags & MG_ADDR_ANY_POOL)
+		return false;
+	return !(pkt->to.flags & MG_ADDR_HOST && local->flags & MG_LOCAL_NAT_SKIP_HOSTS);
+}
+
+/* natOutgoingAddress, else the address of the way out. */
+static __always_inline bool nat_source(struct packet *pkt, const struct mg_local *local)
+{
+	const struct mg_uplink *uplink = uplink_row(pkt->out_ifindex);
+
+	pkt->xlat = pkt->family == 4 ? local->nat4 : local->nat6;
+	if (addr_is_zero(&pkt->xlat) && uplink)
+		pkt->xlat = pkt->family == 4 ? uplink->ip4 : uplink->ip6;
+	return !addr_is_zero(&pkt->xlat);
+}
+
+/* Port number `at` of all ranges laid end to end. */
+static __always_inline __be16 nat_port(const struct mg_local *local, __u32 at)
+{
+	for (int i = 0; i < MG_NAT_RANGES; i++) {
+		__u32 first = local->nat[i].first, last = local->nat[i].last;
+
+		if (!last)
+			break;
+		if (at <= last - first)
+			return bpf_htons(first + at);
+		at -= last - first + 1;
+	}
+	return 0;
+}
+
+/* Has a socket of this node the tuple on which answers would come? Verified once. */
+__weak __noinline int nat_socket(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = sizeof(tuple.ipv6);
+	struct bpf_sock *sock;
+
+	if (!pkt || (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP))
+		return 0;
+	if (pkt->family == 4) {
+		size = sizeof(tuple.ipv4);
+		tuple.ipv4.saddr = pkt->dst.w[3];
+		tuple.ipv4.daddr = pkt->xlat.w[3];
+		tuple.ipv4.sport = pkt->dport;
+		tuple.ipv4.dport = pkt->xport;
+	} else {
+		__builtin_memcpy(tuple.ipv6.saddr, &pkt->dst, sizeof(pkt->dst));
+		__builtin_memcpy(tuple.ipv6.daddr, &pkt->xlat, sizeof(pkt->xlat));
+		tuple.ipv6.sport = pkt->dport;
+		tuple.ipv6.dport = pkt->xport;
+	}
+	if (pkt->proto == IPPROTO_TCP)
+		sock = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sock = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sock)
+		return 0;
+	bpf_sk_release(sock);
+	return 1;
+}
+
+/* The tuple on which answers come: pkt->key2; true: its source stands as b. */
+static __always_inline bool nat_reply_key(struct packet *pkt)
+{
+	struct flow_end src = { &pkt->dst, pkt->dport }, dst = { &pkt->xlat, pkt->xport };
+
+	if (pkt->flags & PKT_ICMP_QUERY)
+		src.port = pkt->xport;
+	return flow_key_of(&pkt->key2, src, dst, pkt->proto);
+}
+
+/* An old claim on a tuple that cannot be chosen differently: is it over? Its opener's row has the
+ * time of what that one sent last. */
+static __always_inline bool nat_stale(struct packet *pkt, const struct mg_local *local)
+{
+	struct mg_flow_key *key = (void *)pkt->bytes;
+	struct flow_end src, dst = { &pkt->dst, pkt->dport };
+	struct mg_flow *row, *partner;
+	union mg_addr owner;
+
+	row = bpf_map_lookup_elem(&mg_flow_e, &pkt->key2);
+	if (!row)
+		row = bpf_map_lookup_elem(&mg_flow_t, &pkt->key2);
+	if (!row || !(row->flags & MG_FLOW_DNAT) || !flow_expired(pkt, row, local))
+		return false;
+	owner = row->xlat;
+	src.addr = &owner;
+	src.port = row->way[1];
+	if (pkt->flags & PKT_ICMP_QUERY)
+		dst.port = row->way[1];
+	flow_key_of(key, src, dst, pkt->proto);
+	partner = bpf_map_lookup_elem(&mg_flow_e, key);
+	if (!partner)
+		partner = bpf_map_lookup_elem(&mg_flow_t, key);
+	return !partner || flow_expired(pkt, partner, local);
+}
+
+/* Claims the tuple of the answers for pkt->row, which is theirs but for its direction. fixed:
+ * there is no other to try. Verified once. */
+__weak __noinline int nat_claim(struct packet *pkt, __u32 fixed)
+{
+	const struct mg_local *local = local_row();
+
+	if (!pkt || !local)
+		return 0;
+	pkt->row.flags &= ~MG_FLOW_FROM_B;
+	if (nat_reply_key(pkt))
+		pkt->row.flags |= MG_FLOW_FROM_B;
+	if (fixed && nat_stale(pkt, local)) {
+		bpf_map_delete_elem(&mg_flow_e, &pkt->key2);
+		bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
+	}
+	if (bpf_map_update_elem(&mg_flow_t, &pkt->key2, &pkt->row, BPF_NOEXIST))
+		return 0;
+	/* promotion inserts before it deletes: whoever has the tuple is in one of the two */
+	if (!bpf_map_lookup_elem(&mg_flow_e, &pkt->key2))
+		return 1;
+	bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
+	return 0;
+}
+
+/* Callback of bpf_loop(): 1 ends it. */
+static long nat_try(__u32 index, struct nat_search *search)
+{
+	struct packet *pkt = search->pkt;
+
+	(void)index;
+	pkt->xport = nat_port(search->local, search->at);
+	search->at += search->stride;
+	if (search->at >= search->local->nat_total)
+		search->at -= search->local->nat_total;
+	if (!pkt->xport || nat_socket(search->skb, pkt))
+		return 0;
+	search->found = nat_claim(pkt, false);
+	return search->found;
+}
+
+/* The row of the opener's packets; a packet on another CPU may have been first: then that one's
+ * translation is used. */
+static __always_inline int nat_forward_row(struct packet *pkt)
+{
+	bool swapped = pkt->flags & PKT_SWAPPED;
+	struct mg_flow *other;
+
+	flow_fill(pkt, MG_FLOW_SNAT | MG_FLOW_WAY0_NODE | (swapped ? MG_FLOW_FROM_B : 0));
+	flow_count(pkt, &pkt->row, 0);
+	pkt->row.way[1] = pkt->xport;
+	pkt->row.xlat = pkt->xlat;
+	if (!bpf_map_update_elem(&mg_flow_t, &pkt->key, &pkt->row, BPF_NOEXIST))
+		return 0;
+	bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
+	other = bpf_map_lookup_elem(&mg_flow_e, &pkt->key);
+	if (!other)
+		other = bpf_map_lookup_elem(&mg_flow_t, &pkt->key);
+	if (!other || !(other->flags & MG_FLOW_SNAT))
+		return -MG_DROP_FLOW_FULL;
+	pkt->xlat = other->xlat;
+	pkt->xport = other->way[1];
+	return 0;
+}
+
+/* A new connection on a tuple whose old one is over: its rows go first. */
+static __always_inline void nat_end_old(struct packet *pkt)
+{
+	struct mg_flow *old = bpf_map_lookup_elem(&mg_flow_e, &pkt->key);
+
+	if (!old)
+		old = bpf_map_lookup_elem(&mg_flow_t, &pkt->key);
+	if (old)
+		flow_end(pkt, old);
+}
+
+static __always_inline bool nat_fixed(const struct packet *pkt)
+{
+	return pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP &&
+	       !(pkt->flags & PKT_ICMP_QUERY);
+}
+
+static __always_inline bool nat_supported(__u8 proto)
+{
+	/* their checksums or signatures cover addresses in ways we do not follow */
+	return proto != IPPROTO_DCCP && proto != IPPROTO_UDPLITE && proto != IPPROTO_AH;
+}
+
+static __always_inline bool nat_find(struct __sk_buff *skb, struct packet *pkt,
+				     const struct mg_local *local)
+{
+	struct nat_search search = { .skb = skb, .pkt = pkt, .local = local };
+	__u32 hash = flow_hash(pkt), total = local->nat_total;
+
+	pkt->xport = pkt->sport;
+	if (nat_fixed(pkt))
+		return nat_claim(pkt, true);
+	if (!total)
+		return false;
+	search.at = hash % total;
+	search.stride = 1 + (hash >> 16) % total;
+	bpf_loop(NAT_TRIES, nat_try, &search, 0);
+	return search.found;
+}
+
+/* Both rows, with a port that nobody has; pkt->xlat is set. Verified once. */
+__weak __noinline int nat_rows(struct __sk_buff *skb, struct packet *pkt)
+{
+	const struct mg_local *local = local_row();
+
+	if (!pkt || !local)
+		return -MG_DROP_INTERNAL;
+	flow_fill(pkt, MG_FLOW_DNAT | MG_FLOW_REPLY);
+	pkt->row.way[0] = pkt->src_slot;
+	pkt->row.way[1] = pkt->sport;
+	pkt->row.xlat = pkt->src;
+	return nat_find(skb, pkt, local) ? nat_forward_row(pkt) : -MG_DROP_NAT_EXHAUSTED;
+}
+
+/*
+ * Step for a new flow that has been judged, after route_world() (pkt->out_ifindex): 0 without
+ * PKT_REWRITE_SRC where no translation is wanted, and then the flow's row is the caller's; with
+ * it, both rows are there and rewrite() has its orders. from, to and the stamp must be complete.
+ */
+static __always_inline int nat_out(struct __sk_buff *skb, struct packet *pkt)
+{
+	const struct mg_local *local = local_row();
+	int r;
+
+	if (!local)
+		return -MG_DROP_INTERNAL;
+	if (!nat_wanted(pkt, local))
+		return 0;
+	if (!nat_supported(pkt->proto))
+		return -MG_DROP_NAT_UNSUPPORTED;
+	if (!nat_source(pkt, local))
+		return -MG_DROP_NO_ROUTE;
+	if (pkt->flags & PKT_FLOW_ANEW) {
+		union mg_addr source = pkt->xlat;
+
+		nat_end_old(pkt);
+		pkt->xlat = source;
+	}
+	r = nat_rows(skb, pkt);
+	if (r)
+		return r;
+	pkt->flags |= PKT_REWRITE_SRC | PKT_NEW_FLOW;
+	trace_step(MG_STEP_NAT, bpf_ntohs(pkt->xport), bpf_ntohl(pkt->xlat.w[3]), 0);
+	return 0;
+}
+
+#endif
