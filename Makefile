@@ -120,7 +120,7 @@ TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard selftests/lib/*.c))
 
 $(UNIT) $(PROG): $(BUILD)/%: $(BUILD)/%.o $(TESTLIB_OBJ) $(ARCHIVES)
 	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -lcmocka $(SYSTEM_LIBS) -o $@
-$(PROG:%=%.o) $(TESTLIB_OBJ): $(SKEL)
+$(PROG:%=%.o) $(TESTLIB_OBJ): $(if $(BPF_SRC),$(SKEL))
 
 tests: $(UNIT) $(PROG) ## build the test programs
 
