@@ -7,6 +7,14 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/cleanup.h"
+
+static inline void json_decref_p(json_t **tree)
+{
+	json_decref(*tree);
+}
+#define _cleanup_json_ _cleanup_(json_decref_p)
+
 /* The member at a path of keys, "metadata.name"; NULL where a step is not an object or absent.
  * Keys with a dot cannot be named this way. */
 json_t *json_at(const json_t *root, const char *path);

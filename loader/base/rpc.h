@@ -15,17 +15,12 @@
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 
 struct err;
 
 #define RPC_LINE_MAX 65536 /* bytes of one line, the newline included */
 #define RPC_DEPTH_MAX 16   /* objects and arrays in one another */
-
-static inline void json_decref_p(json_t **tree)
-{
-	json_decref(*tree);
-}
-#define _cleanup_json_ _cleanup_(json_decref_p)
 
 /* Text (size bytes, newline optional) to a tree. -EMSGSIZE: longer than limit; -EBADMSG: not
  * one JSON object, a key twice, or deeper than RPC_DEPTH_MAX. */
