@@ -32,6 +32,7 @@
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "model/kind.h"
 
 struct err;
 struct store;
@@ -41,8 +42,9 @@ struct store_watch;
 #define STORE_OBJECT_MAX (1536 * 1024) /* bytes of one object as JSON: etcd's limit */
 #define STORE_WRITES_MAX 4096	       /* writes of one transaction */
 
-/* What a kind of object is called; static life. */
+/* What a kind of object is called; static life. From model/kinds.def. */
 struct store_kind {
+	enum kind id;
 	const char *group;   /* "" for the core group */
 	const char *version; /* "v1", "v3" */
 	const char *kind;    /* "NetworkPolicy" */
@@ -50,10 +52,10 @@ struct store_kind {
 	bool namespaced;
 };
 
-/* NULL: no such kind. api_version is "v1" or "group/version". */
+const struct store_kind *store_kind(enum kind kind); /* never NULL */
+/* NULL: no such kind. api_version is "v1" or "group/version", in any form that kinds.def has. */
 const struct store_kind *store_kind_find(const char *api_version, const char *kind);
-/* All kinds, in the order in which they must be applied (namespaces before pods). */
-const struct store_kind *store_kinds(size_t *ret_count);
+const struct store_kind *store_kinds(size_t *ret_count); /* all, by enum kind */
 const char *store_kind_api_version(const struct store_kind *kind, char *text); /* [80]; text */
 bool store_kind_equal(const struct store_kind *a, const struct store_kind *b);
 

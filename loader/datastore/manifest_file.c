@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/sha.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/yaml.h"
+#include "datastore/manifest.h"
+
+#define COPY_MAX (4 * DOC_BYTES_MAX)
+
+/* Objects while a file is read. */
+struct load {
+	struct manifests *manifests;
+	struct manifest_file *file;
+	struct manifest_object *objects;
+	size_t count, room;
+	json_t *former; /* last valid objects */
+	bool unknown;	/* a document's key cannot be told */
+	char **refused; /* keys of bad documents */
+	size_t refused_count;
+};
+
+void manifest_objects_free(struct manifest_object *objects, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		json_decref(objects[i].object);
+		free(objects[i].origin);
+	}
+	free(objects);
+}
+
+void manifest_file_free(struct manifest_file *file)
+{
+	manifest_objects_free(file->objects, file->count);
+	free(file->name);
+	free(file->path);
+	free(file);
+}
+
+static void problem(struct load *load, unsigned int line, const char *object, const char *text)
+{
+	_cleanup_free_ char *where =
+		line ? xasprintf("%s:%u", load->file->path, line) : xstrdup(load->file->path);
+
+	problem_set(&load->manifests->dir->store,
+		    &(struct store_problem){ .file = where,
+					     .object = (char *)object,
+					     .text = (char *)text,
+					     .served = json_array_size(load->former) });
+}
+
+/* uid, version and time are functions of what is in the file, so that a restart finds the same. */
+static void stamp(json_t *object, const char *rel, const struct stat *st)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned char d[SHA256_DIGEST_LENGTH];
+	char out[40];
+	struct tm tm;
+
+	SHA256((const unsigned char *)rel, strlen(rel), d);
+	d[6] = (d[6] & 0x0f) | 0x80; /* RFC 9562, version 8 */
+	d[8] = (d[8] & 0x3f) | 0x80;
+	snprintf(out, sizeof(out),
+		 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", d[0], d[1],
+		 d[2], d[3], d[4], d[5], d[6], d[7], d[8], d[9], d[10], d[11], d[12], d[13], d[14],
+		 d[15]);
+	object_name_write(object, "uid", out);
+	gmtime_r(&st->st_mtim.tv_sec, &tm);
+	json_object_del(json_object_get(object, "metadata"), "resourceVersion");
+	json_object_del(json_object_get(object, "metadata"), "creationTimestamp");
+	text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
+	SHA256((const unsigned char *)(text ?: ""), text ? strlen(text) : 0, d);
+	snprintf(out, sizeof(out), "m%02x%02x%02x%02x%02x%02x%02x%02x", d[0], d[1], d[2], d[3],
+		 d[4], d[5], d[6], d[7]);
+	object_name_write(object, "resourceVersion", out);
+	strftime(out, sizeof(out), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	object_name_write(object, "creationTimestamp", out);
+}
+
+static void add(struct load *load, json_t *object, unsigned int line)
+{
+	struct manifest_object *entry;
+	struct store_key key;
+
+	if (store_key_of(object, &key, NULL) < 0) {
+		json_decref(object);
+		return;
+	}
+	if (load->count == load->room) {
+		load->room = load->room ? load->room * 2 : 8;
+		load->objects = xrealloc(load->objects, load->room, sizeof(*load->objects));
+	}
+	entry = &load->objects[load->count++];
+	*entry = (struct manifest_object){
+		.key = key,
+		.object = object,
+		.origin = line ? xasprintf("%s:%u", load->file->path, line)
+			       : xstrdup(load->file->path),
+	};
+}
+
+static void add_document(struct load *load, const json_t *root, unsigned int line)
+{
+	_cleanup_json_ json_t *object = json_deep_copy(root);
+	_cleanup_free_ char *text = NULL, *rel = NULL;
+	struct store_key key;
+	struct err err;
+	int r = store_key_of(object, &key, &err);
+
+	if (r < 0) {
+		load->unknown = true;
+		problem(load, line, NULL, err.text);
+		return;
+	}
+	text = key_text(&key);
+	rel = dir_rel(&key);
+	r = object_check_shape(object, &err);
+	if (!r && key.kind->namespaced && !object_meta(object, "namespace"))
+		object_name_write(object, "namespace", "default");
+	if (!r && !key.kind->namespaced)
+		json_object_del(json_object_get(object, "metadata"), "namespace");
+	if (!r && load->manifests->dir->check)
+		r = load->manifests->dir->check(object, &err);
+	if (!r) {
+		stamp(object, rel, &load->file->seen);
+		add(load, TAKE_PTR(object), line);
+		return;
+	}
+	problem(load, line, text, err.text);
+	load->refused = xrealloc(load->refused, load->refused_count + 1, sizeof(*load->refused));
+	load->refused[load->refused_count++] = TAKE_PTR(rel);
+}
+
+/* A document may be a List, as `kubectl get -o yaml` writes it. */
+static void add_root(struct load *load, const struct doc *doc)
+{
+	const char *kind = json_string_value(json_object_get(doc->root, "kind"));
+	json_t *items = json_object_get(doc->root, "items"), *item;
+	size_t i;
+
+	if (!kind || strcmp(kind, "List") || !json_is_array(items)) {
+		add_document(load, doc->root, doc->line);
+		return;
+	}
+	json_array_foreach(items, i, item) {
+		_cleanup_free_ char *path = xasprintf("items[%zu]", i);
+
+		add_document(load, item, doc_line(doc, path));
+	}
+}
+
+/* --- last valid copies --- */
+
+static char *copy_path(const struct manifests *manifests, const struct manifest_file *file)
+{
+	_cleanup_free_ char *name = dir_encode(file->name);
+
+	return xasprintf("manifests/%s/%s.json", manifests->instance, name);
+}
+
+static json_t *read_copy(struct manifests *manifests, struct manifest_file *file)
+{
+	_cleanup_free_ char *path = copy_path(manifests, file);
+	_cleanup_json_ json_t *copy = NULL;
+
+	if (dir_read_json(manifests->dir, path, COPY_MAX, &copy, NULL) < 0)
+		return NULL;
+	return json_incref(json_object_get(copy, "objects"));
+}
+
+/* Without its copy a file would be served worse after a restart, not wrong now: no failure. */
+static void write_copy(struct load *load)
+{
+	struct manifests *manifests = load->manifests;
+	_cleanup_free_ char *path = copy_path(manifests, load->file);
+	_cleanup_json_ json_t *copy = json_object();
+	json_t *objects = json_array();
+
+	for (size_t i = 0; i < load->count; i++)
+		json_array_append(objects, load->objects[i].object);
+	json_object_set_new(copy, "file", json_string(load->file->path));
+	json_object_set_new(copy, "objects", objects);
+	if (!manifests->keep || (load->former && json_equal(load->former, objects)))
+		return;
+	if (dir_lock(manifests->dir, LOCK_EX, NULL) < 0)
+		return;
+	if (!dir_make_parents(manifests->dir, path) &&
+	    !dir_write_tmp(manifests->dir, "tmp/manifest", copy, NULL, true))
+		(void)!renameat(manifests->dir->root, "tmp/manifest", manifests->dir->root, path);
+	dir_unlock(manifests->dir);
+}
+
+static bool wants_former(const struct load *load, const char *rel)
+{
+	for (size_t i = 0; i < load->count; i++) {
+		_cleanup_free_ char *have = dir_rel(&load->objects[i].key);
+
+		if (!strcmp(have, rel))
+			return false;
+	}
+	for (size_t i = 0; i < load->refused_count; i++)
+		if (!strcmp(load->refused[i], rel))
+			return true;
+	return load->unknown;
+}
+
+/* What a bad document was when it was good; of a document that cannot be told at all, everything
+ * that is not in the file any more. */
+static void add_former(struct load *load)
+{
+	json_t *object;
+	size_t i;
+
+	if (!load->unknown && !load->refused_count)
+		return;
+	json_array_foreach(load->former, i, object) {
+		_cleanup_free_ char *rel = NULL;
+		struct store_key key;
+
+		if (store_key_of(object, &key, NULL) < 0)
+			continue;
+		rel = dir_rel(&key);
+		if (wants_former(load, rel))
+			add(load, json_incref(object), 0);
+	}
+}
+
+/* --- reading --- */
+
+static int check_owner(const struct stat *st, struct err *err)
+{
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return err_set(err, -EPERM, "belongs to uid %u, must belong to root (chown root)",
+			       st->st_uid);
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return err_set(err, -EPERM, "mode %04o lets others write, must not (chmod go-w)",
+			       st->st_mode & 07777);
+	return 0;
+}
+
+static void load_text(struct load *load)
+{
+	_cleanup_docs_ struct docs *docs = NULL;
+	_cleanup_free_ char *text = NULL;
+	unsigned int line = 0;
+	struct err err;
+	size_t size;
+	int r = check_owner(&load->file->seen, &err);
+
+	if (!r) {
+		r = file_read(AT_FDCWD, load->file->path, DOC_BYTES_MAX, &text, &size);
+		if (r < 0)
+			err_errno(&err, r, "cannot be read");
+	}
+	if (!r) {
+		r = docs_read(text, size, &docs, &err);
+		if (r < 0 && sscanf(err.text, "line %u", &line) != 1)
+			line = 0;
+	}
+	if (r < 0) {
+		load->unknown = true;
+		problem(load, line, NULL, err.text);
+		return;
+	}
+	for (size_t i = 0; i < docs->count; i++)
+		add_root(load, &docs->v[i]);
+}
+
+static void clear_problems(struct manifests *manifests, const struct manifest_file *file)
+{
+	_cleanup_free_ char *prefix = xasprintf("%s:", file->path);
+
+	problem_clear(&manifests->dir->store, file->path);
+	problem_clear_prefix(&manifests->dir->store, prefix);
+}
+
+void manifest_file_load(struct manifests *manifests, struct manifest_file *file)
+{
+	struct load load = { .manifests = manifests, .file = file };
+
+	clear_problems(manifests, file);
+	load.former = read_copy(manifests, file);
+	load_text(&load);
+	add_former(&load);
+	write_copy(&load);
+	for (size_t i = 0; i < load.refused_count; i++)
+		free(load.refused[i]);
+	free(load.refused);
+	json_decref(load.former);
+	manifest_objects_free(file->objects, file->count);
+	file->objects = load.objects;
+	file->count = load.count;
+}
+
+void manifest_file_forget(struct manifests *manifests, struct manifest_file *file)
+{
+	_cleanup_free_ char *path = copy_path(manifests, file);
+
+	clear_problems(manifests, file);
+	if (manifests->keep)
+		unlinkat(manifests->dir->root, path, 0);
+}

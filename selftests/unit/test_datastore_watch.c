@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store as its users see it: watches, follow, asynchronous writes, queries by label. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "datastore/follow.h"
+#include "datastore/labels.h"
+#include "selftests/lib/store_test.h"
+
+struct fixture {
+	struct store_test test;
+	struct store *store;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+
+	store_test_init(&f->test);
+	f->store = store_test_open(&f->test, NULL);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	store_close(f->store);
+	store_test_done(&f->test);
+	free(f);
+	return 0;
+}
+
+static void put(struct store *store, const char *ns, const char *name, const char *net)
+{
+	_cleanup_json_ json_t *object = test_set(ns, name, net, NULL);
+	struct err err = { 0 };
+	int r = store_create(store, object, NULL, &err);
+
+	if (r == -EEXIST)
+		r = store_update(store, object, NULL, &err);
+	if (r < 0)
+		fail_msg("%s", err.text);
+}
+
+static void test_watch_resume(void **state)
+{
+	struct fixture *f = *state;
+	struct watch_log log = { 0 }, later = { 0 };
+	struct store_key key = test_key("a", "x");
+	struct store_watch *watch = test_watch(f->store, &log);
+	struct store *other;
+
+	put(f->store, "a", "x", "1.0.0.0/8");
+	assert_true(wait_log(f->store, &log, "|"));
+	store_unwatch(watch);
+	put(f->store, "a", "x", "2.0.0.0/8");
+	assert_int_equal(store_delete(f->store, &key, NULL, NULL), 0);
+	put(f->store, "a", "y", "3.0.0.0/8");
+	/* Another process goes on from where this one stopped. */
+	other = store_test_open(&f->test, NULL);
+	test_watch_from(other, &later, log.version);
+	assert_true(wait_log(other, &later, "+a/y"));
+	assert_string_equal(later.text, "~a/x=2.0.0.0/8|-a/x|+a/y=3.0.0.0/8|");
+	store_close(other);
+}
+
+static void test_watch_labels(void **state)
+{
+	struct fixture *f = *state;
+	struct store_query query = test_query("a");
+	struct watch_log log = { 0 };
+	const struct store_watch_args args = { &query, 1, watch_log_fn, &log };
+	struct store_watch *watch;
+	struct store_list list;
+	static const char *const labels[] = { "app=db", "app=web", "app=web,v=2", "app=db" };
+
+	query.labels = "app=web";
+	assert_int_equal(store_list(f->store, &query, 1, &list, NULL), 0);
+	query.from = list.version;
+	assert_int_equal(store_watch(f->store, &args, &watch, NULL), 0);
+	store_list_done(&list);
+	for (size_t i = 0; i < 4; i++) {
+		_cleanup_json_ json_t *object = test_set("a", "x", "1.0.0.0/8", labels[i]);
+
+		assert_int_equal(i ? store_update(f->store, object, NULL, NULL)
+				   : store_create(f->store, object, NULL, NULL),
+				 0);
+	}
+	put(f->store, "b", "x", "1.0.0.0/8"); /* another namespace */
+	assert_true(wait_log(f->store, &log, "-a/x|"));
+	assert_string_equal(log.text, "+a/x=1.0.0.0/8|~a/x=1.0.0.0/8|-a/x|");
+}
+
+static void test_watch_trimmed(void **state)
+{
+	struct fixture *f = *state;
+	const struct store_options options = { .create = true, .history = 4 };
+	struct watch_log log = { 0 };
+	struct store *store = store_test_open(&f->test, &options);
+	struct store_query query = test_query(NULL);
+	struct store_list list;
+
+	assert_int_equal(store_list(store, &query, 1, &list, NULL), 0);
+	for (int i = 0; i < 6; i++) {
+		_cleanup_free_ char *net = xasprintf("%d.0.0.0/8", i + 1);
+
+		put(store, "a", "x", net);
+	}
+	test_watch_from(store, &log, list.version);
+	store_list_done(&list);
+	assert_true(wait_log(store, &log, "!"));
+	assert_string_equal(log.text, "!");
+	/* A version of the future belongs to another store. */
+	memset(&log, 0, sizeof(log));
+	test_watch_from(store, &log, "1000");
+	assert_true(wait_log(store, &log, "!"));
+	memset(&log, 0, sizeof(log));
+	test_watch_from(store, &log, "nonsense");
+	assert_true(wait_log(store, &log, "!"));
+	store_close(store);
+}
+
+static void test_two_stores(void **state)
+{
+	struct fixture *f = *state;
+	struct store *other = store_test_open(&f->test, NULL);
+	struct watch_log log = { 0 };
+
+	test_watch(f->store, &log);
+	put(other, "a", "x", "1.0.0.0/8");
+	assert_true(wait_log(f->store, &log, "+a/x"));
+	store_close(other);
+}
+
+static void async_done(int result, struct store_write *writes, size_t count, const struct err *err,
+		       void *arg)
+{
+	int *called = arg;
+
+	(void)writes;
+	(void)err;
+	assert_int_equal(count, 1);
+	*called = result ? result : 1;
+}
+
+static bool is_set(void *arg)
+{
+	return *(int *)arg;
+}
+
+static void test_async(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_json_ json_t *object = test_set("a", "x", "1.0.0.0/8", NULL);
+	struct store_write writes[2] = { { .op = STORE_CREATE, .object = object },
+					 { .op = STORE_CREATE, .object = object } };
+	struct store *other = store_test_open(&f->test, NULL);
+	int first = 0, second = 0;
+
+	assert_int_equal(store_commit_async(f->store, &writes[0], 1, async_done, &first), 0);
+	assert_int_equal(first, 0);
+	assert_true(wait_for(f->store, is_set, &first));
+	assert_int_equal(first, 1);
+	store_writes_done(writes, 1);
+	assert_int_equal(store_commit_async(other, &writes[1], 1, async_done, &second), 0);
+	store_close(other);
+	assert_int_equal(second, -ECANCELED);
+}
+
+/* --- follow --- */
+
+struct follow_log {
+	char text[1024];
+	bool synced;
+};
+
+static void follow_log_fn(const struct store_event *events, size_t count, bool synced, void *arg)
+{
+	struct follow_log *log = arg;
+	size_t used = strlen(log->text);
+
+	log->synced |= synced;
+	for (size_t i = 0; i < count; i++)
+		used += (size_t)snprintf(log->text + used, sizeof(log->text) - used, "%c%s ",
+					 "+~-"[events[i].type],
+					 json_text_at(events[i].object, "metadata.name"));
+}
+
+static void test_follow(void **state)
+{
+	struct fixture *f = *state;
+	const struct store_options options = { .create = true, .history = 2 };
+	struct store_query query = test_query(NULL);
+	struct follow_log log = { .text = "" };
+	const struct follow_args args = {
+		.queries = &query, .count = 1, .fn = follow_log_fn, .arg = &log
+	};
+	struct store *writer = store_test_open(&f->test, &options);
+	struct store_key key = test_key("a", "x");
+	struct follow *follow;
+
+	put(writer, "a", "x", "1.0.0.0/8");
+	put(writer, "a", "y", "1.0.0.0/8");
+	assert_int_equal(follow_open(f->store, &args, &follow, NULL), 0);
+	assert_true(log.synced);
+	assert_string_equal(log.text, "+x +y ");
+	/* More changes than the log keeps: the second list tells what differs. */
+	log.text[0] = 0;
+	put(writer, "a", "z", "1.0.0.0/8");
+	put(writer, "a", "y", "2.0.0.0/8");
+	assert_int_equal(store_delete(writer, &key, NULL, NULL), 0);
+	put(writer, "a", "y", "3.0.0.0/8");
+	settle(f->store);
+	assert_int_equal(follow_timeout_ms(follow), 0);
+	assert_int_equal(follow_dispatch(follow, NULL), 0);
+	assert_int_equal(follow_timeout_ms(follow), -1);
+	assert_string_equal(log.text, "~y +z -x ");
+	follow_close(follow);
+	store_close(writer);
+}
+
+/* --- label selectors of queries (Kubernetes documentation, "Labels and Selectors") --- */
+
+static void test_label_queries(void **state)
+{
+	static const struct {
+		const char *selector;
+		bool match;
+	} cases[] = {
+		{ "", true },
+		{ "app=web", true },
+		{ "app==web", true },
+		{ "app = web , tier = 1", true },
+		{ "app!=web", false },
+		{ "app!=db", true },
+		{ "none!=db", true },
+		{ "app", true },
+		{ "none", false },
+		{ "!none", true },
+		{ "!app", false },
+		{ "app in (db, web)", true },
+		{ "app in (db)", false },
+		{ "app notin (db)", true },
+		{ "none notin (db)", true },
+		{ "app notin (web)", false },
+		{ "a.b/c=d_e", true },
+		{ "app=", false },
+		{ "empty=", true },
+	};
+	static const char *const wrong[] = {
+		"=", "app in", "app in (a", "a b", "a,,b", "app in a)"
+	};
+	_cleanup_json_ json_t *labels = json_pack("{s:s, s:s, s:s, s:s}", "app", "web", "tier", "1",
+						  "a.b/c", "d_e", "empty", "");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct err err = { 0 };
+
+		if (query_labels_check(cases[i].selector, &err) < 0)
+			fail_msg("%s", err.text);
+		if (query_labels_match(cases[i].selector, labels) != cases[i].match)
+			fail_msg("%s", cases[i].selector);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct err err = { 0 };
+
+		if (query_labels_check(wrong[i], &err) != -EINVAL)
+			fail_msg("%s", wrong[i]);
+		assert_non_null(strstr(err.text, "expected"));
+	}
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_watch_resume),
+		CASE(test_watch_labels),
+		CASE(test_watch_trimmed),
+		CASE(test_two_stores),
+		CASE(test_async),
+		CASE(test_follow),
+		cmocka_unit_test(test_label_queries),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
