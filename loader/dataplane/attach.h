@@ -4,8 +4,12 @@
  * preference 1 and handle 1. Neither uses a BPF link: the attachment lives with the device, and
  * a swap is one call, without a moment in which none or two are attached.
  *
- * Devices are those of the caller's network namespace. "Ours" are the programs behind known (the
- * pinned ones) and, where the caller may open programs by id, prog_id_is_ours().
+ * Devices are those of the caller's network namespace. "Ours" are the program that is given, the
+ * programs made known by dp_attach_know() and, where the caller may open programs by id
+ * (CAP_SYS_ADMIN), those of prog_id_is_ours().
+ *
+ * Where something ran ahead of ours, getting back to the front needs more than one call: meanwhile
+ * a guard program ahead of all drops everything (some microseconds), so nothing is ever open.
  */
 #ifndef MARGAY_DATAPLANE_ATTACH_H
 #define MARGAY_DATAPLANE_ATTACH_H
@@ -38,6 +42,13 @@ struct dp_attach_ops {
 
 extern const struct dp_attach_ops dp_attach_tcx;
 extern const struct dp_attach_ops dp_attach_clsact;
+
+/*
+ * The programs of this process's node, the former set's as well while it is replaced: a copy of
+ * the descriptor is kept. Process-wide, because a process serves one node. -ENOSPC beyond 64.
+ */
+int dp_attach_know(int prog_fd);
+void dp_attach_forget(void);
 
 /* AUTO: TCX where the kernel has it. -EOPNOTSUPP: TCX was asked for and is not there. */
 int dp_attach_pick(enum dp_attach_type type, const struct dp_attach_ops **ret_ops, struct err *err);

@@ -2,15 +2,17 @@
 /*
  * One set of programs and maps of this node: made once, pinned, found again by the next agent.
  *
- * ROOT/maps/NAME     every map of abi/maps.h          folders 0700, pins 0600
+ * ROOT/maps/NAME     every map of abi/maps.h but scratch	folders 0700, pins 0600
  * ROOT/progs/NAME    every program of dp_progs[]
- * ROOT/pages/N       chunk N of mg_pages (opening a map by id would need CAP_SYS_ADMIN)
- * ROOT/meta          what the pinned programs were made from: object, configuration, layouts
+ * ROOT/pages/ID-N    chunk N of mg_pages (opening a map by id would need CAP_SYS_ADMIN)
+ * ROOT/meta          one row: what the pinned programs were made from
+ * ROOT/.../NAME-new  on the way to become NAME, by rename
  *
  * dp_open() takes over pinned maps whose layout and size fit, makes the others, and takes over the
- * pinned programs too where object and configuration are those of the last load; otherwise it
- * loads new ones. New programs do not see a packet before dp_takeover(): the agent fills the maps
- * first. Where nothing was pinned before, dp_open() pins everything at once.
+ * pinned programs too where object, configuration and maps are those of the last load; otherwise
+ * it loads new ones. New programs see no packet before dp_takeover(): the agent fills the maps
+ * first. Where no program was pinned before, dp_open() pins everything at once. The maps of
+ * dp_get_map() are always those that the programs of this set use.
  *
  * Hook groups load separately: a group the verifier refuses stands in dp_group_error() and the
  * others work. The caller owns struct dp; it owns all its descriptors. Closing it leaves pins and
@@ -90,14 +92,14 @@ static inline bool dp_is_transient(int error)
 }
 
 /*
- * Puts this set into force in place of the pinned one: pins by rename, then swaps the programs
- * on every device of the current network namespace, receivers first, each in one call. Does
- * nothing for an adopted set. May be called again after a failure.
+ * Puts this set into force in place of the pinned one: pins by rename, copies the flows of maps
+ * that changed their size, then swaps the programs on every device of the caller's network
+ * namespace, receivers first, each in one call. Nothing to do for an adopted set. May be called
+ * again after a failure. Needs CAP_SYS_ADMIN where programs of a set older than the pinned one
+ * are attached.
  */
 int dp_takeover(struct dp *dp, struct err *err);
-
-/* True once rows of the former flow tables are of no use: reload without old_flows then. */
-bool dp_old_flows_done(const struct dp *dp);
+bool dp_is_in_force(const struct dp *dp); /* adopted, first of its node, or taken over */
 
 /*
  * Waits until every program that was running when it was called has ended (8 to 11 ms):

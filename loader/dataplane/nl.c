@@ -200,6 +200,7 @@ int nl_walk(struct net_sock *sock, struct nl_msg *msg, nl_answer_fn function, st
 	if (r) {
 		free(list->rows);
 		list->rows = NULL;
+		list->count = 0;
 	}
 	return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * mg_pages: an array of arrays that grows by chunks of MG_CHUNK_PAGES pages. A chunk is made with
- * its first page and pinned as ROOT/pages/N, so that the next agent can write it.
+ * its first page and pinned as ROOT/pages/ID-N (ID: of the outer map), so that the next agent can
+ * write it without CAP_SYS_ADMIN.
  */
 #ifndef MARGAY_DATAPLANE_PAGES_H
 #define MARGAY_DATAPLANE_PAGES_H

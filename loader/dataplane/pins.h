@@ -21,6 +21,9 @@ int pin_open_map(const char *root, const char *name, struct dp_map *ret_map, str
 /* Kernel's id of a program or map behind a descriptor. */
 int prog_id_of(int prog_fd, __u32 *ret_id);
 
+/* Its name in the kernel; needs CAP_SYS_ADMIN. */
+int prog_name_of(__u32 id, char ret_name[16]);
+
 /* True if the program is one of Margay's: its name is a hook's and it uses mg_drops. Needs
  * CAP_SYS_ADMIN (opening by id); false where that is missing. */
 bool prog_id_is_ours(__u32 id);
