@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A place in a packet's bytes that moves only past what has been checked.
+ * Reading a packet's bytes: every read is by bytes_at(), which checks the end first.
+ *
+ * An offset that depends on the packet goes through memory (forget()) before it is used: to the
+ * verifier it is then any number below FRAME_OFFSETS, and one walk stands for all. In a register
+ * it would be followed a path a value, and a walk over six headers would cost 100,000 steps.
  */
 #ifndef MARGAY_LIB_CURSOR_H
 #define MARGAY_LIB_CURSOR_H
@@ -8,35 +12,32 @@
 #include <linux/types.h>
 #include <bpf/bpf_helpers.h>
 
-struct cursor {
-	void *start;
-	void *pos;
+#define FRAME_OFFSETS 1024
+
+struct frame {
+	void *data;
 	void *end;
 };
 
-/* The next size bytes (a constant), or NULL where the packet ends before. */
-static __always_inline void *take(struct cursor *cursor, __u32 size)
+/* size bytes (a constant) at offset, or NULL where the frame ends before. */
+static __always_inline void *bytes_at(const struct frame *frame, __u32 offset, __u32 size)
 {
-	void *here = cursor->pos;
+	void *here = frame->data + (offset & (FRAME_OFFSETS - 1));
 
-	if (here + size > cursor->end)
-		return NULL;
-	cursor->pos = here + size;
-	return here;
+	return here + size > frame->end ? NULL : here;
 }
 
-/* Passes over bytes that nobody reads; 0, or -1 where the packet ends before. */
-static __always_inline int skip_bytes(struct cursor *cursor, __u32 size)
+/* A value in the scratch row, as one that nothing is known of. */
+static __always_inline __u32 recall(const __u16 *place)
 {
-	if (cursor->pos + size > cursor->end)
-		return -1;
-	cursor->pos += size;
-	return 0;
+	return *(const volatile __u16 *)place;
 }
 
-static __always_inline __u16 cursor_offset(const struct cursor *cursor)
+/* The same, of a value that is put there first. */
+static __always_inline __u32 forget(__u16 *place, __u32 value)
 {
-	return cursor->pos - cursor->start;
+	*(volatile __u16 *)place = value;
+	return recall(place);
 }
 
 #endif

@@ -53,8 +53,10 @@ static __always_inline int send_neigh(const struct packet *pkt)
 	return bpf_redirect_neigh(pkt->out_ifindex, &hop, sizeof(hop), 0);
 }
 
-static __always_inline int finish_drop(struct __sk_buff *skb, struct packet *pkt, int reason)
+__weak __noinline int finish_drop(struct __sk_buff *skb, struct packet *pkt, int reason)
 {
+	if (!pkt)
+		return TC_ACT_SHOT;
 	if (reason <= MG_DROP_NONE || reason >= MG_DROP_MAX)
 		reason = MG_DROP_INTERNAL;
 	if (reason == MG_DROP_ANSWERED)

@@ -9,6 +9,7 @@
 
 #include <linux/bpf.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -16,6 +17,7 @@
 #include "abi/node.h"
 #include "lib/packet.h"
 #include "lib/policy.h"
+#include "lib/swap.h"
 #include "lib/tick.h"
 #include "lib/trace.h"
 #include "maps/flow_e.h"
@@ -47,10 +49,12 @@ static __always_inline bool flow_key_of(struct mg_flow_key *ret_key, struct flow
 {
 	bool swapped = end_above(src, dst);
 
-	ret_key->a = swapped ? *dst.addr : *src.addr;
-	ret_key->b = swapped ? *src.addr : *dst.addr;
-	ret_key->port_a = swapped ? dst.port : src.port;
-	ret_key->port_b = swapped ? src.port : dst.port;
+	if (swapped)
+		SWAP(src, dst);
+	ret_key->a = *src.addr;
+	ret_key->b = *dst.addr;
+	ret_key->port_a = src.port;
+	ret_key->port_b = dst.port;
 	ret_key->proto = proto;
 	__builtin_memset(ret_key->pad, 0, sizeof(ret_key->pad));
 	return swapped;
@@ -132,10 +136,13 @@ static __always_inline void flow_fold(struct mg_flow *flow)
 }
 
 /* Deletes the row of pkt->key, and its partner. The pointer is void after it. */
-static __always_inline void flow_end(struct packet *pkt, struct mg_flow *flow)
+__weak __noinline int flow_end(struct packet *pkt, struct mg_flow *flow)
 {
-	bool pair = flow->flags & FLOW_TRANSLATED;
+	bool pair;
 
+	if (!pkt || !flow)
+		return -MG_DROP_INTERNAL;
+	pair = flow->flags & FLOW_TRANSLATED;
 	if (pair)
 		flow_key_partner(pkt, flow);
 	flow_fold(flow);
@@ -145,16 +152,23 @@ static __always_inline void flow_end(struct packet *pkt, struct mg_flow *flow)
 		bpf_map_delete_elem(&mg_flow_e, &pkt->key2);
 		bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
 	}
+	return 0;
 }
 
-/* Is the partner of a translated transient row still there? The LRU may have taken it. */
-static __always_inline bool flow_whole(struct packet *pkt, const struct mg_flow *flow)
+__weak __noinline int flow_has_partner(struct packet *pkt, struct mg_flow *flow)
 {
-	if (!(flow->flags & FLOW_TRANSLATED) || (pkt->flags & PKT_ESTABLISHED))
-		return true;
+	if (!pkt || !flow)
+		return 0;
 	flow_key_partner(pkt, flow);
 	return bpf_map_lookup_elem(&mg_flow_t, &pkt->key2) ||
 	       bpf_map_lookup_elem(&mg_flow_e, &pkt->key2);
+}
+
+/* Is the partner of a translated transient row still there? The LRU may have taken it. */
+static __always_inline bool flow_whole(struct packet *pkt, struct mg_flow *flow)
+{
+	return !(flow->flags & FLOW_TRANSLATED) || (pkt->flags & PKT_ESTABLISHED) ||
+	       flow_has_partner(pkt, flow);
 }
 
 /* Direction of a row's counters, FIN bits and ways that this packet goes: 0 or 1. */

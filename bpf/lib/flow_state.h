@@ -140,12 +140,17 @@ static __always_inline __u32 flow_count(const struct packet *pkt, struct mg_flow
 
 /* A packet of a known flow goes through: counts, time, state. pkt has the row's tuple (before
  * translation). The last touch: a row that moves leaves the pointer void. */
-static __always_inline void flow_update(struct packet *pkt, struct mg_flow *flow)
+__weak __noinline int flow_update(struct packet *pkt, struct mg_flow *flow)
 {
-	__u32 direction = flow_direction(pkt, flow), packets = flow_count(pkt, flow, direction);
-	__u16 before = flow->state | (flow->flags & MG_FLOW_BOTH_SEEN);
+	__u32 direction, packets;
 	enum flow_move move;
+	__u16 before;
 
+	if (!pkt || !flow)
+		return -MG_DROP_INTERNAL;
+	before = flow->state | (flow->flags & MG_FLOW_BOTH_SEEN);
+	direction = flow_direction(pkt, flow);
+	packets = flow_count(pkt, flow, direction);
 	flow->seen = pkt->tick;
 	move = pkt->proto == IPPROTO_TCP ? flow_tcp(pkt, flow, direction, packets)
 					 : flow_plain(pkt, flow);
@@ -156,6 +161,7 @@ static __always_inline void flow_update(struct packet *pkt, struct mg_flow *flow
 		flow_promote(&pkt->key, flow);
 	else if (move == FLOW_DEMOTE)
 		flow_demote(&pkt->key, flow);
+	return 0;
 }
 
 /* May a packet without a row begin a flow? A segment of an unknown TCP connection may not, but

@@ -36,6 +36,7 @@ enum mg_final {
 #define PKT_ICMP_QUERY (1U << 3)     /* echo request or answer: sport == dport == identifier */
 #define PKT_NO_L2 (1U << 4)	     /* the device has no Ethernet header */
 #define PKT_DF (1U << 5)	     /* IPv4 don't-fragment, or IPv6 */
+#define PKT_WALK (1U << 6)	     /* options or extension headers */
 /* by other steps */
 #define PKT_FROM_TUNNEL (1U << 8)  /* taken out of a tunnel on this node */
 #define PKT_FROM_HOST (1U << 9)	   /* sent by a socket of this node */
@@ -94,8 +95,8 @@ struct packet {
 	__u8 encap;	/* enum mg_encap */
 	__u8 tcp_state; /* for a new row */
 	__be32 frag_id;
-	__u8 walk; /* parse's own */
-	__u8 pad[3];
+	__u16 walk; /* parse's own */
+	__u8 pad[2];
 	/* who */
 	struct mg_ident from; /* what is known of src */
 	struct mg_ident to;   /* of dst */

@@ -8,6 +8,7 @@
 #define MARGAY_LIB_PARSE_INNER_H
 
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <bpf/bpf_helpers.h>
@@ -17,12 +18,13 @@
 #include "lib/icmp_types.h"
 #include "lib/packet.h"
 
-static __always_inline int parse_inner_transport(struct cursor *cursor, struct packet *pkt)
+static __always_inline int parse_inner_transport(const struct frame *frame, struct packet *pkt,
+						 __u32 offset)
 {
 	union {
 		__be16 port[4];
 		struct icmp_start icmp;
-	} *l4 = take(cursor, 8);
+	} *l4 = bytes_at(frame, forget(&pkt->walk, offset), 8);
 
 	if (!l4)
 		return -MG_DROP_SHORT;
@@ -39,9 +41,9 @@ static __always_inline int parse_inner_transport(struct cursor *cursor, struct p
 	return 0;
 }
 
-static __always_inline int parse_inner4(struct cursor *cursor, struct packet *pkt)
+static __always_inline int parse_inner4(const struct frame *frame, struct packet *pkt, __u32 offset)
 {
-	struct iphdr *ip = take(cursor, sizeof(*ip));
+	struct iphdr *ip = bytes_at(frame, offset, sizeof(*ip));
 
 	if (!ip)
 		return -MG_DROP_SHORT;
@@ -52,14 +54,13 @@ static __always_inline int parse_inner4(struct cursor *cursor, struct packet *pk
 	pkt->inner_proto = ip->protocol;
 	if (ip->frag_off & bpf_htons(0x1fff))
 		return 0;
-	if (skip_bytes(cursor, (ip->ihl * 4 - sizeof(*ip)) & 63))
-		return -MG_DROP_SHORT;
-	return parse_inner_transport(cursor, pkt);
+	return parse_inner_transport(frame, pkt, offset + ip->ihl * 4);
 }
 
-static __always_inline int parse_inner6(struct cursor *cursor, struct packet *pkt)
+static __always_inline int parse_inner6(const struct frame *frame, struct packet *pkt, __u32 offset)
 {
-	struct ipv6hdr *ip = take(cursor, sizeof(*ip));
+	struct ipv6hdr *ip = bytes_at(frame, offset, sizeof(*ip));
+	__u32 transport = offset + sizeof(*ip);
 
 	if (!ip)
 		return -MG_DROP_SHORT;
@@ -69,22 +70,26 @@ static __always_inline int parse_inner6(struct cursor *cursor, struct packet *pk
 	__builtin_memcpy(&pkt->inner_dst, &ip->daddr, 16);
 	pkt->inner_proto = ip->nexthdr;
 	if (pkt->inner_proto == IPPROTO_FRAGMENT) {
-		__u8 *fragment = take(cursor, 8);
+		__u8 *fragment = bytes_at(frame, transport, 8);
 
 		if (!fragment)
 			return -MG_DROP_SHORT;
 		pkt->inner_proto = fragment[0];
 		if (fragment[2] | (fragment[3] & 0xf8))
 			return 0;
+		transport += 8;
 	}
-	return parse_inner_transport(cursor, pkt);
+	return parse_inner_transport(frame, pkt, transport);
 }
 
-static __always_inline int parse_inner(struct cursor *cursor, struct packet *pkt)
+static __always_inline int parse_inner(const struct frame *frame, struct packet *pkt)
 {
+	__u32 offset = recall(&pkt->l4_offset) + sizeof(struct icmp_start);
+
 	pkt->inner_sport = 0;
 	pkt->inner_dport = 0;
-	return pkt->family == 4 ? parse_inner4(cursor, pkt) : parse_inner6(cursor, pkt);
+	return pkt->family == 4 ? parse_inner4(frame, pkt, offset)
+				: parse_inner6(frame, pkt, offset);
 }
 
 #endif

@@ -6,6 +6,7 @@
 #define MARGAY_LIB_PARSE_TRANSPORT_H
 
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
@@ -14,13 +15,12 @@
 #include "lib/cursor.h"
 #include "lib/icmp_types.h"
 #include "lib/packet.h"
-#include "lib/parse_inner.h"
 
 #define SCTP_HEADER_BYTES 12
 
-static __always_inline int parse_tcp(struct cursor *cursor, struct packet *pkt)
+static __always_inline int parse_tcp(const struct frame *frame, struct packet *pkt, __u32 offset)
 {
-	struct tcphdr *tcp = take(cursor, sizeof(*tcp));
+	struct tcphdr *tcp = bytes_at(frame, offset, sizeof(*tcp));
 
 	if (!tcp)
 		return -MG_DROP_SHORT;
@@ -32,9 +32,9 @@ static __always_inline int parse_tcp(struct cursor *cursor, struct packet *pkt)
 	return 0;
 }
 
-static __always_inline int parse_udp(struct cursor *cursor, struct packet *pkt)
+static __always_inline int parse_udp(const struct frame *frame, struct packet *pkt, __u32 offset)
 {
-	struct udphdr *udp = take(cursor, sizeof(*udp));
+	struct udphdr *udp = bytes_at(frame, offset, sizeof(*udp));
 
 	if (!udp)
 		return -MG_DROP_SHORT;
@@ -46,9 +46,9 @@ static __always_inline int parse_udp(struct cursor *cursor, struct packet *pkt)
 	return 0;
 }
 
-static __always_inline int parse_sctp(struct cursor *cursor, struct packet *pkt)
+static __always_inline int parse_sctp(const struct frame *frame, struct packet *pkt, __u32 offset)
 {
-	__be16 *ports = take(cursor, SCTP_HEADER_BYTES);
+	__be16 *ports = bytes_at(frame, offset, SCTP_HEADER_BYTES);
 
 	if (!ports)
 		return -MG_DROP_SHORT;
@@ -57,9 +57,9 @@ static __always_inline int parse_sctp(struct cursor *cursor, struct packet *pkt)
 	return 0;
 }
 
-static __always_inline int parse_icmp(struct cursor *cursor, struct packet *pkt)
+static __always_inline int parse_icmp(const struct frame *frame, struct packet *pkt, __u32 offset)
 {
-	struct icmp_start *icmp = take(cursor, sizeof(*icmp));
+	struct icmp_start *icmp = bytes_at(frame, offset, sizeof(*icmp));
 
 	if (!icmp)
 		return -MG_DROP_SHORT;
@@ -70,31 +70,33 @@ static __always_inline int parse_icmp(struct cursor *cursor, struct packet *pkt)
 		pkt->sport = icmp->id;
 		pkt->dport = icmp->id;
 	} else if (icmp_is_error(pkt->family, icmp->type)) {
-		pkt->flags |= PKT_ICMP_ERROR;
-		return parse_inner(cursor, pkt);
+		pkt->flags |= PKT_ICMP_ERROR; /* inner_* by parse_inner() */
 	}
 	return 0;
 }
 
-static __always_inline int parse_transport(struct cursor *cursor, struct packet *pkt)
+/* pkt->l4_offset: where the headers before it end */
+static __always_inline int parse_transport(const struct frame *frame, struct packet *pkt)
 {
+	__u32 offset = recall(&pkt->l4_offset);
+
 	pkt->sport = 0;
 	pkt->dport = 0;
 	pkt->tcp_flags = 0;
 	pkt->icmp_type = 0;
 	pkt->icmp_code = 0;
-	pkt->l4_offset = 0;
-	if (pkt->flags & PKT_LATER_FRAGMENT)
+	if (pkt->flags & PKT_LATER_FRAGMENT) {
+		pkt->l4_offset = 0;
 		return 0;
-	pkt->l4_offset = cursor_offset(cursor);
+	}
 	if (pkt->proto == IPPROTO_TCP)
-		return parse_tcp(cursor, pkt);
+		return parse_tcp(frame, pkt, offset);
 	if (pkt->proto == IPPROTO_UDP)
-		return parse_udp(cursor, pkt);
+		return parse_udp(frame, pkt, offset);
 	if (pkt->proto == IPPROTO_SCTP)
-		return parse_sctp(cursor, pkt);
+		return parse_sctp(frame, pkt, offset);
 	if (pkt->proto == (pkt->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
-		return parse_icmp(cursor, pkt);
+		return parse_icmp(frame, pkt, offset);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include <linux/bpf.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -178,10 +179,12 @@ static __always_inline int judge_side(struct packet *pkt, __u32 column, __u32 si
 
 /* Judges the sides asked for (PKT_JUDGE_*) with pkt->from and pkt->to complete and slots set.
  * A pod reaches itself. Rules count connections, here; and what they denied. */
-static __always_inline int judge(struct packet *pkt, __u32 column, __u32 sides)
+__weak __noinline int judge(struct packet *pkt, __u32 column, __u32 sides)
 {
 	int r = 0;
 
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
 	if (sides == (PKT_JUDGE_OUT | PKT_JUDGE_IN) && pkt->src_slot == pkt->dst_slot)
 		return 0;
 	for (__u32 side = 0; side < 2 && !r; side++)
@@ -192,10 +195,13 @@ static __always_inline int judge(struct packet *pkt, __u32 column, __u32 sides)
 
 /* A judgement's connection on the rules that made it; denied packets have no flow to keep
  * their counts, so they are added at once. */
-static __always_inline void count_judgement(const struct packet *pkt, bool denied)
+__weak __noinline int count_judgement(struct packet *pkt, __u32 denied)
 {
+	if (!pkt)
+		return 0;
 	rule_count(pkt->rule[PKT_OUT], 1, denied, denied ? pkt->l3_length : 0);
 	rule_count(pkt->rule[PKT_IN], 1, denied, denied ? pkt->l3_length : 0);
+	return 0;
 }
 
 #endif

@@ -13,13 +13,7 @@
 #include "lib/flow_state.h"
 #include "lib/icmp_types.h"
 #include "lib/policy.h"
-
-#define SWAP(x, y)                                                                                 \
-	do {                                                                                       \
-		__typeof__(x) swap_ = (x);                                                         \
-		(x) = (y);                                                                         \
-		(y) = swap_;                                                                       \
-	} while (0)
+#include "lib/swap.h"
 
 /* The packet as its connection's opener would have sent it, or back again. Policy speaks of an
  * ICMP question's type. */
@@ -90,20 +84,17 @@ static __always_inline int flow_check_stamp(struct packet *pkt, struct mg_flow *
 	return judge_flow(pkt, flow, column);
 }
 
-/* 0: the flow may go on. A negative reason: it was allowed and is denied now; its rows are gone.
- * pkt->src and dst are those of the stage that judges (of a translated flow: translated). */
-static __always_inline int flow_recheck(struct packet *pkt, struct mg_flow *flow)
+/* Something changed since the flow's last check. Denied now: its rows go. */
+__weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 {
 	struct mg_control *control = control_row();
 	struct mg_commit *commit = control ? commit_row(control) : NULL;
-	bool turned = pkt->flags & PKT_REVERSED;
+	bool turned;
 	int r;
 
-	if (!commit)
+	if (!commit || !pkt || !flow)
 		return -MG_DROP_INTERNAL;
-	pkt->change = READ_ONCE(control->change);
-	if (flow->change == pkt->change && !commit->deadline)
-		return 0;
+	turned = pkt->flags & PKT_REVERSED;
 	if (turned)
 		packet_turn(pkt);
 	r = flow_check_stamp(pkt, flow, control, commit_column(commit));
@@ -119,6 +110,21 @@ static __always_inline int flow_recheck(struct packet *pkt, struct mg_flow *flow
 	if (!(flow->flags & FLOW_TRANSLATED))
 		flow->way[1] = 0;
 	return 0;
+}
+
+/* 0: the flow may go on. A negative reason: it was allowed and is denied now; its rows are gone.
+ * pkt->src and dst are those of the stage that judges (of a translated flow: translated). */
+static __always_inline int flow_recheck(struct packet *pkt, struct mg_flow *flow)
+{
+	struct mg_control *control = control_row();
+	struct mg_commit *commit = control ? commit_row(control) : NULL;
+
+	if (!commit)
+		return -MG_DROP_INTERNAL;
+	pkt->change = READ_ONCE(control->change);
+	if (flow->change == pkt->change && !commit->deadline)
+		return 0;
+	return flow_judge_again(pkt, flow);
 }
 
 static __always_inline void way_of_node(struct packet *pkt, const struct mg_flow *flow, __u16 node,

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * parse.h for TC programs. The parts are global functions: the verifier takes each once, whatever
+ * stands before and behind, where inlined they would multiply.
+ */
+#ifndef MARGAY_LIB_PARSE_SKB_H
+#define MARGAY_LIB_PARSE_SKB_H
+
+#include "lib/parse.h"
+
+#define MG_PULL_BYTES 256 /* headers of the longest packet we read */
+
+static __always_inline struct frame frame_of(struct __sk_buff *skb)
+{
+	struct frame frame = { .data = (void *)(long)skb->data,
+			       .end = (void *)(long)skb->data_end };
+
+	return frame;
+}
+
+__weak __noinline int parse_skb_walk(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct frame frame = frame_of(skb);
+
+	return pkt ? parse_walk(&frame, pkt) : -MG_DROP_INTERNAL;
+}
+
+__weak __noinline int parse_skb_inner(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct frame frame = frame_of(skb);
+
+	return pkt ? parse_inner(&frame, pkt) : -MG_DROP_INTERNAL;
+}
+
+static __always_inline int parse_skb_once(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct frame frame = frame_of(skb);
+	int r = parse_fixed(&frame, pkt);
+
+	if (!r && (pkt->flags & PKT_WALK)) {
+		r = parse_skb_walk(skb, pkt);
+		frame = frame_of(skb);
+	}
+	if (!r)
+		r = parse_transport(&frame, pkt);
+	if (!r && (pkt->flags & PKT_ICMP_ERROR))
+		r = parse_skb_inner(skb, pkt);
+	return r;
+}
+
+/* A first try reads what lies in the linear part, a second what bpf_skb_pull_data() brought
+ * there. */
+__weak __noinline int parse_skb(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r = -MG_DROP_INTERNAL;
+
+	if (!pkt)
+		return r;
+	for (int i = 0; i < 2; i++) {
+		r = parse_skb_once(skb, pkt);
+		if (r != -MG_DROP_SHORT || i)
+			break;
+		if (bpf_skb_pull_data(skb, skb->len < MG_PULL_BYTES ? skb->len : MG_PULL_BYTES))
+			break;
+	}
+	return r;
+}
+
+#endif
