@@ -76,8 +76,9 @@ DEFINE_CLEANUP(struct ipam *, ipam_close)
 
 /* Labels of the node's object, for nodeSelector; copied. */
 int ipam_node_labels(struct ipam *ipam, const struct ipam_labels *labels);
-/* Pools, reservations, configuration or blocks changed: read again at the next tick. */
-void ipam_reload(struct ipam *ipam);
+/* A watched object changed: IPPool, IPReservation, IPAMConfiguration, IPAMBlock. version: its
+ * resourceVersion now, NULL: deleted. Cheap for what this instance wrote itself. */
+void ipam_notice(struct ipam *ipam, const char *kind, const char *name, const char *version);
 
 /* --- ADD and DEL ----------------------------------------------------------------------------- */
 
@@ -128,10 +129,14 @@ typedef void ipam_done_fn(void *arg, const struct ipam_result *result);
 /* done is called exactly once. The same owner again gets the addresses it already has. */
 void ipam_request(struct ipam *ipam, const struct ipam_request *request, ipam_done_fn *done,
 		  void *arg);
-/* Addresses without a pod: handle such as "vxlan-tunnel-addr-<node>", type as Calico's attribute
- * "type" ("vxlanTunnelAddress", "ipipTunnelAddress"); from pools whose allowedUses has Tunnel. */
-void ipam_request_tunnel(struct ipam *ipam, const char *handle, const char *type,
-			 enum ipam_family family, ipam_done_fn *done, void *arg);
+/* Addresses without a pod, from pools whose allowedUses has Tunnel. */
+struct ipam_tunnel {
+	const char *handle; /* "vxlan-tunnel-addr-<node>", "ipip-tunnel-addr-<node>" ... */
+	const char *type;   /* Calico's attribute: "vxlanTunnelAddress", "ipipTunnelAddress" ... */
+	enum ipam_family family;
+};
+void ipam_request_tunnel(struct ipam *ipam, const struct ipam_tunnel *tunnel, ipam_done_fn *done,
+			 void *arg);
 
 /* Releases all addresses of the owner, cancels its request. Unknown is 0. done (may be NULL) runs
  * when the release is on disk; the store learns of it behind that. */
@@ -188,9 +193,11 @@ struct ipam_pool_status {
 
 struct ipam_status {
 	bool store_down;
-	struct err store_err;	/* why */
-	size_t journal_records; /* not yet written to the store */
-	size_t waiting;		/* requests */
+	struct err store_err; /* why */
+	size_t unwritten;     /* addresses of which the store does not know yet */
+	size_t waiting;	      /* requests */
+	size_t conflicts;     /* pods' addresses that the store gave to another, since the start */
+	bool distrust;	      /* the journal was lost; ipam_gc() is awaited */
 	size_t pool_count;
 };
 
