@@ -17,6 +17,8 @@
 #include "base/file.h"
 #include "datastore/dir.h"
 
+#define HISTORY_FULL 8 /* records kept when the disk is full */
+
 static const char *const type_names[] = {
 	[STORE_ADDED] = "ADDED",
 	[STORE_MODIFIED] = "MODIFIED",
@@ -243,15 +245,27 @@ static int write_record(struct dir *dir, struct dir_change *changes, size_t coun
 	return 0;
 }
 
-/* Records that are older than the history, usually one. */
-static void trim(struct dir *dir)
+/* Removes the records before the last ones, usually one. */
+static void trim(struct dir *dir, uint64_t keep)
 {
-	for (uint64_t n = dir->version; n > dir->history; n--) {
-		_cleanup_free_ char *path = record_path(n - dir->history);
+	for (uint64_t n = dir->version; n > keep; n--) {
+		_cleanup_free_ char *path = record_path(n - keep);
 
 		if (unlinkat(dir->root, path, 0) < 0)
 			return;
 	}
+}
+
+static int stage_and_write(struct dir *dir, struct dir_change *changes, size_t count,
+			   uint64_t version)
+{
+	int r = stage_all(dir, changes, count, version);
+
+	if (!r)
+		r = write_record(dir, changes, count, version);
+	if (r < 0)
+		dir_clean_tmp(dir);
+	return r;
 }
 
 int dir_record_commit(struct dir *dir, struct dir_change *changes, size_t count)
@@ -265,20 +279,21 @@ int dir_record_commit(struct dir *dir, struct dir_change *changes, size_t count)
 	snprintf(text, sizeof(text), "%" PRIu64, version);
 	for (size_t i = 0; i < count; i++)
 		object_name_write(changes[i].change.event.object, "resourceVersion", text);
-	r = stage_all(dir, changes, count, version);
-	if (!r)
-		r = write_record(dir, changes, count, version);
-	if (r < 0) {
-		dir_clean_tmp(dir);
-		return r;
+	r = stage_and_write(dir, changes, count, version);
+	if (r == -ENOSPC || r == -EDQUOT) {
+		/* Watches that are behind list again; a full store still takes a delete. */
+		trim(dir, HISTORY_FULL);
+		r = stage_and_write(dir, changes, count, version);
 	}
+	if (r < 0)
+		return r;
 	/* Committed: what fails from here on, the next one to take the lock does again. */
 	if (apply_all(dir, changes, count) < 0) {
 		dir->unfinished = true;
 		return 0;
 	}
 	dir->version = version;
-	trim(dir);
+	trim(dir, dir->history);
 	return 0;
 }
 

@@ -89,6 +89,16 @@ int object_check_shape(const json_t *object, struct err *err)
 	return r;
 }
 
+static int no_name(const json_t *object, struct err *err)
+{
+	const json_t *name = json_object_get(json_object_get(object, "metadata"), "name");
+	_cleanup_free_ char *text = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
+
+	if (!text || json_is_null(name))
+		return err_set(err, -EINVAL, "metadata.name: missing");
+	return err_set(err, -EINVAL, "metadata.name: expected a text, not %.60s (quote it)", text);
+}
+
 int store_key_of(const json_t *object, struct store_key *ret_key, struct err *err)
 {
 	const char *api = json_string_value(json_object_get(object, "apiVersion"));
@@ -108,7 +118,7 @@ int store_key_of(const json_t *object, struct store_key *ret_key, struct err *er
 		return err_set(err, -EINVAL, "no kind \"%.60s\" in apiVersion \"%.80s\" is known",
 			       kind, api);
 	if (!name)
-		return err_set(err, -EINVAL, "metadata.name: missing");
+		return no_name(object, err);
 	r = check_name("metadata.name", name, err);
 	if (!r && key.kind->namespaced) {
 		key.ns = ns && *ns ? ns : "default";

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Manifests beside the directory store: files that people write, merged in and never written. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "selftests/lib/store_test.h"
+
+#define SET(name, net)                                                                             \
+	"apiVersion: projectcalico.org/v3\n"                                                       \
+	"kind: NetworkSet\n"                                                                       \
+	"metadata: {name: " name ", namespace: a}\n"                                               \
+	"spec:\n"                                                                                  \
+	"  nets: [" net "]   # a comment\n"
+
+struct fixture {
+	struct store_test test;
+	struct store_options options;
+	struct store *store;
+	struct watch_log log;
+};
+
+static void reopen(struct fixture *f)
+{
+	store_close(f->store);
+	memset(&f->log, 0, sizeof(f->log));
+	f->store = store_test_open(&f->test, &f->options);
+	test_watch(f->store, &f->log);
+	settle(f->store);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof(*f));
+
+	store_test_init(&f->test);
+	assert_int_equal(mkdir(f->test.manifests, 0755), 0);
+	f->options = (struct store_options){ .manifests = f->test.manifests, .instance = "n1" };
+	test_write(&f->test, "manifests.d/10-sets.yml",
+		   "# sets of the office\n" SET("x", "1.0.0.0/8") "---\n" SET("v", "2.0.0.0/8"));
+	reopen(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	store_close(f->store);
+	store_test_done(&f->test);
+	free(f);
+	return 0;
+}
+
+/* "v=2.0.0.0/8 x=1.0.0.0/8 " of namespace a. */
+static char *listed(struct store *store)
+{
+	struct store_query query = test_query("a");
+	struct store_list list;
+	char *text = xstrdup("");
+	json_t *object;
+	size_t i;
+
+	assert_int_equal(store_list(store, &query, 1, &list, NULL), 0);
+	json_array_foreach(list.items, i, object) {
+		char *longer = xasprintf("%s%s=%s ", text, json_text_at(object, "metadata.name"),
+					 test_net(object));
+
+		free(text);
+		text = longer;
+	}
+	store_list_done(&list);
+	return text;
+}
+
+static void assert_listed(struct store *store, const char *expected)
+{
+	_cleanup_free_ char *text = listed(store);
+
+	assert_string_equal(text, expected);
+}
+
+static void remove_manifest(struct fixture *f, const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", f->test.manifests, name);
+
+	assert_int_equal(unlink(path), 0);
+}
+
+static const struct store_problem *problem_with(struct store *store, const char *text)
+{
+	const struct store_problem *list;
+	size_t count = store_problems(store, &list, NULL);
+
+	for (size_t i = 0; i < count; i++)
+		if (strstr(list[i].text, text) || strstr(list[i].file, text))
+			return &list[i];
+	for (size_t i = 0; i < count; i++)
+		print_error("%s: %s\n", list[i].file, list[i].text);
+	fail_msg("no problem says \"%s\"", text);
+	return NULL;
+}
+
+static void test_merged(void **state)
+{
+	struct fixture *f = *state;
+	struct store_key key = test_key("a", "v");
+	_cleanup_json_ json_t *own = test_set("a", "m", "3.0.0.0/8", NULL), *got = NULL;
+	_cleanup_free_ char *origin = NULL;
+
+	assert_int_equal(store_create(f->store, own, NULL, NULL), 0);
+	assert_listed(f->store, "m=3.0.0.0/8 v=2.0.0.0/8 x=1.0.0.0/8 ");
+	assert_int_equal(store_get(f->store, &key, &got, NULL), 0);
+	assert_string_equal(test_net(got), "2.0.0.0/8");
+	assert_int_equal(store_origin(f->store, &key, &origin), 0);
+	assert_non_null(strstr(origin, "/manifests.d/10-sets.yml:8"));
+	key.name = "m";
+	assert_int_equal(store_origin(f->store, &key, &origin), -ENOENT);
+	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
+}
+
+static void test_read_only(void **state)
+{
+	struct fixture *f = *state;
+	struct store_key key = test_key("a", "x");
+	_cleanup_json_ json_t *object = test_set("a", "x", "9.0.0.0/8", NULL);
+	struct err err = { 0 };
+
+	assert_int_equal(store_create(f->store, object, NULL, &err), -EROFS);
+	assert_non_null(strstr(err.text, "manifests.d/10-sets.yml:2"));
+	assert_int_equal(store_update(f->store, object, NULL, &err), -EROFS);
+	assert_int_equal(store_delete(f->store, &key, NULL, &err), -EROFS);
+	assert_non_null(strstr(err.text, "manifests.d/10-sets.yml:2"));
+	assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 ");
+}
+
+static void test_stable(void **state)
+{
+	struct fixture *f = *state;
+	struct store_key key = test_key("a", "x");
+	_cleanup_json_ json_t *first = NULL, *second = NULL;
+
+	assert_int_equal(store_get(f->store, &key, &first, NULL), 0);
+	assert_int_equal(strlen(json_text_at(first, "metadata.uid")), 36);
+	assert_non_null(test_version(first));
+	reopen(f);
+	assert_int_equal(store_get(f->store, &key, &second, NULL), 0);
+	assert_true(json_equal(first, second));
+}
+
+static void test_skipped(void **state)
+{
+	static const char *const names[] = { ".hidden.yaml", ".x.yaml.swp", "x.yaml~", "x.yaml.tmp",
+					     "README",	     "x.txt",	    "#x.yaml#" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		_cleanup_free_ char *path = xasprintf("manifests.d/%s", names[i]);
+
+		test_write(&f->test, path, SET("n", "9.0.0.0/8"));
+	}
+	test_write(&f->test, "manifests.d/x.json", SET("z", "4.0.0.0/8"));
+	assert_true(wait_log(f->store, &f->log, "+a/z"));
+	assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 z=4.0.0.0/8 ");
+	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
+}
+
+static void test_together(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *to = test_path(&f->test, "manifests.d/10-sets.yml");
+	_cleanup_free_ char *from = test_path(&f->test, "manifests.d/.new");
+
+	test_write(&f->test, "manifests.d/.new",
+		   SET("x", "5.0.0.0/8") "---\n" SET("z", "6.0.0.0/8"));
+	assert_int_equal(rename(from, to), 0);
+	assert_true(wait_log(f->store, &f->log, "|"));
+	assert_int_equal(f->log.batches, 1);
+	assert_non_null(strstr(f->log.text, "~a/x=5.0.0.0/8"));
+	assert_non_null(strstr(f->log.text, "+a/z=6.0.0.0/8"));
+	assert_non_null(strstr(f->log.text, "-a/v"));
+	remove_manifest(f, "10-sets.yml");
+	assert_true(wait_log(f->store, &f->log, "-a/z"));
+	assert_listed(f->store, "");
+}
+
+static void test_list_document(void **state)
+{
+	struct fixture *f = *state;
+
+	test_write(&f->test, "manifests.d/20.yaml",
+		   "apiVersion: v1\nkind: List\nitems:\n"
+		   "- {apiVersion: projectcalico.org/v3, kind: NetworkSet,\n"
+		   "   metadata: {name: l, namespace: a}, spec: {nets: [7.0.0.0/8]}}\n"
+		   "- {apiVersion: projectcalico.org/v3, kind: Nonsense, metadata: {name: l}}\n");
+	assert_true(wait_log(f->store, &f->log, "+a/l=7.0.0.0/8|"));
+	assert_non_null(strstr(problem_with(f->store, "Nonsense")->file, "20.yaml:6"));
+}
+
+/* YAML 1.1 takes y for true, as kubectl does: the message must help. */
+static void test_not_a_text(void **state)
+{
+	struct fixture *f = *state;
+
+	test_write(&f->test, "manifests.d/20.yaml", SET("y", "7.0.0.0/8"));
+	settle(f->store);
+	assert_non_null(strstr(problem_with(f->store, "20.yaml")->text,
+			       "metadata.name: expected a text, not true"));
+}
+
+/* Design section 7, case 3, for a file that cannot be read at all. */
+static void test_syntax(void **state)
+{
+	struct fixture *f = *state;
+	const struct store_problem *problem;
+
+	test_write(&f->test, "manifests.d/10-sets.yml", "apiVersion: v1\nkind: [unclosed\n");
+	settle(f->store);
+	problem = problem_with(f->store, "10-sets.yml");
+	assert_non_null(strstr(problem->text, "line"));
+	assert_true(problem->served);
+	assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 ");
+	reopen(f);
+	assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 ");
+	assert_true(problem_with(f->store, "10-sets.yml")->served);
+	test_write(&f->test, "manifests.d/10-sets.yml", SET("x", "8.0.0.0/8"));
+	assert_true(wait_log(f->store, &f->log, "~a/x=8.0.0.0/8"));
+	assert_listed(f->store, "x=8.0.0.0/8 ");
+	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
+}
+
+static int refuse_nine(const json_t *object, struct err *err)
+{
+	if (!strcmp(test_net(object), "9.0.0.0/8"))
+		return err_set(err, -EINVAL, "spec.nets[0]: nine");
+	return 0;
+}
+
+/* One document is bad: its last valid copy stays, the others of the file come into force. */
+static void test_bad_document(void **state)
+{
+	struct fixture *f = *state;
+	const struct store_problem *problem;
+
+	f->options.check = refuse_nine;
+	reopen(f);
+	test_write(
+		&f->test, "manifests.d/10-sets.yml",
+		SET("x", "9.0.0.0/8") "---\n" SET("v", "3.0.0.0/8") "---\n" SET("z", "9.0.0.0/8"));
+	assert_true(wait_log(f->store, &f->log, "~a/v=3.0.0.0/8|"));
+	assert_listed(f->store, "v=3.0.0.0/8 x=1.0.0.0/8 ");
+	problem = problem_with(f->store, "spec.nets[0]: nine");
+	assert_non_null(strstr(problem->file, "10-sets.yml:"));
+	assert_non_null(problem->object);
+	reopen(f);
+	assert_listed(f->store, "v=3.0.0.0/8 x=1.0.0.0/8 ");
+	/* Removed from the file: it goes. */
+	test_write(&f->test, "manifests.d/10-sets.yml", SET("v", "3.0.0.0/8"));
+	assert_true(wait_log(f->store, &f->log, "-a/x"));
+	assert_listed(f->store, "v=3.0.0.0/8 ");
+}
+
+static void test_two_files(void **state)
+{
+	struct fixture *f = *state;
+	const struct store_problem *problem;
+
+	test_write(&f->test, "manifests.d/20.yaml", SET("v", "9.0.0.0/8"));
+	settle(f->store);
+	problem = problem_with(f->store, "in two places");
+	assert_non_null(strstr(problem->file, "20.yaml:1"));
+	assert_non_null(strstr(problem->text, "10-sets.yml:8"));
+	assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 ");
+	remove_manifest(f, "10-sets.yml");
+	assert_true(wait_log(f->store, &f->log, "|"));
+	assert_listed(f->store, "v=9.0.0.0/8 ");
+	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
+}
+
+static void test_file_and_store(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_json_ json_t *object = test_set("a", "w", "3.0.0.0/8", NULL);
+	struct store_key key = test_key("a", "w");
+	const struct store_problem *problem;
+
+	assert_int_equal(store_create(f->store, object, NULL, NULL), 0);
+	assert_true(wait_log(f->store, &f->log, "+a/w=3.0.0.0/8|"));
+	test_write(&f->test, "manifests.d/30.yaml", SET("w", "4.0.0.0/8"));
+	assert_true(wait_log(f->store, &f->log, "~a/w=4.0.0.0/8|"));
+	problem = problem_with(f->store, "in two places");
+	assert_non_null(strstr(problem->file, "30.yaml:1"));
+	assert_non_null(
+		strstr(problem->text, "store/objects/projectcalico.org/NetworkSet/a/w.json"));
+	assert_listed(f->store, "v=2.0.0.0/8 w=4.0.0.0/8 x=1.0.0.0/8 ");
+	/* The way out: the copy in the store may be deleted, nobody notices. */
+	assert_int_equal(store_delete(f->store, &key, NULL, NULL), 0);
+	settle(f->store);
+	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
+	assert_string_equal(f->log.text, "+a/w=3.0.0.0/8|~a/w=4.0.0.0/8|");
+	assert_int_equal(store_delete(f->store, &key, NULL, NULL), -EROFS);
+}
+
+/* The store's object returns when the manifest that hid it goes. */
+static void test_uncovered(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_json_ json_t *object = test_set("a", "w", "3.0.0.0/8", NULL);
+
+	assert_int_equal(store_create(f->store, object, NULL, NULL), 0);
+	test_write(&f->test, "manifests.d/30.yaml", SET("w", "4.0.0.0/8"));
+	settle(f->store);
+	remove_manifest(f, "30.yaml");
+	assert_true(wait_log(f->store, &f->log, "~a/w=3.0.0.0/8|"));
+	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
+}
+
+static void test_file_permissions(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = test_path(&f->test, "manifests.d/30.yaml");
+
+	test_write(&f->test, "manifests.d/30.yaml", SET("w", "4.0.0.0/8"));
+	assert_true(wait_log(f->store, &f->log, "+a/w=4.0.0.0/8|"));
+	assert_int_equal(chmod(path, 0666), 0);
+	test_write(&f->test, "manifests.d/30.yaml", SET("w", "5.0.0.0/8"));
+	settle(f->store);
+	assert_non_null(strstr(problem_with(f->store, "chmod go-w")->file, "30.yaml"));
+	assert_listed(f->store, "v=2.0.0.0/8 w=4.0.0.0/8 x=1.0.0.0/8 ");
+	assert_int_equal(chmod(path, 0644), 0);
+	test_write(&f->test, "manifests.d/30.yaml", SET("w", "5.0.0.0/8"));
+	assert_true(wait_log(f->store, &f->log, "~a/w=5.0.0.0/8|"));
+}
+
+static void test_resume(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_json_ json_t *object = test_set("a", "w", "3.0.0.0/8", NULL);
+	struct watch_log log = { 0 };
+	struct store_query query = test_query(NULL);
+	struct store_list list;
+
+	assert_int_equal(store_list(f->store, &query, 1, &list, NULL), 0);
+	assert_int_equal(store_create(f->store, object, NULL, NULL), 0);
+	reopen(f);
+	/* The manifests are what they were. */
+	test_watch_from(f->store, &log, list.version);
+	assert_true(wait_log(f->store, &log, "|"));
+	assert_string_equal(log.text, "+a/w=3.0.0.0/8|");
+	/* They are not. */
+	test_write(&f->test, "manifests.d/30.yaml", SET("z", "4.0.0.0/8"));
+	assert_true(wait_log(f->store, &log, "+a/z"));
+	memset(&log, 0, sizeof(log));
+	test_watch_from(f->store, &log, list.version);
+	assert_true(wait_log(f->store, &log, "!"));
+	store_list_done(&list);
+}
+
+/* The folder may come later, and go. */
+static void test_folder_appears(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *away = test_path(&f->test, "away");
+
+	assert_int_equal(rename(f->test.manifests, away), 0);
+	f->options.scan = 1;
+	reopen(f);
+	assert_listed(f->store, "");
+	assert_int_equal(rename(away, f->test.manifests), 0);
+	assert_true(wait_log(f->store, &f->log, "+a/x"));
+	assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 ");
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_merged),	     CASE(test_read_only),	CASE(test_stable),
+		CASE(test_skipped),	     CASE(test_together),	CASE(test_list_document),
+		CASE(test_not_a_text),	     CASE(test_syntax),		CASE(test_bad_document),
+		CASE(test_two_files),	     CASE(test_file_and_store), CASE(test_uncovered),
+		CASE(test_file_permissions), CASE(test_resume),		CASE(test_folder_appears),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
