@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""make demo: three nodes, pods, policy, tunnels, a crash and a clean leave, step by step.
+
+Every step prints the command as a person would type it, its output, and a line on what it shows. The
+first failure stops with the step's name and where its log lies.
+  STEP=name  runs up to and including that step        KEEP=1  leaves the nodes standing
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "net"))
+import cluster  # noqa: E402
+from snapshot import difference, snapshot  # noqa: E402
+
+EXAMPLES = os.path.join(cluster.TOP, "manifests", "examples", "three-nodes")
+STATE = "/run/margay-demo"
+BOLD, DIM, GREEN, RED, PLAIN = ("\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
+STEPS = []
+
+
+def step(name, title):
+    def register(function):
+        STEPS.append((name, title, function))
+        return function
+    return register
+
+
+class Broken(Exception):
+    """What a step wanted to show is not so."""
+
+
+class Demo:
+    def __init__(self):
+        self.cluster = None
+        self.pods = {}
+        self.before = {}
+        self.log = open(os.path.join(STATE, "demo.log"), "a")
+
+    def show(self, command, output="", lines=12):
+        print(f"  {BOLD}{command}{PLAIN}")
+        rows = output.rstrip().split("\n") if output.strip() else []
+        for row in rows[:lines]:
+            print(f"    {row}")
+        if len(rows) > lines:
+            print(f"    {DIM}... {len(rows) - lines} more lines{PLAIN}")
+        self.log.write(f"{command}\n{output}\n")
+        self.log.flush()
+
+    def means(self, text):
+        print(f"  {GREEN}=> {text}{PLAIN}", flush=True)
+
+    def on(self, place, *command, lines=12, text=None):
+        """Runs a command somewhere and shows both."""
+        output = place.run(*command)
+        self.show(f"{place.name}# {text or ' '.join(map(str, command))}", output, lines)
+        return output
+
+    def ctl(self, node, *arguments, lines=14):
+        output = node.ctl(*arguments)
+        typed = " ".join(arguments).replace(cluster.TOP + "/", "")
+        self.show(f"{node.name}# margayctl {typed}", output, lines)
+        return output
+
+    def probe(self, title, source, target, port, want):
+        """One TCP connection; shows and checks whether it came about."""
+        got = self.pods[source].tcp(self.pods[target].address(), port, wait=1) is not None
+        self.show(f"{source}$ nc -zw1 {target} {port}   # {title}", "open" if got else "no answer")
+        if got != want:
+            raise Broken(f"{source} to {target}:{port} is {'open' if got else 'closed'}, must be "
+                         f"{'open' if want else 'closed'}")
+
+    def __getitem__(self, node):
+        return self.cluster[node]
+
+
+def apply(demo, name):
+    demo.ctl(demo["n1"], "apply", "-f", os.path.join(EXAMPLES, name))
+
+
+@step("nodes", "Three nodes, an agent each, one shared datastore")
+def nodes(demo):
+    demo.cluster = cluster.Cluster(folder=os.path.join(STATE, "cluster"))
+    c = demo.cluster
+    c.drop_pod_addresses("10.244.0.0/16", "fd00:244::/48")
+    for name, node in c.nodes.items():
+        demo.before[name] = snapshot(node)
+    demo.on(c["n1"], "ip", "-br", "-4", "addr", "show", "eth0")
+    demo.on(c["n2"], "ip", "-br", "-4", "addr", "show", "eth0")
+    demo.on(c["n3"], "ip", "-br", "-4", "addr", "show", "eth0")
+    c.start()
+    demo.show("n1# margay-agent &        # and on n2, n3", "ready")
+    apply(demo, "00-pools.yaml")
+    apply(demo, "10-namespaces.yaml")
+    apply(demo, "20-pods.yaml")
+    demo.ctl(c["n1"], "get", "nodes,ippools", "-o", "wide")
+    demo.means("n1 and n2 share a subnet; n3 is behind a router that drops every packet with a pod's address")
+
+
+@step("pods", "Pods, as a container runtime makes them: the CNI plugin on stdin and CNI_*")
+def pods(demo):
+    places = [("frontend", "shop", "n1"), ("backend", "shop", "n1"), ("batch", "shop", "n2"), ("reader", "blog", "n3"),
+              ("dns", "kube-system", "n2")]
+    for name, namespace, node in places:
+        demo.pods[name] = demo[node].pod(name, namespace)
+    pod = demo.pods["frontend"]
+    demo.show(f"n1# CNI_COMMAND=ADD CNI_CONTAINERID=... CNI_IFNAME=eth0 CNI_ARGS='{pod.args}' margay < net.conf",
+              json.dumps(pod.result["ips"], indent=1), 24)
+    demo.ctl(demo["n1"], "get", "workloadendpoints", "-A")
+    demo.pods["backend"].serve_tcp(8080, "backend")
+    demo.pods["frontend"].serve_tcp(8080, "frontend")
+    demo.pods["batch"].serve_tcp(8080, "batch")
+    demo.pods["reader"].serve_tcp(8080, "reader")
+    demo.means("five pods on three nodes; each has its address and its policy before ADD returned")
+
+
+@step("connect", "Pods reach each other: same node, across the subnet, across the router")
+def connect(demo):
+    front = demo.pods["frontend"]
+    for name, how in (("backend", "same node"), ("batch", "same subnet, native"), ("reader", "behind the router, IP-in-IP")):
+        address = demo.pods[name].address()
+        wire = demo.cluster.router.capture("ip proto 4") if name == "reader" else None
+        output = front.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", address)
+        demo.show(f"frontend$ ping -c 2 {address}   # {name}: {how}", output.strip().split("\n")[-2])
+        text = front.tcp(address, 8080)
+        demo.show(f"frontend$ nc {address} 8080", text or "no answer")
+        if text != name:
+            raise Broken(f"frontend to {name}: {text}")
+        if wire:
+            line = demo.cluster.router.captured(wire)
+            demo.show("router# tcpdump -ni any -c 1 'ip proto 4'", line)
+            if "IP 10.10.0.1 > 10.20.0.3" not in line:
+                raise Broken("no IP-in-IP between the nodes was seen")
+    demo.on(demo["n1"], "ip", "route", "show", "proto", "80")
+    demo.means("routes tell where pods are; nothing leaks: the router drops unencapsulated pod addresses")
+
+
+@step("vxlan", "The pool switched to VXLAN while traffic runs")
+def vxlan(demo):
+    front, reader = demo.pods["frontend"], demo.pods["reader"]
+    running = front.start("ping", "-n", "-i", "0.05", "-c", "60", "-W", "1", reader.address(), stdout=subprocess.PIPE)
+    wire = demo.cluster.router.capture("udp port 4789")
+    pool = demo["n1"].ctl("get", "ippool", "default-ipv4-ippool", "-o", "yaml")
+    pool = pool.replace("ipipMode: CrossSubnet", "ipipMode: Never").replace("vxlanMode: Never", "vxlanMode: CrossSubnet")
+    if "vxlanMode" not in pool:
+        pool = pool.replace("  ipipMode: Never", "  ipipMode: Never\n  vxlanMode: CrossSubnet")
+    output = demo["n1"].ctl("apply", "-f", "-", stdin=pool)
+    demo.show("n1# margayctl get ippool default-ipv4-ippool -o yaml | sed ... | margayctl apply -f -", output)
+    line = demo.cluster.router.captured(wire)
+    demo.show("router# tcpdump -ni any -c 1 'udp port 4789'", line)
+    if ".4789" not in line:
+        raise Broken("no VXLAN was seen")
+    result = running.communicate(timeout=30)[0].decode()
+    summary = next(row for row in result.split("\n") if "transmitted" in row)
+    demo.show(f"frontend$ ping -i 0.05 -c 60 {reader.address()}   # begun before", summary)
+    if " 0% packet loss" not in summary:
+        raise Broken("the switch lost packets: " + summary)
+    demo.means("no packet was lost while the encapsulation changed")
+
+
+@step("outside", "Source translation towards the outside")
+def outside(demo):
+    seen = demo.cluster.outside.capture("icmp and icmp[0] == 8", "eth0")
+    front = demo.pods["frontend"]
+    output = front.run("ping", "-n", "-c", "3", "-i", "0.3", "-W", "1", "192.0.2.1")
+    demo.show("frontend$ ping -c 3 192.0.2.1", output.strip().split("\n")[-2])
+    line = demo.cluster.outside.captured(seen)
+    demo.show("outside# tcpdump -ni eth0 -c 1 icmp", line)
+    if "10.10.0.1 > 192.0.2.1" not in line:
+        raise Broken("the source is not the node's address: " + line)
+    demo.means("the outside sees the node's address; no netfilter rule was written")
+
+
+@step("policy", "NetworkPolicy: deny all, allow the namespace, DNS, front end to back end")
+def policy(demo):
+    demo.probe("no policy yet", "batch", "backend", 8080, True)
+    apply(demo, "30-deny-all.yaml")
+    demo.probe("deny all", "batch", "backend", 8080, False)
+    demo.probe("deny all", "frontend", "backend", 8080, False)
+    apply(demo, "40-allow-namespace.yaml")
+    demo.probe("within the namespace", "batch", "backend", 8080, True)
+    demo.probe("from another namespace", "reader", "backend", 8080, False)
+    demo["n1"].ctl("delete", "-f", os.path.join(EXAMPLES, "40-allow-namespace.yaml"))
+    demo.show("n1# margayctl delete -f manifests/examples/three-nodes/40-allow-namespace.yaml")
+    apply(demo, "50-allow-dns.yaml")
+    dns(demo)
+    apply(demo, "60-frontend-backend.yaml")
+    demo.probe("front end to back end", "frontend", "backend", 8080, True)
+    demo.probe("batch is no front end", "batch", "backend", 8080, False)
+    demo.means("a changed policy is in force at once, also for connections that are open")
+
+
+def dns(demo):
+    pod = demo.pods["dns"]
+    pod.start("dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--user=root", "--pid-file=",
+              f"--address=/backend.shop.test/{demo.pods['backend'].address()}")
+    cluster.wait_for(lambda: ":53 " in pod.run("ss", "-Hlun"), "dnsmasq listens")
+    output = demo.pods["frontend"].run("dig", "+short", "+time=1", "+tries=2", f"@{pod.address()}", "backend.shop.test")
+    demo.show(f"frontend$ dig +short @{pod.address()} backend.shop.test", output)
+    if demo.pods["backend"].address() not in output:
+        raise Broken("the resolver's answer did not come")
+
+
+@step("trace", "Ask it why: margayctl trace")
+def trace(demo):
+    allowed = demo.ctl(demo["n1"], "trace", "shop/frontend", "shop/backend", "--protocol", "tcp", "--port", "8080", lines=30)
+    denied = demo.ctl(demo["n2"], "trace", "shop/batch", "shop/backend", "--protocol", "tcp", "--port", "8080", lines=30)
+    if "allowed" not in allowed or "dropped" not in denied:
+        raise Broken("trace does not tell what happens")
+    demo.means("the real programs judged a copy of the packet, and name the rule that decided")
+
+
+@step("drops", "Every drop has a name")
+def drops(demo):
+    output = demo.ctl(demo["n1"], "drops", "show")
+    if "policy" not in output:
+        raise Broken("no drop by policy was counted")
+    demo.means("the same names in counters, events, metrics and trace")
+
+
+@step("maps", "The maps are readable")
+def maps(demo):
+    for name in ("mg_ep", "mg_addrs"):
+        output = demo["n1"].run("bpftool", "map", "dump", "pinned", f"/sys/fs/bpf/margay/maps/{name}")
+        if name == "mg_ep":
+            found = json.loads(demo["n1"].run("bpftool", "-j", "map", "dump", "pinned", f"/sys/fs/bpf/margay/maps/{name}"))
+            rows = [r["formatted"] for r in found if r["formatted"]["value"]["ifindex"]]
+            output = json.dumps(rows[:1], indent=1)
+        demo.show(f"n1# bpftool map dump pinned /sys/fs/bpf/margay/maps/{name}", output, 16)
+    demo.means("BTF names every field; docs/maps.md tells what each map is for")
+
+
+@step("crash", "The agent is killed and started again; traffic does not notice")
+def crash(demo):
+    front, reader = demo.pods["frontend"], demo.pods["batch"]
+    demo["n1"].ctl("delete", "-f", os.path.join(EXAMPLES, "30-deny-all.yaml"))
+    for name in ("50-allow-dns.yaml", "60-frontend-backend.yaml"):
+        demo["n1"].ctl("delete", "-f", os.path.join(EXAMPLES, name))
+    script = os.path.join(HERE, "stream.py")
+    server = reader.start("python3", script, "server", "7000", stdout=subprocess.PIPE)
+    cluster.wait_for(lambda: ":7000 " in reader.run("ss", "-Hltn"), "the stream's server listens")
+    client = front.start("python3", script, "client", reader.address(), "7000", "5", stdout=subprocess.PIPE)
+    for node in ("n1", "n2"):
+        demo[node].kill_agent(signal.SIGKILL)
+        demo.show(f"{node}# kill -9 $(pidof margay-agent); margay-agent &")
+        demo[node].start_agent()
+    result = json.loads(client.communicate(timeout=30)[0])
+    demo.cluster.router.stop(server)
+    demo.show(f"frontend$ stream.py client {reader.address()} 7000 5", json.dumps(result))
+    if result["udp_missing"] or result["tcp_retransmissions"]:
+        raise Broken(f"lost under the restart: {result}")
+    demo.means("programs and maps are pinned: no number missing, no retransmission")
+
+
+@step("reset", "margayctl node reset: nothing is left")
+def reset(demo):
+    for pod in list(demo.pods.values()):
+        pod.delete()
+    demo.show("# CNI DEL for every pod")
+    for name, node in demo.cluster.nodes.items():
+        node.kill_agent(signal.SIGTERM)
+        demo.ctl(node, "node", "reset", "--yes", lines=8)
+        left = difference(demo.before[name], snapshot(node))
+        demo.show(f"{name}# snapshot before and after: links addresses routes rules neighbours sysctls qdiscs bpf files",
+                  "\n".join(left) or "equal")
+        if left:
+            raise Broken(f"{name} is not as before")
+    demo.means("every program, map, route, address, interface and file is gone")
+
+
+def keep(demo):
+    names = {p.name: p.pid for p in demo.cluster.places}
+    names.update({f"pod {n}": p.pid for n, p in demo.pods.items()})
+    with open(os.path.join(STATE, "pids"), "w") as out:
+        out.write(f"{os.getpid()}\n")
+    print("\nThe nodes stay until `make demo-clean`, or until you press Enter. To enter one:")
+    for name, pid in names.items():
+        print(f"  {name:14} nsenter -t {pid} -n{'' if name.startswith('pod') else ' -m -u'}")
+    print(f"Five things to try on a node (PATH={cluster.BUILD}:$PATH):\n"
+          "  margayctl get workloadendpoints -A -o wide\n  margayctl flows show\n"
+          "  margayctl trace shop/frontend blog/reader --protocol tcp --port 8080\n"
+          "  margayctl monitor --verdict dropped\n  bpftool map dump pinned /sys/fs/bpf/margay/maps/mg_drops")
+    try:
+        if sys.stdin.isatty():
+            input()
+        else:
+            threading.Event().wait()
+    except (KeyboardInterrupt, EOFError):
+        pass
+
+
+def preflight():
+    if os.geteuid() != 0:
+        sys.exit("make demo: must run as root (it makes network namespaces)")
+    if subprocess.run(["unshare", "-n", "-m", "true"], capture_output=True).returncode:
+        sys.exit("make demo: this kernel or container does not permit network and mount namespaces")
+    if not shutil.which("tcpdump"):
+        sys.exit("make demo: tcpdump is missing (make deps)")
+
+
+def main():
+    preflight()
+    last = os.environ.get("STEP")
+    if last and last not in [name for name, _, _ in STEPS]:
+        sys.exit(f"make demo: no step {last}; there are: {' '.join(name for name, _, _ in STEPS)}")
+    shutil.rmtree(STATE, ignore_errors=True)
+    os.makedirs(STATE, mode=0o700)
+    print("Margay's demo: three nodes as network namespaces of this machine. Its own network is not touched.")
+    demo, begin = Demo(), time.monotonic()
+    try:
+        for number, (name, title, function) in enumerate(STEPS, 1):
+            print(f"\n{BOLD}[{number}/{len(STEPS)}] {name}: {title}{PLAIN}", flush=True)
+            function(demo)
+            if name == last:
+                break
+        print(f"\n{GREEN}all shown in {time.monotonic() - begin:.0f} s{PLAIN}", flush=True)
+        if os.environ.get("KEEP"):
+            keep(demo)
+    except (Broken, AssertionError, subprocess.TimeoutExpired, OSError, KeyError, StopIteration) as error:
+        print(f"\n{RED}demo stopped in step \"{name}\": {error}\nlogs: {STATE}/demo.log, {STATE}/cluster/n*/agent.log{PLAIN}")
+        return 1
+    finally:
+        if demo.cluster:
+            demo.cluster.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

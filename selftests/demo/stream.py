@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A UDP sequence and a TCP stream side by side, and what of them was lost.
+
+  stream.py server PORT
+  stream.py client ADDRESS PORT SECONDS     prints one JSON object
+The server echoes every datagram, so a number that does not come back is missing; buffers are large, so that
+the machine's own scheduling loses nothing. TCP_INFO tells the stream's retransmissions.
+"""
+import json
+import socket
+import struct
+import sys
+import threading
+import time
+
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h; Python has no names for them
+INTERVAL = 0.001
+CHUNK = b"x" * 4096
+
+
+def udp_socket(family):
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    for option in (SO_SNDBUFFORCE, SO_RCVBUFFORCE):
+        sock.setsockopt(socket.SOL_SOCKET, option, 1 << 24)
+    return sock
+
+
+def serve(port):
+    udp = udp_socket(socket.AF_INET6)
+    udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    udp.bind(("::", port))
+    tcp = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+
+    def echo():
+        while True:
+            data, peer = udp.recvfrom(64)
+            udp.sendto(data, peer)
+
+    threading.Thread(target=echo, daemon=True).start()
+    while True:
+        connection = tcp.accept()[0]
+        while connection.recv(1 << 16):
+            pass
+        connection.close()
+
+
+def receive(udp, seen, stop):
+    udp.settimeout(0.5)
+    while True:
+        try:
+            seen.add(struct.unpack("!I", udp.recv(64))[0])
+        except TimeoutError:
+            if stop.is_set():
+                return
+
+
+def client(address, port, seconds):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    udp, seen, stop = udp_socket(family), set(), threading.Event()
+    udp.connect((address, port))
+    receiver = threading.Thread(target=receive, args=(udp, seen, stop))
+    receiver.start()
+    tcp = socket.create_connection((address, port), timeout=10)
+    sent = chunks = 0
+    end = time.monotonic() + seconds
+    due = time.monotonic()
+    while (now := time.monotonic()) < end:
+        udp.send(struct.pack("!I", sent))
+        sent += 1
+        if sent % 4 == 0:
+            tcp.sendall(CHUNK)
+            chunks += 1
+        due += INTERVAL
+        if due > now:
+            time.sleep(due - now)
+    stop.set()
+    receiver.join()
+    info = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    retransmissions = struct.unpack_from("I", info, 100)[0]  # tcpi_total_retrans
+    tcp.close()
+    print(json.dumps({"udp_sent": sent, "udp_missing": sent - len(seen), "tcp_bytes": chunks * len(CHUNK),
+                      "tcp_retransmissions": retransmissions}))
+
+
+if sys.argv[1] == "server":
+    serve(int(sys.argv[2]))
+else:
+    client(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
