@@ -2,6 +2,9 @@
 /*
  * Pages of all tables, in chunks of 1,024. The outer array is read for its chunk, the
  * chunk for its page; page 0 is all zero. Grows by chunks.
+ *
+ * The loader puts mg_chunk0 in its place: bpftool's linker (7.1) takes the size of a map with
+ * initial values for that of the bare structure, and libbpf then refuses the object.
  */
 #ifndef MARGAY_MAPS_PAGES_H
 #define MARGAY_MAPS_PAGES_H
@@ -23,8 +26,6 @@ struct {
 	__uint(max_entries, MG_CHUNKS_MAX);
 	__type(key, __u32);
 	__array(values, struct mg_chunk);
-} mg_pages __weak SEC(".maps") = {
-	.values = { [0] = &mg_chunk0 },
-};
+} mg_pages __weak SEC(".maps");
 
 #endif

@@ -142,6 +142,20 @@ static void drop_template(const struct bpf_object *object)
 		bpf_map__set_autocreate(chunk, false);
 }
 
+/* The object cannot say so itself (bpf/maps/pages.h). */
+static int place_first_chunk(const struct bpf_object *object)
+{
+	struct bpf_map *outer = bpf_object__find_map_by_name(object, "mg_pages");
+	struct bpf_map *chunk = template_of_chunk(object);
+	__u32 zero = 0;
+	int fd;
+
+	if (!outer || !chunk || !bpf_map__autocreate(chunk))
+		return 0;
+	fd = bpf_map__fd(chunk);
+	return bpf_map_update_elem(bpf_map__fd(outer), &zero, &fd, BPF_ANY);
+}
+
 static int take_made(struct dp *dp, struct bpf_object *object, struct err *err)
 {
 	int fd, r;
@@ -183,7 +197,10 @@ static int open_maps(struct dp *dp, const struct dp_config *config, struct err *
 	}
 	drop_template(object);
 	r = object_load(object, err);
-	return r ? err_wrap(err, r, "maps") : take_made(dp, object, err);
+	if (r)
+		return err_wrap(err, r, "maps");
+	r = place_first_chunk(object);
+	return r ? err_errno(err, r, "chunk 0 of mg_pages") : take_made(dp, object, err);
 }
 
 int dp_reuse_maps(const struct dp *dp, struct bpf_object *object)
