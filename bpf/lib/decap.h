@@ -25,7 +25,7 @@
 #include "lib/encap.h"
 #include "lib/node.h"
 #include "lib/packet.h"
-#include "lib/parse.h"
+#include "lib/parse_skb.h"
 #include "lib/trace.h"
 
 #define DECAP_L3_IPV4 (1ULL << 7) /* BPF_F_ADJ_ROOM_DECAP_L3_IPV4, kernel 6.3 */

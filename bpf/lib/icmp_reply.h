@@ -20,9 +20,9 @@
 #include "lib/icmp_types.h"
 #include "lib/node.h"
 #include "lib/packet.h"
+#include "lib/pmtu.h"
 #include "lib/trace.h"
 
-#define ICMP4_CODE_FRAG_NEEDED 4
 #define REPLY_TTL 64
 #define REPLY_QUOTE4 544  /* RFC 1812: the answer has at most 576 bytes; a multiple of 32 */
 #define REPLY_QUOTE6 1216 /* RFC 4443: at most 1,280 */

@@ -18,6 +18,7 @@
 
 #include "lib/flow_state.h"
 #include "lib/hash.h"
+#include "lib/nat_claim.h"
 #include "lib/node.h"
 #include "lib/packet.h"
 #include "lib/trace.h"
@@ -68,97 +69,6 @@ static __always_inline __be16 nat_port(const struct mg_local *local, __u32 at)
 	return 0;
 }
 
-/* Has a socket of this node the tuple on which answers would come? Verified once. */
-__weak __noinline int nat_socket(struct __sk_buff *skb, struct packet *pkt)
-{
-	struct bpf_sock_tuple tuple = {};
-	__u32 size = sizeof(tuple.ipv6);
-	struct bpf_sock *sock;
-
-	if (!pkt || (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP))
-		return 0;
-	if (pkt->family == 4) {
-		size = sizeof(tuple.ipv4);
-		tuple.ipv4.saddr = pkt->dst.w[3];
-		tuple.ipv4.daddr = pkt->xlat.w[3];
-		tuple.ipv4.sport = pkt->dport;
-		tuple.ipv4.dport = pkt->xport;
-	} else {
-		__builtin_memcpy(tuple.ipv6.saddr, &pkt->dst, sizeof(pkt->dst));
-		__builtin_memcpy(tuple.ipv6.daddr, &pkt->xlat, sizeof(pkt->xlat));
-		tuple.ipv6.sport = pkt->dport;
-		tuple.ipv6.dport = pkt->xport;
-	}
-	if (pkt->proto == IPPROTO_TCP)
-		sock = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	else
-		sock = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
-	if (!sock)
-		return 0;
-	bpf_sk_release(sock);
-	return 1;
-}
-
-/* The tuple on which answers come: pkt->key2; true: its source stands as b. */
-static __always_inline bool nat_reply_key(struct packet *pkt)
-{
-	struct flow_end src = { &pkt->dst, pkt->dport }, dst = { &pkt->xlat, pkt->xport };
-
-	if (pkt->flags & PKT_ICMP_QUERY)
-		src.port = pkt->xport;
-	return flow_key_of(&pkt->key2, src, dst, pkt->proto);
-}
-
-/* An old claim on a tuple that cannot be chosen differently: is it over? Its opener's row has the
- * time of what that one sent last. */
-static __always_inline bool nat_stale(struct packet *pkt, const struct mg_local *local)
-{
-	struct mg_flow_key *key = (void *)pkt->bytes;
-	struct flow_end src, dst = { &pkt->dst, pkt->dport };
-	struct mg_flow *row, *partner;
-	union mg_addr owner;
-
-	row = bpf_map_lookup_elem(&mg_flow_e, &pkt->key2);
-	if (!row)
-		row = bpf_map_lookup_elem(&mg_flow_t, &pkt->key2);
-	if (!row || !(row->flags & MG_FLOW_DNAT) || !flow_expired(pkt, row, local))
-		return false;
-	owner = row->xlat;
-	src.addr = &owner;
-	src.port = row->way[1];
-	if (pkt->flags & PKT_ICMP_QUERY)
-		dst.port = row->way[1];
-	flow_key_of(key, src, dst, pkt->proto);
-	partner = bpf_map_lookup_elem(&mg_flow_e, key);
-	if (!partner)
-		partner = bpf_map_lookup_elem(&mg_flow_t, key);
-	return !partner || flow_expired(pkt, partner, local);
-}
-
-/* Claims the tuple of the answers for pkt->row, which is theirs but for its direction. fixed:
- * there is no other to try. Verified once. */
-__weak __noinline int nat_claim(struct packet *pkt, __u32 fixed)
-{
-	const struct mg_local *local = local_row();
-
-	if (!pkt || !local)
-		return 0;
-	pkt->row.flags &= ~MG_FLOW_FROM_B;
-	if (nat_reply_key(pkt))
-		pkt->row.flags |= MG_FLOW_FROM_B;
-	if (fixed && nat_stale(pkt, local)) {
-		bpf_map_delete_elem(&mg_flow_e, &pkt->key2);
-		bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
-	}
-	if (bpf_map_update_elem(&mg_flow_t, &pkt->key2, &pkt->row, BPF_NOEXIST))
-		return 0;
-	/* promotion inserts before it deletes: whoever has the tuple is in one of the two */
-	if (!bpf_map_lookup_elem(&mg_flow_e, &pkt->key2))
-		return 1;
-	bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
-	return 0;
-}
-
 /* Callback of bpf_loop(): 1 ends it. */
 static long nat_try(__u32 index, struct nat_search *search)
 {
@@ -175,28 +85,41 @@ static long nat_try(__u32 index, struct nat_search *search)
 	return search->found;
 }
 
-/* The row of the opener's packets; a packet on another CPU may have been first: then that one's
- * translation is used. */
+/* Another row stands at the opener's tuple: of a packet on another CPU that was first, and then
+ * its translation is used; or the untranslated one of from_pod for a flow through the stack. */
+static __always_inline int nat_forward_taken(struct packet *pkt)
+{
+	struct mg_flow *other = bpf_map_lookup_elem(&mg_flow_e, &pkt->key);
+
+	if (!other)
+		other = bpf_map_lookup_elem(&mg_flow_t, &pkt->key);
+	if (other && other->flags & MG_FLOW_SNAT) {
+		bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
+		pkt->xlat = other->xlat;
+		pkt->xport = other->way[1];
+		return 0;
+	}
+	if (other && !(other->flags & FLOW_TRANSLATED) &&
+	    !bpf_map_update_elem(&mg_flow_t, &pkt->key, &pkt->row, BPF_ANY)) {
+		bpf_map_delete_elem(&mg_flow_e, &pkt->key);
+		return 0;
+	}
+	bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
+	return -MG_DROP_FLOW_FULL;
+}
+
+/* The row of the opener's packets. */
 static __always_inline int nat_forward_row(struct packet *pkt)
 {
 	bool swapped = pkt->flags & PKT_SWAPPED;
-	struct mg_flow *other;
 
 	flow_fill(pkt, MG_FLOW_SNAT | MG_FLOW_WAY0_NODE | (swapped ? MG_FLOW_FROM_B : 0));
 	flow_count(pkt, &pkt->row, 0);
 	pkt->row.way[1] = pkt->xport;
 	pkt->row.xlat = pkt->xlat;
-	if (!bpf_map_update_elem(&mg_flow_t, &pkt->key, &pkt->row, BPF_NOEXIST))
-		return 0;
-	bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
-	other = bpf_map_lookup_elem(&mg_flow_e, &pkt->key);
-	if (!other)
-		other = bpf_map_lookup_elem(&mg_flow_t, &pkt->key);
-	if (!other || !(other->flags & MG_FLOW_SNAT))
-		return -MG_DROP_FLOW_FULL;
-	pkt->xlat = other->xlat;
-	pkt->xport = other->way[1];
-	return 0;
+	if (bpf_map_update_elem(&mg_flow_t, &pkt->key, &pkt->row, BPF_NOEXIST))
+		return nat_forward_taken(pkt);
+	return bpf_map_lookup_elem(&mg_flow_e, &pkt->key) ? nat_forward_taken(pkt) : 0;
 }
 
 /* A new connection on a tuple whose old one is over: its rows go first. */

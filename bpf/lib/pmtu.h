@@ -16,6 +16,7 @@
 #include "lib/tick.h"
 #include "maps/pmtu.h"
 
+#define ICMP4_CODE_FRAG_NEEDED 4
 #define PMTU_LIFE (600 * TICKS_A_SECOND) /* RFC 1191 section 6.3: ten minutes */
 #define PMTU_LEAST4 576			 /* less is no path of ours but somebody's joke */
 #define PMTU_LEAST6 1280		 /* RFC 8200 section 5 */
