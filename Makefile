@@ -129,7 +129,7 @@ check-unit: $(UNIT) ## unit tests
 check-prog: $(PROG) ## packet fixtures and property tests through the loaded programs (root)
 	$(Q)selftests/run prog $(PROG)
 check-net: all ## tests between namespaces (root)
-	$(Q)selftests/run net selftests/net
+	$(Q)selftests/run net selftests/net selftests/cni
 check-fast: lint all ## lint, unit, packet fixtures: for every commit
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)selftests/run fast $(UNIT) $(PROG)

@@ -252,6 +252,7 @@ int rpc_call(const struct rpc_call *call, json_t **ret_answer, struct err *err)
 	const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000L };
 	_cleanup_free_ char *line = NULL;
 	struct sockaddr_un address;
+	bool heard = false;
 	size_t size;
 	int r;
 
@@ -263,9 +264,13 @@ int rpc_call(const struct rpc_call *call, json_t **ret_answer, struct err *err)
 		return err_errno(err, r, "%s: request", call->path);
 	for (;;) {
 		r = call_once(&address, line, size, call->deadline, ret_answer);
+		heard = heard || (r != -ENOENT && r != -ECONNREFUSED);
 		if (!call->retry || !worth_retry(r) || rpc_now() + RETRY_MS >= call->deadline)
 			break;
 		nanosleep(&pause, NULL);
 	}
+	/* A listener that came and went may have acted on the request. */
+	if (heard && (r == -ENOENT || r == -ECONNREFUSED))
+		r = -ECONNRESET;
 	return r < 0 ? err_errno(err, r, "%s", call->path) : 0;
 }

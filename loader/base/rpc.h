@@ -46,7 +46,8 @@ long long rpc_now(void);
  * Sends request and waits for the answer until deadline (rpc_now() + n). With retry, a socket
  * that is not there, refuses, or closes without an answer is tried again until then: requests
  * must be such that twice does no harm. -ETIMEDOUT: no answer in time; -ENOENT, -ECONNREFUSED:
- * nobody listens. An answer with "ok": false is a success of the call.
+ * nobody has listened all the time, so nothing was asked. An answer with "ok": false is a success
+ * of the call.
  */
 struct rpc_call {
 	const char *path;

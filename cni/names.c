@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The digest by its low-level calls: EVP would link all of libcrypto's providers into a static
+ * binary that starts at each ADD. SHA-1 makes a name here, it protects nothing. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include "cni/names.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/inet.h"
+
+static void digest_text(SHA_CTX *digest, const char *text)
+{
+	SHA1_Update(digest, text, strlen(text));
+}
+
+void host_ifname(const char *pod_namespace, const char *pod, const char *ifname,
+		 char ret_name[IFNAMSIZ])
+{
+	unsigned char sum[SHA_DIGEST_LENGTH];
+	char hex[13];
+	SHA_CTX digest;
+
+	SHA1_Init(&digest);
+	digest_text(&digest, pod_namespace);
+	digest_text(&digest, ".");
+	digest_text(&digest, pod);
+	if (strcmp(ifname, "eth0")) {
+		digest_text(&digest, "/");
+		digest_text(&digest, ifname);
+	}
+	SHA1_Final(sum, &digest);
+	for (int i = 0; i < 6; i++)
+		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+	snprintf(ret_name, IFNAMSIZ, CNI_HOST_PREFIX "%.11s", hex);
+}
+
+union mg_addr gateway4(void)
+{
+	union mg_addr addr = { 0 };
+
+	addr_parse(CNI_GATEWAY4, &addr);
+	return addr;
+}
+
+union mg_addr gateway6(const __u8 host_mac[6])
+{
+	union mg_addr addr = { .b = { 0xfe, 0x80 } };
+
+	memcpy(addr.b + 8, host_mac, 3);
+	addr.b[8] ^= 2;
+	addr.b[11] = 0xff;
+	addr.b[12] = 0xfe;
+	memcpy(addr.b + 13, host_mac + 3, 3);
+	return addr;
+}
+
+int mac_parse(const char *text, __u8 ret_mac[6])
+{
+	static const __u8 zero[6];
+	__u8 mac[6];
+
+	if (strlen(text) != MAC_TEXT_MAX - 1)
+		return -EINVAL;
+	for (int i = 0; i < 6; i++, text += 3) {
+		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]) ||
+		    text[2] != (i < 5 ? ':' : 0))
+			return -EINVAL;
+		mac[i] = (__u8)strtoul(text, NULL, 16);
+	}
+	if (mac[0] & 1 || !memcmp(mac, zero, 6))
+		return -EINVAL;
+	memcpy(ret_mac, mac, 6);
+	return 0;
+}
+
+const char *mac_format(const __u8 mac[6], char text[MAC_TEXT_MAX])
+{
+	snprintf(text, MAC_TEXT_MAX, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+		 mac[3], mac[4], mac[5]);
+	return text;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names and fixed addresses that Calico's users and their scripts expect.
+ */
+#ifndef MARGAY_CNI_NAMES_H
+#define MARGAY_CNI_NAMES_H
+
+#include <net/if.h>
+
+#include "abi/addr.h"
+
+#define CNI_HOST_PREFIX "cali"
+#define CNI_GATEWAY4 "169.254.1.1"
+#define CNI_HOST_MAC "ee:ee:ee:ee:ee:ee"
+#define MAC_TEXT_MAX 18
+
+/*
+ * Host side of a pod's veth pair: "cali" and the first 11 hexadecimal digits of the SHA-1 of
+ * "namespace.pod" for eth0, of "namespace.pod/ifname" for every other interface, so that two
+ * networks of one pod get two names (a slash is in no name, so no other pod's).
+ */
+void host_ifname(const char *pod_namespace, const char *pod, const char *ifname,
+		 char ret_name[IFNAMSIZ]);
+
+/* The gateway that a pod sees: CNI_GATEWAY4, or the link-local address (modified EUI-64,
+ * RFC 4291 appendix A) of the host side's MAC. */
+union mg_addr gateway4(void);
+union mg_addr gateway6(const __u8 host_mac[6]);
+
+/* "aa:bb:cc:dd:ee:ff" of a single station; -EINVAL: not one, a group address, or zero. */
+int mac_parse(const char *text, __u8 ret_mac[6]);
+const char *mac_format(const __u8 mac[6], char text[MAC_TEXT_MAX]); /* returns text */
+
+#endif
