@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "selftests/lib/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+#define OBJECT_MAX (16UL << 20)
+
+int sandbox_enter(char ret_root[PATH_MAX])
+{
+	char top[] = "/tmp/margay-test-XXXXXX";
+
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	/* A tmpfs over /tmp first: the folder of the mount leaves nothing behind either. */
+	if (mount("tmp", "/tmp", "tmpfs", 0, "size=64m,mode=0700") || !mkdtemp(top) ||
+	    mount("bpf", top, "bpf", 0, "mode=0700"))
+		return -errno;
+	snprintf(ret_root, PATH_MAX, "%s/margay", top);
+	return 0;
+}
+
+int sandbox_object(const char *name, void **ret_data, size_t *ret_size)
+{
+	char own[PATH_MAX], path[PATH_MAX + 64];
+	ssize_t size = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	char *slash, *text;
+	int r;
+
+	if (size < 0)
+		return -errno;
+	own[size] = '\0';
+	for (int i = 0; i < 2; i++) { /* .../selftests/prog/test_x */
+		slash = strrchr(own, '/');
+		if (!slash)
+			return -ENOENT;
+		*slash = '\0';
+	}
+	snprintf(path, sizeof(path), "%s/bpf/%s.o", own, name);
+	r = file_read(AT_FDCWD, path, OBJECT_MAX, &text, ret_size);
+	if (!r)
+		*ret_data = text;
+	return r;
+}

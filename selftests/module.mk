@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+# BPF objects of the tests: stand-ins for the product's, in variants.
+
+TINY := $(addprefix $(BUILD)/selftests/bpf/,tiny.o tiny2.o broken.o)
+$(BUILD)/selftests/bpf/tiny.o: TINY_FLAGS := -DTINY_TAG=1
+$(BUILD)/selftests/bpf/tiny2.o: TINY_FLAGS := -DTINY_TAG=2
+$(BUILD)/selftests/bpf/broken.o: TINY_FLAGS := -DTINY_TAG=3 -DTINY_BROKEN
+
+$(TINY): selftests/bpf/tiny.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@) $(CLANG) $(BPF_CFLAGS) $(TINY_FLAGS) -c $< -o $@
+
+$(patsubst %.c,$(BUILD)/%,$(wildcard selftests/prog/test_*.c)): | $(TINY)

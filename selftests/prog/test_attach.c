@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* loader/dataplane/attach.h: both ways of attaching, beside programs and filters of others. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/pkt_cls.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "dataplane/attach.h"
+#include "dataplane/load.h"
+#include "dataplane/netlink.h"
+#include "dataplane/pins.h"
+#include "dataplane/sys.h"
+#include "selftests/lib/sandbox.h"
+
+struct fixture {
+	struct err err;
+	struct dp *dp;
+	struct net_sock *sock;
+	void *object;
+	int dev; /* one end of a veth pair */
+	int from_pod;
+	int to_pod;
+	int foreign; /* a program that is not ours */
+};
+
+#define OK(fixture, expression)                                                                    \
+	do {                                                                                       \
+		int _r = (expression);                                                             \
+		if (_r)                                                                            \
+			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
+	} while (0)
+
+static int load_foreign(void)
+{
+	const struct bpf_insn pass[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_UNSPEC },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "foreign", "GPL", pass, 2, NULL);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = test_calloc(1, sizeof(*f));
+	struct net_veth veth = { .name = "va", .peer_name = "vb", .peer_netns = -1 };
+	struct dp_config config = dp_config_default();
+	struct net_link link;
+	char root[PATH_MAX];
+
+	*state = f;
+	OK(f, sandbox_enter(root));
+	OK(f, sandbox_object("tiny", &f->object, &config.object_size));
+	config.object = f->object;
+	config.root = root;
+	config.mg.slots = 64;
+	OK(f, dp_open(&config, &f->dp, &f->err));
+	OK(f, net_open(&f->sock, &f->err));
+	OK(f, net_veth_create(f->sock, &veth, &f->err));
+	OK(f, net_link_by_name(f->sock, "va", &link, &f->err));
+	f->dev = link.ifindex;
+	f->from_pod = dp_prog_fd(f->dp, "from_pod");
+	f->to_pod = dp_prog_fd(f->dp, "to_pod");
+	f->foreign = load_foreign();
+	assert_true(f->from_pod >= 0 && f->to_pod >= 0 && f->foreign >= 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	dp_close(f->dp);
+	net_close(f->sock);
+	close(f->foreign);
+	free(f->object);
+	test_free(f);
+	return 0;
+}
+
+static __u32 id_of(int fd)
+{
+	__u32 id = 0;
+
+	assert_int_equal(prog_id_of(fd, &id), 0);
+	return id;
+}
+
+static int tcx_raw(enum bpf_cmd command, int ifindex, int fd, __u32 flags)
+{
+	struct bpf_mprog_attach attach = { .target_ifindex = (__u32)ifindex,
+					   .attach_bpf_fd = (__u32)fd,
+					   .attach_type = MG_TCX_INGRESS,
+					   .attach_flags = flags };
+
+	return sys_bpf(command, &attach, sizeof(attach));
+}
+
+/* A filter of another program, by libbpf: preference 1 is the sharpest case. */
+static int clsact_foreign(int ifindex, int fd, __u32 preference, __u32 handle)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .priority = preference, .handle = handle);
+	int r = bpf_tc_hook_create(&hook);
+
+	return r && r != -EEXIST ? r : bpf_tc_attach(&hook, &opts);
+}
+
+static const struct dp_attach_ops *ops_of(bool tcx)
+{
+	return tcx ? &dp_attach_tcx : &dp_attach_clsact;
+}
+
+static void attach_query_detach(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int tcx = 0; tcx < 2; tcx++) {
+		const struct dp_attach_ops *ops = ops_of(tcx);
+		struct dp_attached now;
+
+		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
+		assert_int_equal(now.id, 0);
+		assert_false(now.first);
+		OK(f, ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+		OK(f, ops->attach(f->dev, DP_EGRESS, f->to_pod, &f->err));
+		OK(f, ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err)); /* twice: harmless */
+		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
+		assert_int_equal(now.id, id_of(f->from_pod));
+		assert_true(now.first);
+		assert_int_equal(now.count, 1);
+		OK(f, ops->query(f->dev, DP_EGRESS, &now, &f->err));
+		assert_int_equal(now.id, id_of(f->to_pod));
+		OK(f, ops->detach(f->dev, DP_INGRESS, &f->err));
+		OK(f, ops->detach(f->dev, DP_INGRESS, &f->err));
+		OK(f, ops->detach(f->dev, DP_EGRESS, &f->err));
+		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
+		assert_int_equal(now.count, 0);
+		assert_int_equal(ops->attach(4711, DP_INGRESS, f->from_pod, &f->err), -ENODEV);
+		OK(f, ops->detach(4711, DP_INGRESS, &f->err));
+	}
+}
+
+/* The other program stands there when ours comes: ours goes before it. */
+static void first_beside_foreign(void **state)
+{
+	struct fixture *f = *state;
+	struct dp_attached now;
+
+	OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, 0));
+	OK(f, dp_attach_tcx.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, dp_attach_tcx.query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_true(now.first);
+	assert_int_equal(now.count, 2);
+	OK(f, dp_attach_tcx.detach(f->dev, DP_INGRESS, &f->err));
+	OK(f, tcx_raw(BPF_PROG_DETACH, f->dev, f->foreign, 0)); /* untouched */
+
+	OK(f, clsact_foreign(f->dev, f->foreign, 1, 7));
+	OK(f, dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, dp_attach_clsact.query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_true(now.first);
+	assert_int_equal(now.count, 2);
+	OK(f, dp_attach_clsact.detach(f->dev, DP_INGRESS, &f->err));
+	OK(f, dp_attach_clsact.query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.count, 1);
+	assert_int_equal(now.ahead, id_of(f->foreign));
+}
+
+/* The other program came later and put itself ahead: seen, and mended. */
+static void repair_order(void **state)
+{
+	struct fixture *f = *state;
+	struct dp_attached now;
+
+	for (int tcx = 0; tcx < 2; tcx++) {
+		const struct dp_attach_ops *ops = ops_of(tcx);
+
+		OK(f, ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+		if (tcx)
+			OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, MG_F_BEFORE));
+		else
+			OK(f, clsact_foreign(f->dev, f->foreign, 1, 9));
+		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
+		assert_false(now.first);
+		assert_int_equal(now.id, id_of(f->from_pod));
+		assert_int_equal(now.ahead, id_of(f->foreign));
+		assert_int_equal(dp_attach_repair(ops, f->dev, DP_INGRESS, f->from_pod, &f->err),
+				 1);
+		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
+		assert_true(now.first);
+		assert_int_equal(now.count, 2); /* the guard is gone, the other one stays */
+		assert_int_equal(dp_attach_repair(ops, f->dev, DP_INGRESS, f->from_pod, &f->err),
+				 0);
+		OK(f, dp_detach_all(f->dev, &f->err));
+	}
+}
+
+/* A TCX program of another runs before any clsact filter: that cannot be mended, only told. */
+static void tcx_ahead_of_clsact(void **state)
+{
+	struct fixture *f = *state;
+
+	OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, 0));
+	OK(f, dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	assert_int_equal(
+		dp_attach_repair(&dp_attach_clsact, f->dev, DP_INGRESS, f->from_pod, &f->err),
+		-EBUSY);
+	assert_non_null(strstr(f->err.text, "ahead"));
+}
+
+static void swap_in_place(void **state)
+{
+	struct fixture *f = *state;
+	struct dp_attached now;
+	struct dp_config config = dp_config_default();
+	_cleanup_free_ void *object = NULL;
+	_cleanup_dp_ struct dp *next = NULL;
+	char root[PATH_MAX];
+	int other;
+
+	snprintf(root, sizeof(root), "%s2", dp_root(f->dp));
+	OK(f, sandbox_object("tiny2", &object, &config.object_size));
+	config.object = object;
+	config.root = root;
+	OK(f, dp_open(&config, &next, &f->err));
+	other = dp_prog_fd(next, "from_pod");
+	for (int tcx = 0; tcx < 2; tcx++) {
+		const struct dp_attach_ops *ops = ops_of(tcx);
+
+		OK(f, ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+		OK(f, ops->attach(f->dev, DP_INGRESS, other, &f->err));
+		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
+		assert_int_equal(now.id, id_of(other));
+		assert_int_equal(now.count, 1);
+		assert_true(now.first);
+		OK(f, ops->detach(f->dev, DP_INGRESS, &f->err));
+	}
+}
+
+/* bpfAttachType changes: the new way first, then the old one goes. */
+static void change_of_way(void **state)
+{
+	struct fixture *f = *state;
+	struct dp_attached now;
+	_cleanup_free_ struct net_qdisc *qdiscs = NULL;
+	size_t count;
+
+	OK(f, dp_attach(&dp_attach_clsact, f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, dp_attach(&dp_attach_tcx, f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, dp_attach_clsact.query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.id, 0);
+	OK(f, net_qdisc_list(f->sock, f->dev, &qdiscs, &count, &f->err));
+	for (size_t i = 0; i < count; i++)
+		assert_string_not_equal(qdiscs[i].kind, "clsact");
+	OK(f, dp_attach(&dp_attach_clsact, f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, dp_attach_tcx.query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.count, 0);
+}
+
+static void pick(void **state)
+{
+	struct fixture *f = *state;
+	const struct dp_attach_ops *ops;
+
+	OK(f, dp_attach_pick(DP_ATTACH_CLSACT, &ops, &f->err));
+	assert_string_equal(ops->name, "clsact");
+	OK(f, dp_attach_pick(DP_ATTACH_TCX, &ops, &f->err)); /* 6.6 and later */
+	assert_string_equal(ops->name, "tcx");
+	OK(f, dp_attach_pick(DP_ATTACH_AUTO, &ops, &f->err));
+	assert_string_equal(ops->name, "tcx");
+}
+
+/* The bandwidth plugin's qdisc stands where clsact would: the message names the way out. */
+static void ingress_qdisc_in_the_way(void **state)
+{
+	struct fixture *f = *state;
+
+	OK(f, system("tc qdisc add dev va ingress"));
+	assert_int_equal(dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err), -EBUSY);
+	assert_non_null(strstr(f->err.text, "bandwidth"));
+	OK(f, dp_attach_tcx.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(attach_query_detach),
+		CASE(first_beside_foreign),
+		CASE(repair_order),
+		CASE(tcx_ahead_of_clsact),
+		CASE(swap_in_place),
+		CASE(change_of_way),
+		CASE(pick),
+		CASE(ingress_qdisc_in_the_way),
+	};
+
+	return cmocka_run_group_tests_name("attach", tests, NULL, NULL);
+}
