@@ -40,7 +40,7 @@ struct problem {
 	unsigned int line; /* 0: not known */
 };
 
-/* At most PROBLEMS_MAX are kept of one object; the last one then says how many more. */
+/* At most PROBLEMS_MAX are kept; `more` counts the others. */
 #define PROBLEMS_MAX 64
 
 struct problems {

@@ -78,6 +78,19 @@ static bool is_named(const struct kind_info *info, const char *name, size_t leng
 	       word_in(info->aliases, name, length);
 }
 
+static bool is_in_group(enum kind kind, const char *group)
+{
+	const size_t length = strlen(group);
+
+	if (!strcasecmp(infos[kind].group, group))
+		return true;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		if (forms[i].kind == kind && !strncasecmp(forms[i].api, group, length) &&
+		    forms[i].api[length] == '/')
+			return true;
+	return false;
+}
+
 size_t kinds_named(const char *name, enum kind *ret_kinds, size_t max)
 {
 	size_t length = strcspn(name, "."), count = 0;
@@ -85,7 +98,7 @@ size_t kinds_named(const char *name, enum kind *ret_kinds, size_t max)
 
 	for (int k = 0; k < KIND_MAX; k++)
 		if (count < max && length && is_named(&infos[k], name, length) &&
-		    (!group || !strcasecmp(infos[k].group, group)))
+		    (!group || is_in_group((enum kind)k, group)))
 			ret_kinds[count++] = (enum kind)k;
 	return count;
 }

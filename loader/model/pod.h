@@ -32,9 +32,9 @@ enum pod_phase {
 	POD_PHASE_FAILED
 };
 
-/* A port that a container declares; only named ones matter to policy. */
+/* A named port that a container declares; ports without a name matter to nobody here. */
 struct pod_port {
-	const char *name; /* NULL: without a name */
+	const char *name;
 	uint16_t port;	  /* host order */
 	uint8_t protocol; /* IPPROTO_TCP, _UDP, _SCTP */
 };
@@ -49,7 +49,8 @@ struct pod {
 	union mg_addr *ips; /* status.podIPs, else status.podIP, else the annotation
 			     * cni.projectcalico.org/podIPs, which the plugin writes earlier */
 	size_t port_count;
-	struct pod_port *ports; /* of containers and of sidecars (restartable init containers) */
+	struct pod_port *
+		ports; /* named ones, of containers and of sidecars (restartable init containers) */
 };
 
 /* Succeeded or Failed: its address may already belong to another pod. */

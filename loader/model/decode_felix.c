@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* FelixConfiguration (projectcalico.org/v3). Its table is made from felix.def; the other names
+ * that Felix knows (felix_known.def) are read as "no effect". */
+#include "model/felix.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/inet.h"
+#include "model/decode_kinds.h"
+
+static const struct enum_text felix_nat_exclusions[] = { { "IPPoolsOnly", FELIX_NAT_POOLS },
+							 { "IPPoolsAndHostIPs",
+							   FELIX_NAT_POOLS_AND_HOSTS },
+							 { NULL, 0 } };
+static const struct enum_text felix_spoofing[] = { { "Disabled", FELIX_SPOOFING_DISABLED },
+						   { "Any", FELIX_SPOOFING_ANY },
+						   { NULL, 0 } };
+static const struct enum_text felix_attach_type[] = { { "TC", FELIX_ATTACH_TC },
+						      { "TCX", FELIX_ATTACH_TCX },
+						      { "Netkit", FELIX_ATTACH_NETKIT },
+						      { NULL, 0 } };
+static const struct enum_text felix_switch[] = { { "Enabled", FELIX_ENABLED },
+						 { "Disabled", FELIX_DISABLED },
+						 { NULL, 0 } };
+static const struct enum_text felix_scaling[] = { { "Disabled", FELIX_SCALING_DISABLED },
+						  { "DoubleIfFull", FELIX_DOUBLE_IF_FULL },
+						  { NULL, 0 } };
+static const struct enum_text felix_client_auth[] = {
+	{ "NoClientCert", FELIX_NO_CLIENT_CERT },
+	{ "RequireAnyClientCert", FELIX_REQUIRE_ANY_CERT },
+	{ "VerifyClientCertIfGiven", FELIX_VERIFY_CERT_IF_GIVEN },
+	{ "RequireAndVerifyClientCert", FELIX_REQUIRE_AND_VERIFY_CERT },
+	{ NULL, 0 }
+};
+static const struct enum_text felix_severity[] = { { "Trace", LOG_LEVEL_DEBUG },
+						   { "Debug", LOG_LEVEL_DEBUG },
+						   { "Info", LOG_LEVEL_INFO },
+						   { "Warning", LOG_LEVEL_WARNING },
+						   { "Error", LOG_LEVEL_ERROR },
+						   { "Fatal", LOG_LEVEL_FATAL },
+						   { NULL, 0 } };
+
+/* --- shapes of their own -------------------------------------------------------------------- */
+
+static READER(read_nat_address)
+{
+	if (json_is_string(value) && !json_string_length(value))
+		memset(at, 0, sizeof(union mg_addr));
+	else
+		read_addr(d, path, value, field, at);
+}
+
+/* A port, 0 for no restriction, or "first:last". */
+static READER(read_nat_ports)
+{
+	const char *text = json_string_value(value);
+	struct felix_port_range *range = at;
+	unsigned int first, last;
+	char rest;
+
+	(void)field;
+	if (!text) {
+		if (int_in_range(d, path, value, 0, 65535))
+			range->first = range->last = (uint16_t)json_integer_value(value);
+		return;
+	}
+	switch (sscanf(text, "%5u:%5u%c", &first, &last, &rest)) {
+	case 1:
+		last = first;
+		break;
+	case 2:
+		break;
+	default:
+		first = 1;
+		last = 0;
+	}
+	if (first > last || last > 65535 || (!first && last) ||
+	    strspn(text, "0123456789:") != strlen(text)) {
+		complain(d, path, "\"%.64s\" is not a port or a range such as 20000:29999", text);
+		return;
+	}
+	*range = (struct felix_port_range){ .first = (uint16_t)first, .last = (uint16_t)last };
+}
+
+static READER(read_timeout)
+{
+	const char *text = json_string_value(value);
+
+	if (text && !strcmp(text, "Auto"))
+		*(uint32_t *)at = 0;
+	else
+		read_duration(d, path, value, field, at);
+}
+
+#define TIMEOUT(name, member)                                                                      \
+	FIELD(name, struct felix_timeouts, member, read_timeout, .min = 1,                         \
+	      .max = 30LL * 86400 * 1000)
+
+static const struct field timeout_fields[] = { TIMEOUT("creationGracePeriod", creation_grace),
+					       TIMEOUT("tcpSynSent", tcp_syn_sent),
+					       TIMEOUT("tcpEstablished", tcp_established),
+					       TIMEOUT("tcpFinsSeen", tcp_fins_seen),
+					       TIMEOUT("tcpResetSeen", tcp_reset_seen),
+					       TIMEOUT("udpTimeout", udp),
+					       TIMEOUT("genericTimeout", generic),
+					       TIMEOUT("icmpTimeout", icmp),
+					       FIELD_END };
+static const struct shape timeout_shape = { .fields = timeout_fields };
+
+/* What is not given of the eight has its default. */
+static READER(read_timeouts)
+{
+	const struct felix_timeouts defaults = FELIX_TIMEOUTS_DEFAULT;
+	struct felix_timeouts timeouts = defaults;
+	const size_t bad = d->bad;
+
+	(void)field;
+	read_shape(d, path, value, &timeout_shape, &timeouts);
+	if (d->bad == bad)
+		*(struct felix_timeouts *)at = timeouts;
+}
+
+/* --- the table ------------------------------------------------------------------------------ */
+
+#define PARAM(member, name, reader, ...)                                                           \
+	FIELD(name, struct felix_config, params.member, reader,                                    \
+	      .flags = FIELD_DROP | FIELD_ANY_CASE, .has = FELIX_HAS_##member + 1,                 \
+	      .has_offset = offsetof(struct felix_config, params.has), ##__VA_ARGS__),
+
+static const struct field spec_fields[] = {
+#define FELIX_BOOL(member, name, value) PARAM(member, name, read_bool)
+#define FELIX_INT(member, name, lowest, highest, value)                                            \
+	PARAM(member, name, read_int, .min = lowest, .max = highest)
+#define FELIX_TEXT(member, name, value) PARAM(member, name, read_text)
+#define FELIX_ENUM(member, name, table, value)                                                     \
+	PARAM(member, name, read_enum, .enums = felix_##table)
+#define FELIX_OWN(member, type, name, decoder, ...) PARAM(member, name, read_##decoder)
+#include "model/felix.def"
+#undef FELIX_BOOL
+#undef FELIX_INT
+#undef FELIX_TEXT
+#undef FELIX_ENUM
+#undef FELIX_OWN
+	FIELD_END
+};
+
+static const char *const known[] = {
+#define FELIX_KNOWN(name) name,
+#include "model/felix_known.def"
+#undef FELIX_KNOWN
+};
+
+static bool has_effect(const char *name)
+{
+	for (const struct field *field = spec_fields; field->name; field++)
+		if (!strcmp(field->name, name))
+			return true;
+	return false;
+}
+
+static bool is_known(const char *name)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (!strcmp(known[i], name))
+			return true;
+	return false;
+}
+
+static int cmp_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void collect_idle(struct decode *d, const struct path *path, const json_t *value, void *at)
+{
+	struct felix_config *config = at;
+	const char *key;
+	json_t *member;
+
+	config->idle = arena_array(d->arena, json_object_size(value), sizeof(*config->idle));
+	json_object_foreach((json_t *)(uintptr_t)value, key, member) {
+		const struct path place = { .up = path, .key = key };
+
+		if (has_effect(key))
+			continue;
+		config->idle[config->idle_count++] = arena_strdup(d->arena, key);
+		if (is_known(key))
+			warn_of(d, &place, "has no effect here");
+		else
+			warn_of(d, &place, "unknown field");
+	}
+	if (config->idle_count)
+		qsort(config->idle, config->idle_count, sizeof(*config->idle), cmp_text);
+}
+
+static void check_name(struct decode *d, const struct path *path, const json_t *value, void *at)
+{
+	const struct path metadata = { .up = path, .key = "metadata" };
+	const struct path name = { .up = &metadata, .key = "name" };
+	const struct object *object = at;
+
+	(void)value;
+	if (strcmp(object->name, "default") && strncmp(object->name, "node.", 5))
+		complain(d, &name, "\"%.64s\" is neither default nor node.NAME", object->name);
+}
+
+static void felix_defaults(struct decode *d, void *object)
+{
+	(void)d;
+	felix_merge(&((struct felix_config *)object)->params, NULL, NULL);
+}
+
+static const struct shape spec_shape = { .fields = spec_fields,
+					 .open = true,
+					 .check = collect_idle };
+static const struct field felix_fields[] = { FIELD_SAME("spec", &spec_shape), FIELD_END };
+static const struct shape felix_shape = { .fields = felix_fields, .check = check_name };
+
+const struct decoder decoder_felix_config = { .size = sizeof(struct felix_config),
+					      .shape = &felix_shape,
+					      .defaults = felix_defaults };

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kinds that have no effect yet: known by name, stored, and checked where a mistake would
+ * surprise later (selectors, nets, enums). Their structs are private until something reads them.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "abi/addr.h"
+#include "model/decode_kinds.h"
+#include "model/names.h"
+#include "model/selector.h"
+
+static const struct field no_fields[] = { FIELD_END };
+static const struct shape generic_shape = { .fields = no_fields, .open = true };
+
+const struct decoder decoder_generic = { .size = sizeof(struct object), .shape = &generic_shape };
+
+/* --- policies ------------------------------------------------------------------------------- */
+
+enum rule_action { ACTION_ALLOW = 1, ACTION_DENY, ACTION_LOG, ACTION_PASS };
+
+struct entity {
+	const struct selector *selector;
+	size_t net_count;
+	struct mg_prefix *nets;
+};
+
+struct rule {
+	enum rule_action action;
+	struct entity entity; /* checked, not kept apart */
+};
+
+struct policy {
+	struct object base;
+	const struct selector *selector;
+	const char *tier;
+	unsigned int types;
+	size_t ingress_count;
+	struct rule *ingress;
+	size_t egress_count;
+	struct rule *egress;
+};
+
+static const struct enum_text actions[] = { { "Allow", ACTION_ALLOW },
+					    { "Deny", ACTION_DENY },
+					    { "Log", ACTION_LOG },
+					    { "Pass", ACTION_PASS },
+					    { NULL, 0 } };
+static const struct enum_text directions[] = { { "Ingress", 1 }, { "Egress", 2 }, { NULL, 0 } };
+
+static const struct field net_field = { .read = read_prefix, .flags = FIELD_HOST_OK };
+
+static const struct field entity_fields[] = {
+	FIELD("selector", struct entity, selector, read_selector),
+	FIELD("notSelector", struct entity, selector, read_selector),
+	FIELD("namespaceSelector", struct entity, selector, read_selector),
+	FIELD_LIST("nets", struct entity, net_count, nets, &net_field, .max = 256),
+	FIELD_LIST("notNets", struct entity, net_count, nets, &net_field, .max = 256),
+	FIELD_KNOWN("ports"),
+	FIELD_KNOWN("notPorts"),
+	FIELD_KNOWN("serviceAccounts"),
+	FIELD_KNOWN("services"),
+	FIELD_END
+};
+static const struct shape entity_shape = { .fields = entity_fields };
+
+static const struct field rule_fields[] = {
+	FIELD("action", struct rule, action, read_enum, .flags = FIELD_REQUIRED | FIELD_ANY_CASE,
+	      .enums = actions),
+	FIELD("source", struct rule, entity, read_object, .shape = &entity_shape),
+	FIELD("destination", struct rule, entity, read_object, .shape = &entity_shape),
+	FIELD_KNOWN("protocol"),
+	FIELD_KNOWN("notProtocol"),
+	FIELD_KNOWN("ipVersion"),
+	FIELD_KNOWN("icmp"),
+	FIELD_KNOWN("notICMP"),
+	FIELD_KNOWN("http"),
+	FIELD_KNOWN("metadata"),
+	FIELD_END
+};
+
+/* A rule that was meant to close must not open: it closes its whole direction. One whose action
+ * cannot be read may have been such a rule. */
+static bool salvage_rule(struct decode *d, const json_t *value, void *at)
+{
+	const char *action = json_string_value(json_object_get(value, "action"));
+	struct rule *rule = at;
+
+	(void)d;
+	if (action && (!strcasecmp(action, "Allow") || !strcasecmp(action, "Log")))
+		return false;
+	rule->action = ACTION_DENY;
+	return true;
+}
+
+static const struct shape rule_shape = { .fields = rule_fields, .salvage = salvage_rule };
+static const struct field rule_field = { .read = read_object,
+					 .shape = &rule_shape,
+					 .flags = FIELD_DROP };
+
+static const struct field policy_spec_fields[] = {
+	FIELD("tier", struct policy, tier, read_text, .is_valid = name_is_dns_label,
+	      .what = "a DNS label (RFC 1123)"),
+	FIELD("selector", struct policy, selector, read_selector),
+	FIELD("serviceAccountSelector", struct policy, selector, read_selector),
+	FIELD("namespaceSelector", struct policy, selector, read_selector),
+	FIELD("types", struct policy, types, read_flags, .enums = directions),
+	FIELD_LIST("ingress", struct policy, ingress_count, ingress, &rule_field, .max = 1024),
+	FIELD_LIST("egress", struct policy, egress_count, egress, &rule_field, .max = 1024),
+	FIELD_KNOWN("order"),
+	FIELD_KNOWN("doNotTrack"),
+	FIELD_KNOWN("preDNAT"),
+	FIELD_KNOWN("applyOnForward"),
+	FIELD_KNOWN("performanceHints"),
+	FIELD_KNOWN("stagedAction"),
+	FIELD_END
+};
+static const struct shape policy_spec_shape = { .fields = policy_spec_fields };
+static const struct field policy_fields[] = { FIELD_SAME("spec", &policy_spec_shape), FIELD_END };
+static const struct shape policy_shape = { .fields = policy_fields };
+
+const struct decoder decoder_calico_policy = { .size = sizeof(struct policy),
+					       .shape = &policy_shape };
+
+static const struct field staged_spec_fields[] = {
+	FIELD("podSelector", struct policy, selector, read_label_selector), FIELD_END
+};
+static const struct shape staged_spec_shape = { .fields = staged_spec_fields, .open = true };
+static const struct field staged_fields[] = { FIELD_SAME("spec", &staged_spec_shape), FIELD_END };
+static const struct shape staged_shape = { .fields = staged_fields };
+
+const struct decoder decoder_staged_kubernetes_policy = { .size = sizeof(struct policy),
+							  .shape = &staged_shape };
+
+/* --- Tier, sets, HostEndpoint --------------------------------------------------------------- */
+
+struct tier {
+	struct object base;
+	enum rule_action default_action;
+};
+
+static const struct enum_text tier_actions[] = { { "Deny", ACTION_DENY },
+						 { "Pass", ACTION_PASS },
+						 { NULL, 0 } };
+static const struct field tier_spec_fields[] = { FIELD("defaultAction", struct tier, default_action,
+						       read_enum, .enums = tier_actions),
+						 FIELD_KNOWN("order"), FIELD_END };
+static const struct shape tier_spec_shape = { .fields = tier_spec_fields };
+static const struct field tier_fields[] = { FIELD_SAME("spec", &tier_spec_shape),
+					    FIELD_KNOWN("status"), FIELD_END };
+
+static void check_tier(struct decode *d, const struct path *path, const json_t *value, void *at)
+{
+	const struct path metadata = { .up = path, .key = "metadata" };
+	const struct path name = { .up = &metadata, .key = "name" };
+	const struct object *object = at;
+
+	(void)value;
+	if (!name_is_dns_label(object->name))
+		complain(d, &name, "\"%.64s\" is not a DNS label (RFC 1123)", object->name);
+}
+
+static const struct shape tier_shape = { .fields = tier_fields, .check = check_tier };
+
+const struct decoder decoder_tier = { .size = sizeof(struct tier), .shape = &tier_shape };
+
+struct network_set {
+	struct object base;
+	size_t count;
+	struct mg_prefix *nets;
+};
+
+static const struct field set_spec_fields[] = {
+	FIELD_LIST("nets", struct network_set, count, nets, &net_field), FIELD_END
+};
+static const struct shape set_spec_shape = { .fields = set_spec_fields };
+static const struct field set_fields[] = { FIELD_SAME("spec", &set_spec_shape), FIELD_END };
+static const struct shape set_shape = { .fields = set_fields };
+
+const struct decoder decoder_network_set = { .size = sizeof(struct network_set),
+					     .shape = &set_shape };
+
+struct host_endpoint {
+	struct object base;
+	const char *node;
+	const char *interface;
+	size_t ip_count;
+	union mg_addr *ips;
+};
+
+static bool is_hep_interface(const char *text)
+{
+	return !strcmp(text, "*") || name_is_interface(text);
+}
+
+static const struct field hep_ip_field = { .read = read_addr };
+static const struct field hep_spec_fields[] = {
+	FIELD("node", struct host_endpoint, node, read_text,
+	      .flags = FIELD_REQUIRED | FIELD_NOT_EMPTY),
+	FIELD("interfaceName", struct host_endpoint, interface, read_text,
+	      .is_valid = is_hep_interface, .what = "an interface name or *"),
+	FIELD_LIST("expectedIPs", struct host_endpoint, ip_count, ips, &hep_ip_field),
+	FIELD_KNOWN("profiles"),
+	FIELD_KNOWN("ports"),
+	FIELD_END
+};
+
+static void check_hep(struct decode *d, const struct path *path, const json_t *value, void *at)
+{
+	const struct host_endpoint *hep = at;
+
+	(void)value;
+	if ((!hep->interface || !*hep->interface) && !hep->ip_count)
+		complain(d, path, "needs interfaceName or expectedIPs");
+}
+
+static const struct shape hep_spec_shape = { .fields = hep_spec_fields, .check = check_hep };
+static const struct field hep_fields[] = {
+	FIELD_SAME("spec", &hep_spec_shape, .flags = FIELD_REQUIRED), FIELD_END
+};
+static const struct shape hep_shape = { .fields = hep_fields };
+
+const struct decoder decoder_host_endpoint = { .size = sizeof(struct host_endpoint),
+					       .shape = &hep_shape };
+
+/* --- BGP ------------------------------------------------------------------------------------ */
+
+struct bgp {
+	struct object base;
+	const struct selector *selector;
+	bool mesh;
+	uint16_t port;
+};
+
+static const struct field bgp_config_spec_fields[] = {
+	FIELD("nodeToNodeMeshEnabled", struct bgp, mesh, read_bool),
+	FIELD("listenPort", struct bgp, port, read_int, .min = 1, .max = 65535), FIELD_END
+};
+static const struct shape bgp_config_spec_shape = { .fields = bgp_config_spec_fields,
+						    .open = true };
+static const struct field bgp_config_fields[] = { FIELD_SAME("spec", &bgp_config_spec_shape),
+						  FIELD_END };
+static const struct shape bgp_config_shape = { .fields = bgp_config_fields };
+
+const struct decoder decoder_bgp_config = { .size = sizeof(struct bgp),
+					    .shape = &bgp_config_shape };
+
+static const struct field bgp_peer_spec_fields[] = {
+	FIELD("nodeSelector", struct bgp, selector, read_selector),
+	FIELD("peerSelector", struct bgp, selector, read_selector),
+	FIELD("localWorkloadSelector", struct bgp, selector, read_selector), FIELD_END
+};
+static const struct shape bgp_peer_spec_shape = { .fields = bgp_peer_spec_fields, .open = true };
+static const struct field bgp_peer_fields[] = { FIELD_SAME("spec", &bgp_peer_spec_shape),
+						FIELD_END };
+static const struct shape bgp_peer_shape = { .fields = bgp_peer_fields };
+
+const struct decoder decoder_bgp_peer = { .size = sizeof(struct bgp), .shape = &bgp_peer_shape };
