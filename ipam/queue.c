@@ -266,6 +266,9 @@ static void serve(struct ipam *ipam, struct request *request)
 		r = 1;
 	else
 		r = ipam->down ? say_down(ipam, &err) : 0;
+	/* Pools are about to be read: they may know better. */
+	if (r == -ENOENT && ipam->reload_pools && !ipam->down)
+		r = 0;
 	if (r < 0)
 		ack_from(ipam, request, &err);
 	else if (r)
