@@ -157,8 +157,8 @@ static void adopt_all(struct ipam *ipam, const struct ipam_attachment *one, stru
 	}
 }
 
-int ipam_gc(struct ipam *ipam, const struct ipam_attachment *valid, size_t count,
-	    struct ipam_gc_report *ret_report, struct err *err)
+int ipam_collect_garbage(struct ipam *ipam, const struct ipam_attachment *valid, size_t count,
+			 struct ipam_gc_report *ret_report, struct err *err)
 {
 	struct ipam_gc_report report = {};
 	struct valid *set = NULL;

@@ -123,7 +123,7 @@ struct ipam {
 	struct ipam_labels labels;
 
 	struct ipam_journal *journal;
-	bool distrust; /* the journal lost something: no reserve before ipam_gc() */
+	bool distrust; /* the journal lost something: no reserve before ipam_collect_garbage() */
 
 	struct pools *pools; /* NULL: never read */
 	struct entry *entries;

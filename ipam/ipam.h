@@ -175,8 +175,8 @@ struct ipam_gc_report {
 /* Releases what this node holds for owners that are not listed (all networks; tunnel addresses and
  * the reserve stay). The caller lists every attachment that exists, those in work included. Meant
  * for the agent's start (before the first request) and for the CNI operation GC. */
-int ipam_gc(struct ipam *ipam, const struct ipam_attachment *valid, size_t count,
-	    struct ipam_gc_report *ret_report, struct err *err);
+int ipam_collect_garbage(struct ipam *ipam, const struct ipam_attachment *valid, size_t count,
+			 struct ipam_gc_report *ret_report, struct err *err);
 
 /* --- status ---------------------------------------------------------------------------------- */
 
@@ -197,11 +197,11 @@ struct ipam_status {
 	size_t unwritten;     /* addresses of which the store does not know yet */
 	size_t waiting;	      /* requests */
 	size_t conflicts;     /* pods' addresses that the store gave to another, since the start */
-	bool distrust;	      /* the journal was lost; ipam_gc() is awaited */
+	bool distrust;	      /* the journal was lost; ipam_collect_garbage() is awaited */
 	size_t pool_count;
 };
 
-void ipam_status(struct ipam *ipam, struct ipam_status *ret_status);
+void ipam_read_status(struct ipam *ipam, struct ipam_status *ret_status);
 /* index < pool_count; -ENOENT beyond. */
 int ipam_pool_status(struct ipam *ipam, size_t index, struct ipam_pool_status *ret_status);
 /* 0: an address of each family that has a pool can be given; -ENOSPC none left (CNI code 50). */

@@ -134,7 +134,7 @@ static bool is_searched_lately(const struct ipam *ipam, const struct pool_note *
 	return note && note->searched_ms && now - note->searched_ms < SHED_MS;
 }
 
-void ipam_status(struct ipam *ipam, struct ipam_status *ret_status)
+void ipam_read_status(struct ipam *ipam, struct ipam_status *ret_status)
 {
 	struct request *request;
 	struct entry *entry, *next;
