@@ -16,6 +16,8 @@
 #include "maps/addrs.h"
 #include "maps/nets.h"
 
+#define ADDR_MODES (MG_ADDR_IPIP | MG_ADDR_VXLAN | MG_ADDR_CROSS)
+
 /* The exact row, with PKT_ADDR_EXACT, or a row of zeroes. */
 static __always_inline void ident_exact(const union mg_addr *addr, struct mg_ident *ret_ident)
 {

@@ -165,6 +165,11 @@ static __always_inline void flow_way(struct packet *pkt, struct mg_flow *flow,
 	}
 	ident_exact(&pkt->dst, &pkt->to);
 	ident_complete(&pkt->dst, &pkt->to);
+	if ((pkt->to.flags & (MG_ADDR_HOST | MG_ADDR_LOCAL)) == MG_ADDR_HOST) {
+		/* of another node: in the tunnel of the pod's own pool, as it came */
+		ident_exact(&pkt->src, &pkt->from);
+		pkt->to.flags |= pkt->from.flags & ADDR_MODES;
+	}
 	if (at)
 		flow_keep_way(flow, &pkt->to, 1);
 	else

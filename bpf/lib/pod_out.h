@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From a pod: known flows and new ones, to where they go. The receiver's policy is judged here
+ * too when the receiver is a pod of this node: nothing behind sees the packet again.
+ */
+#ifndef MARGAY_LIB_POD_OUT_H
+#define MARGAY_LIB_POD_OUT_H
+
+#include "lib/deliver.h"
+#include "lib/encap.h"
+#include "lib/frag.h"
+#include "lib/icmp.h"
+#include "lib/mtu.h"
+#include "lib/nat.h"
+#include "lib/open.h"
+#include "lib/rewrite.h"
+#include "lib/route.h"
+
+static __always_inline bool goes_to_pod(const struct packet *pkt)
+{
+	return local_slot(&pkt->to) != MG_SLOT_NONE;
+}
+
+static __always_inline bool goes_to_host(const struct packet *pkt)
+{
+	return (pkt->to.flags & MG_ADDR_HOST) && (pkt->to.flags & MG_ADDR_LOCAL);
+}
+
+/* What has no way, whatever policy says: an address of our own blocks that no pod has, or of a
+ * pool whose node nobody knows (outside it would leak). */
+static __always_inline int check_reachable(const struct packet *pkt)
+{
+	__u32 flags = pkt->to.flags;
+
+	if (goes_to_pod(pkt) || goes_to_host(pkt))
+		return 0;
+	if ((flags & MG_ADDR_LOCAL) && (flags & (MG_ADDR_BLOCK | MG_ADDR_POD)))
+		return -MG_DROP_BLACKHOLE;
+	return (flags & MG_ADDR_POOL) && !pkt->to.node ? -MG_DROP_NO_ROUTE : 0;
+}
+
+/* Out of an uplink; route_node() or route_world() has chosen it. */
+static __always_inline int send_out(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r = too_big(skb, pkt);
+
+	if (!r)
+		r = rewrite(skb, pkt);
+	if (!r)
+		r = hop(skb, pkt);
+	return r ? r : encap(skb, pkt);
+}
+
+/* To an uplink or the stack; the rows are there. */
+__weak __noinline int leave_node(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r;
+
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	if (!pkt->to.node) {
+		r = pkt->out_ifindex ? 0 : route_world(skb, pkt);
+		return r ? r : send_out(skb, pkt);
+	}
+	pkt->out_node = pkt->to.node;
+	r = route_node(pkt);
+	return r ? r : send_out(skb, pkt);
+}
+
+static __always_inline int leave(struct __sk_buff *skb, struct packet *pkt)
+{
+	if ((pkt->ep_flags & MG_EP_THROUGH_STACK) || goes_to_host(pkt))
+		return MG_FINAL_STACK;
+	if (goes_to_pod(pkt)) {
+		pkt->dst_slot = pkt->to.slot;
+		return deliver_near(skb, pkt);
+	}
+	return leave_node(skb, pkt);
+}
+
+/* A flow that is translated on its way out, or, of one whose answers are, a packet that no
+ * row of ours lets through. */
+static __always_inline void use_translation(struct packet *pkt, const struct mg_flow *flow)
+{
+	pkt->xlat = flow->xlat;
+	pkt->xport = flow->way[1];
+	pkt->flags |= flow->flags & MG_FLOW_SNAT ? PKT_REWRITE_SRC : PKT_REWRITE_DST;
+}
+
+static __always_inline int known_out(struct __sk_buff *skb, struct packet *pkt,
+				     struct mg_flow *flow, const struct mg_local *local)
+{
+	__u16 flags = flow->flags;
+	int r = flow_recheck(pkt, flow);
+
+	if (r)
+		return r;
+	if (flags & FLOW_TRANSLATED)
+		use_translation(pkt, flow);
+	if (!(flags & MG_FLOW_VIA_STACK))
+		flow_way(pkt, flow, local);
+	flow_update(pkt, flow);
+	return flags & MG_FLOW_VIA_STACK ? MG_FINAL_STACK : leave(skb, pkt);
+}
+
+/* To another node's own address that is not translated: in the tunnel of the pod's own pool, so
+ * that no pod's address shows on the underlay, and as that node's packets to the pod come. */
+static __always_inline void way_of_host(struct packet *pkt, const struct mg_local *local)
+{
+	if (!(pkt->to.flags & MG_ADDR_HOST) || goes_to_host(pkt))
+		return;
+	if (nat_wanted(pkt, local))
+		pkt->to.node = 0;
+	else
+		pkt->to.flags |= pkt->from.flags & ADDR_MODES;
+}
+
+/* The rows of a flow that policy lets out. */
+static __always_inline int create_out(struct __sk_buff *skb, struct packet *pkt,
+				      const struct mg_local *local)
+{
+	int r;
+
+	way_of_host(pkt, local);
+	if (goes_to_pod(pkt) || goes_to_host(pkt) || pkt->to.node ||
+	    (pkt->ep_flags & MG_EP_THROUGH_STACK))
+		return flow_create(pkt);
+	r = route_world(skb, pkt);
+	if (r < 0)
+		return r;
+	if (r == 0 && pkt->out_ifindex) {
+		r = nat_out(skb, pkt);
+		return r || (pkt->flags & PKT_REWRITE_SRC) ? r : flow_create(pkt);
+	}
+	/* through the stack: to_netdev translates */
+	return flow_create(pkt) ?: r;
+}
+
+__weak __noinline int new_out(struct __sk_buff *skb, struct packet *pkt)
+{
+	const struct mg_local *local = local_row();
+	__u32 sides = PKT_JUDGE_OUT;
+	int r;
+
+	if (!pkt || !local)
+		return -MG_DROP_INTERNAL;
+	r = flow_admit(pkt, local);
+	if (!r)
+		r = open_ends(pkt);
+	if (!r)
+		r = check_reachable(pkt);
+	if (r)
+		return r;
+	pkt->dst_slot = local_slot(&pkt->to);
+	if (pkt->dst_slot)
+		sides |= PKT_JUDGE_IN;
+	r = open_judge(pkt, sides);
+	return r ? r : create_out(skb, pkt, local);
+}
+
+/* An ICMP error of the pod about a flow of its own. */
+__weak __noinline int error_out(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r;
+
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	r = icmp_error_match(skb, pkt);
+	if (r)
+		return r;
+	ident_exact(&pkt->dst, &pkt->to);
+	ident_complete(&pkt->dst, &pkt->to);
+	return check_reachable(pkt);
+}
+
+static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
+				   const struct mg_local *local)
+{
+	struct mg_flow *flow;
+	int r;
+
+	if (pkt->flags & PKT_ICMP_ERROR) {
+		r = error_out(skb, pkt);
+		return r ? r : leave(skb, pkt);
+	}
+	r = frag_track(pkt);
+	if (r)
+		return r;
+	flow_key(pkt);
+	flow = flow_find(pkt, local);
+	if (flow)
+		return known_out(skb, pkt, flow, local);
+	r = new_out(skb, pkt);
+	return r ? r : leave(skb, pkt);
+}
+
+#endif
