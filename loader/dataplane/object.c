@@ -8,7 +8,7 @@ struct object_image object_built_in(void)
 {
 	struct object_image image;
 
-	image.data = margay_bpf__elf_bytes(&image.size);
+	image.data = margay__elf_bytes(&image.size);
 	return image;
 }
 #else
