@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -142,7 +143,6 @@ int attachment_remove(const char *state_dir, const char *container, const char *
 	return r;
 }
 
-/* One file of the folder; -EAGAIN: none of ours. */
 static int visit(const char *state_dir, const char *file, attachment_fn function, void *data)
 {
 	_cleanup_attachment_ struct attachment attachment = { 0 };
@@ -180,6 +180,28 @@ int attachment_each(const char *state_dir, attachment_fn function, void *data, s
 		r = visit(state_dir, entry->d_name, function, data);
 	closedir(dir);
 	return r;
+}
+
+static void sweep_folder(const char *state_dir, const char *folder)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", state_dir, folder);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		long pid = strncmp(entry->d_name, ".tmp-", 5) ? 0 : atol(entry->d_name + 5);
+
+		if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void state_sweep(const char *state_dir)
+{
+	sweep_folder(state_dir, "attachments");
+	sweep_folder(state_dir, "released");
 }
 
 int release_store(const char *state_dir, const struct attachment *attachment, const json_t *request,

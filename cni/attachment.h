@@ -69,6 +69,9 @@ int attachment_remove(const char *state_dir, const char *container, const char *
 typedef int (*attachment_fn)(const char *file, const struct attachment *attachment, void *data);
 int attachment_each(const char *state_dir, attachment_fn function, void *data, struct err *err);
 
+/* Removes files that writers left half-written when they were killed. */
+void state_sweep(const char *state_dir);
+
 /* What DEL could not tell the agent: STATE_DIR/released/CONTAINER:IFNAME.json. */
 int release_store(const char *state_dir, const struct attachment *attachment, const json_t *request,
 		  struct err *err);

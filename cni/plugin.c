@@ -73,6 +73,7 @@ int plugin_run(cni_getenv get, const char *text, size_t size, char **ret_output)
 {
 	_cleanup_arena_ struct arena *arena = arena_new();
 	_cleanup_json_ json_t *output = NULL, *tree = NULL;
+	_cleanup_free_ char *dump = NULL;
 	struct plugin plugin = { 0 };
 	int r;
 
@@ -84,7 +85,9 @@ int plugin_run(cni_getenv get, const char *text, size_t size, char **ret_output)
 		json_decref(output);
 		output = cni_error_json(&plugin.error, error_version(&plugin, text, size, &tree));
 	}
-	*ret_output = output ? json_dumps(output, JSON_INDENT(4)) : xstrdup("");
+	dump = output ? json_dumps(output, JSON_INDENT(4)) : NULL;
+	/* One text, so that a reader gets it whole. */
+	*ret_output = dump ? xasprintf("%s\n", dump) : xstrdup("");
 	cni_config_done(&plugin.config);
-	return r < 0 || !*ret_output ? 1 : 0;
+	return r < 0 ? 1 : 0;
 }

@@ -168,6 +168,7 @@ int command_gc(struct plugin *plugin)
 	if (state_prepare(plugin->config.state_dir, &err) < 0 ||
 	    attachment_each(plugin->config.state_dir, sweep_one, &sweep, &err) < 0)
 		return cni_fail_err(&plugin->error, CNI_IO, &err, "state folder");
+	state_sweep(plugin->config.state_dir);
 	if (sweep.result < 0)
 		return sweep.result;
 	r = agent_gc(&plugin->config, valid, &plugin->error);

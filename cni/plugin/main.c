@@ -70,7 +70,5 @@ int main(void)
 	if (read_stdin(&text, &size) < 0)
 		return print("{\"cniVersion\": \"1.1.0\", \"code\": 5, \"msg\": \"stdin\"}\n") | 1;
 	status = plugin_run(getenv, text, size, &output);
-	if (!output || print(output) || (*output && print("\n")))
-		return 1;
-	return status;
+	return !output || print(output) ? 1 : status;
 }
