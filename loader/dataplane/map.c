@@ -18,10 +18,10 @@ static bool is_percpu(__u32 type)
 	       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 }
 
-static bool is_array(__u32 type)
+bool dp_map_is_array(const struct dp_map *map)
 {
-	return type == BPF_MAP_TYPE_ARRAY || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
-	       type == BPF_MAP_TYPE_ARRAY_OF_MAPS;
+	return map->type == BPF_MAP_TYPE_ARRAY || map->type == BPF_MAP_TYPE_PERCPU_ARRAY ||
+	       map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS;
 }
 
 int dp_map_init(int fd, struct dp_map *ret_map, struct err *err)
@@ -243,7 +243,7 @@ int dp_map_fill(const struct dp_map *map, __u64 *ret_rows)
 	__u64 rows = 0;
 	int r;
 
-	if (is_array(map->type)) {
+	if (dp_map_is_array(map)) {
 		*ret_rows = map->entries;
 		return 0;
 	}

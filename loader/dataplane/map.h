@@ -9,6 +9,7 @@
 #ifndef MARGAY_DATAPLANE_MAP_H
 #define MARGAY_DATAPLANE_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <linux/types.h>
 
@@ -37,6 +38,9 @@ void dp_map_done(struct dp_map *map);
 #define _cleanup_map_ _cleanup_(dp_map_done)
 #define DP_MAP_NONE { .fd = -1 }
 
+/* Rows of an array are always there. */
+bool dp_map_is_array(const struct dp_map *map);
+
 int dp_map_get(const struct dp_map *map, const void *key, void *ret_value);
 int dp_map_set(const struct dp_map *map, const void *key, const void *value);
 int dp_map_add(const struct dp_map *map, const void *key, const void *value); /* -EEXIST */
@@ -56,9 +60,9 @@ int dp_map_delete_batch(const struct dp_map *map, const void *keys, size_t count
  */
 struct dp_cursor {
 	__u8 token[64];
-	_Bool started;
-	_Bool end;
-	_Bool single; /* the kernel has no batch for this type: one by one */
+	bool started;
+	bool end;
+	bool single; /* the kernel has no batch for this type: one by one */
 };
 int dp_map_next(const struct dp_map *map, struct dp_cursor *cursor, void *keys, void *values,
 		size_t max, size_t *ret_count);

@@ -28,7 +28,8 @@ static int shrink(struct bpf_map *map)
 {
 	__u32 own = bpf_map__max_entries(map);
 
-	if (dp_map_class(bpf_map__name(map)) == MAP_RUNTIME)
+	if (dp_map_class(bpf_map__name(map)) == MAP_RUNTIME &&
+	    bpf_map__type(map) != BPF_MAP_TYPE_ARRAY)
 		return bpf_map__set_max_entries(map, FLOW_ROWS);
 	if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
 		return bpf_map__set_max_entries(map, RING_BYTES);
@@ -93,6 +94,27 @@ static int open_maps(struct dp_trace *trace, struct err *err)
 	return r;
 }
 
+static int copy_row(const void *key, const void *value, void *data)
+{
+	return dp_map_set(data, key, value);
+}
+
+/* What packets taught about paths is part of the answer; the copy must not unlearn it. */
+static int copy_paths(const struct dp *dp, const struct dp_trace *trace, struct err *err)
+{
+	const struct dp_map *from = dp_get_map(dp, "mg_pmtu");
+	_cleanup_map_ struct dp_map to = DP_MAP_NONE;
+	int r;
+
+	if (!from || !dp_map_is_array(from))
+		return 0;
+	r = own_map(trace->object, "mg_pmtu", &to, err);
+	if (r)
+		return r;
+	r = dp_map_each(from, copy_row, &to);
+	return r ? err_errno(err, r, "trace copy: map mg_pmtu") : 0;
+}
+
 int dp_trace_load(const struct dp *dp, struct dp_trace **ret_trace, struct err *err)
 {
 	_cleanup_(dp_trace_free_p) struct dp_trace *trace = xcalloc(1, sizeof(*trace));
@@ -112,6 +134,8 @@ int dp_trace_load(const struct dp *dp, struct dp_trace **ret_trace, struct err *
 	if (r)
 		return err_wrap(err, r, "trace copy");
 	r = open_maps(trace, err);
+	if (!r)
+		r = copy_paths(dp, trace, err);
 	if (!r)
 		*ret_trace = TAKE_PTR(trace);
 	return r;
