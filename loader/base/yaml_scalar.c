@@ -99,7 +99,7 @@ static bool is_float(const char *text)
 	return !*text;
 }
 
-/* A float without a fraction is an integer in JSON, as Go writes it. NULL: infinite. */
+/* A float without a fraction is an integer in JSON, as Go writes it. NULL: out of range. */
 static json_t *resolve_float(const char *text)
 {
 	double value = strtod(text, NULL);
@@ -120,7 +120,7 @@ static char *without_underscores(const char *text, size_t length)
 	return copy;
 }
 
-/* The number that text is; *ret_value NULL where JSON has no such number. false: not one. */
+/* The number that text is; false: not one, or out of a double's range (then it is a string). */
 static bool resolve_number(const char *text, size_t length, json_t **ret_value)
 {
 	_cleanup_free_ char *plain = NULL;
@@ -133,7 +133,7 @@ static bool resolve_number(const char *text, size_t length, json_t **ret_value)
 	if (!value && !is_float(*text == '.' ? text : plain))
 		return false;
 	*ret_value = value ? value : resolve_float(plain);
-	return true;
+	return *ret_value != NULL;
 }
 
 json_t *yaml_resolve(const char *text, size_t length)

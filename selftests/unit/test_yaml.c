@@ -65,6 +65,8 @@ static void test_scalars(void **state)
 		{ "08", "8" }, /* not octal, but a float without fraction */
 		{ "1_000", "1000" },
 		{ "1.5", "1.5" },
+		{ "1e999", "\"1e999\"" },
+		{ "99999999999999999999", "1e20" },
 		{ "1e3", "1000" },
 		{ ".5", "0.5" },
 		{ "1.", "1" },
@@ -159,7 +161,6 @@ static void test_errors(void **state)
 		{ "a: .inf\n", -EINVAL, "has no place in JSON" },
 		{ "a: -.Inf\n", -EINVAL, "has no place in JSON" },
 		{ "a: .nan\n", -EINVAL, "has no place in JSON" },
-		{ "a: 1e999\n", -EINVAL, "has no place in JSON" },
 		{ "a: !!python/object:os.system x\n", -EINVAL, "tag" },
 		{ "a: !mine x\n", -EINVAL, "tag" },
 		{ "a: !!int x\n", -EINVAL, "tag" },

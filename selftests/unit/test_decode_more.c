@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Right objects become the structs that others read: IPAM, workloads, services. */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/inet.h"
+#include "model/cluster.h"
+#include "model/ipam.h"
+#include "model/service.h"
+#include "model/workload.h"
+#include "selftests/lib/decode.h"
+
+static void test_ipam(void **state)
+{
+	_cleanup_object_ struct object *object = decode_yaml(
+		"apiVersion: projectcalico.org/v3\nkind: IPAMBlock\nmetadata: {name: 10-0-0-0-30}\n"
+		"spec:\n"
+		"  cidr: 10.0.0.0/30\n"
+		"  affinity: host:n1\n"
+		"  allocations: [0, null, 1, null]\n"
+		"  unallocated: [3, 1]\n"
+		"  attributes:\n"
+		"  - {handle_id: net.abc, secondary: {pod: p, namespace: a}}\n"
+		"  - {handle_id: null, releasedAt: '2026-01-01T00:00:00Z'}\n"
+		"  sequenceNumber: 18446744073\n"
+		"  sequenceNumberForAllocation: {'2': 7, '0': 5}\n",
+		DECODE_STRICT);
+	_cleanup_object_ struct object *handle = decode_yaml(
+		"apiVersion: projectcalico.org/v3\nkind: IPAMHandle\nmetadata: {name: h}\n"
+		"spec: {handleID: net.abc, block: {10.0.0.0/30: 1, 'fd00::/122': 2}}\n",
+		DECODE_STRICT);
+	_cleanup_object_ struct object *affinity = decode_yaml(
+		"apiVersion: projectcalico.org/v3\nkind: BlockAffinity\nmetadata: {name: a}\n"
+		"spec: {state: confirmed, node: n1, type: host, cidr: 10.0.0.0/30, deleted: "
+		"'false'}\n",
+		DECODE_STRICT);
+	const struct ipam_block *block = ipam_block_of(object);
+
+	(void)state;
+	assert_int_equal(block->size, 4);
+	assert_int_equal(block->allocations[1], IPAM_UNALLOCATED);
+	assert_int_equal(block->allocations[2], 1);
+	assert_int_equal(block->free_count, 2);
+	assert_int_equal(block->unallocated[0], 3);
+	assert_string_equal(block->attributes[0].handle, "net.abc");
+	assert_string_equal(labels_get(&block->attributes[0].secondary, "pod"), "p");
+	assert_string_equal(block->attributes[1].handle, "");
+	assert_true(block->sequence == 18446744073ULL);
+	assert_int_equal(block->sequence_count, 2);
+	assert_int_equal(block->sequences[0].ordinal, 0);
+	assert_true(block->sequences[0].sequence == 5);
+	assert_int_equal(ipam_handle_of(handle)->count, 2);
+	assert_prefix(&ipam_handle_of(handle)->blocks[1].cidr, "fd00::/122");
+	assert_int_equal(ipam_handle_of(handle)->blocks[1].count, 2);
+	assert_int_equal(block_affinity_of(affinity)->state, AFFINITY_CONFIRMED);
+	assert_false(block_affinity_of(affinity)->is_virtual);
+	assert_false(block_affinity_of(affinity)->deleted);
+}
+
+static void test_workload(void **state)
+{
+	_cleanup_object_ struct object *object = decode_yaml(
+		"apiVersion: projectcalico.org/v3\nkind: WorkloadEndpoint\n"
+		"metadata: {name: n1-k8s-p-eth0, namespace: a, labels: {app: x}}\n"
+		"spec: {orchestrator: k8s, node: n1, pod: p, endpoint: eth0, interfaceName: "
+		"cali0123456789a,\n"
+		"  ipNetworks: [10.0.0.1/32, 'fd00::1/128'], mac: 'ee:ee:ee:ee:ee:ee',\n"
+		"  profiles: [kns.a], ports: [{name: http, protocol: tcp, port: 80}],\n"
+		"  allowSpoofedSourcePrefixes: [10.9.0.0/16]}\n",
+		DECODE_STRICT);
+	const struct workload_endpoint *wep = workload_endpoint_of(object);
+
+	(void)state;
+	assert_string_equal(wep->node, "n1");
+	assert_string_equal(wep->workload, "");
+	assert_int_equal(wep->ip_count, 2);
+	assert_addr(&wep->ips[1], "fd00::1");
+	assert_int_equal(wep->mac[5], 0xee);
+	assert_string_equal(wep->profiles[0], "kns.a");
+	assert_int_equal(wep->ports[0].protocol, IPPROTO_TCP);
+	assert_prefix(wep->sources, "10.9.0.0/16");
+}
+
+static void test_cluster_info(void **state)
+{
+	const char *head = "apiVersion: projectcalico.org/v3\nkind: ClusterInformation\n"
+			   "metadata: {name: default}\n";
+	_cleanup_free_ char *off = xasprintf("%sspec: {datastoreReady: false}\n", head);
+	_cleanup_object_ struct object *absent = decode_yaml(head, DECODE_STRICT);
+	_cleanup_object_ struct object *closed = decode_yaml(off, DECODE_STRICT);
+
+	(void)state;
+	assert_true(cluster_info_of(absent)->datastore_ready);
+	assert_string_equal(cluster_info_of(absent)->guid, "");
+	assert_false(cluster_info_of(closed)->datastore_ready);
+}
+
+static void test_service(void **state)
+{
+	_cleanup_object_ struct object *object = decode_yaml(
+		"apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
+		"spec: {type: NodePort, clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00::a'],\n"
+		"  ports: [{name: dns, protocol: UDP, port: 53, targetPort: dns, nodePort: "
+		"30053},\n"
+		"    {name: web, port: 80, targetPort: 8080}],\n"
+		"  externalTrafficPolicy: Local, sessionAffinity: ClientIP,\n"
+		"  sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}}\n"
+		"status: {loadBalancer: {ingress: [{ip: 192.0.2.1}, {hostname: x}]}}\n",
+		DECODE_LENIENT);
+	_cleanup_object_ struct object *headless = decode_yaml(
+		"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: None}\n",
+		DECODE_STRICT);
+	const struct service *service = service_of(object);
+
+	(void)state;
+	assert_int_equal(service->type, SERVICE_NODE_PORT);
+	assert_int_equal(service->cluster_ip_count, 2);
+	assert_addr(&service->cluster_ips[1], "fd00::a");
+	assert_int_equal(service->port_count, 2);
+	assert_string_equal(service->ports[0].target_name, "dns");
+	assert_int_equal(service->ports[0].protocol, IPPROTO_UDP);
+	assert_int_equal(service->ports[0].node_port, 30053);
+	assert_int_equal(service->ports[1].target_port, 8080);
+	assert_int_equal(service->ports[1].protocol, IPPROTO_TCP);
+	assert_int_equal(service->external_traffic, SERVICE_TRAFFIC_LOCAL);
+	assert_true(service->client_ip_affinity);
+	assert_int_equal(service->affinity_timeout_s, 60);
+	assert_int_equal(service->ingress_ip_count, 1);
+	assert_int_equal(service_of(headless)->cluster_ip_count, 0);
+}
+
+static void test_slice(void **state)
+{
+	_cleanup_object_ struct object *object = decode_yaml(
+		"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		"metadata: {name: s-1, labels: {kubernetes.io/service-name: s}}\n"
+		"addressType: IPv4\n"
+		"ports: [{name: web, port: 8080, protocol: TCP}]\n"
+		"endpoints:\n"
+		"- {addresses: [10.0.0.1], nodeName: n1, targetRef: {kind: Pod, name: p}}\n"
+		"- {addresses: [10.0.0.2], conditions: {ready: false, terminating: true}}\n",
+		DECODE_STRICT);
+	const struct endpoint_slice *slice = endpoint_slice_of(object);
+
+	(void)state;
+	assert_string_equal(slice->service, "s");
+	assert_false(slice->is6);
+	assert_int_equal(slice->ports[0].port, 8080);
+	assert_int_equal(slice->endpoint_count, 2);
+	assert_true(slice->endpoints[0].ready);
+	assert_true(slice->endpoints[0].serving);
+	assert_string_equal(slice->endpoints[0].pod, "p");
+	assert_addr(slice->endpoints[0].addrs, "10.0.0.1");
+	assert_false(slice->endpoints[1].ready);
+	assert_false(slice->endpoints[1].serving);
+	assert_true(slice->endpoints[1].terminating);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ipam),	     cmocka_unit_test(test_workload),
+		cmocka_unit_test(test_cluster_info), cmocka_unit_test(test_service),
+		cmocka_unit_test(test_slice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
