@@ -130,11 +130,19 @@ check-prog: $(PROG) ## packet fixtures and property tests through the loaded pro
 	$(Q)selftests/run prog $(PROG)
 check-net: all ## tests between namespaces (root)
 	$(Q)selftests/run net selftests/net selftests/cni
+check-kernels: $(PROG) ## packet fixtures under Debian's 6.1, 6.12 and newest kernels (KERNELS="6.1")
+	$(Q)selftests/kernels/run $(PROG)
 check-fast: lint all ## lint, unit, packet fixtures: for every commit
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)selftests/run fast $(UNIT) $(PROG)
 check: deps ## everything a landing needs; last line: N passed, N failed
 	$(Q)selftests/check
+
+demo: deps ## three nodes, pods, policy, tunnels, a crash, a clean leave (root); STEP=name, KEEP=1
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)python3 selftests/demo/demo.py
+demo-clean: ## end a demo that KEEP=1 left standing
+	$(Q)python3 selftests/demo/demo.py --clean
 
 deps: ## install what building and testing needs (apt, venv)
 	$(Q)selftests/deps
@@ -158,6 +166,10 @@ clean: ## remove everything that was made
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
-.PHONY: all tests check check-fast check-unit check-prog check-net deps lint abi-check format clean help
+PYTHONDONTWRITEBYTECODE := 1
+export PYTHONDONTWRITEBYTECODE BUILD
+
+
+.PHONY: check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-net deps lint abi-check format clean help
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

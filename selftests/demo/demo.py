@@ -297,6 +297,16 @@ def keep(demo):
         pass
 
 
+def clean():
+    """Ends what KEEP=1 left: the demo's own process takes its nodes along."""
+    try:
+        with open(os.path.join(STATE, "pids")) as pids:
+            os.kill(int(pids.read()), signal.SIGINT)
+    except (OSError, ValueError):
+        pass
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
 def preflight():
     if os.geteuid() != 0:
         sys.exit("make demo: must run as root (it makes network namespaces)")
@@ -308,6 +318,9 @@ def preflight():
 
 def main():
     preflight()
+    if "--clean" in sys.argv:
+        clean()
+        return 0
     last = os.environ.get("STEP")
     if last and last not in [name for name, _, _ in STEPS]:
         sys.exit(f"make demo: no step {last}; there are: {' '.join(name for name, _, _ in STEPS)}")
