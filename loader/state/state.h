@@ -75,6 +75,9 @@ struct state_peer {
 void state_each_peer(const struct state *state, void (*each)(void *ctx, const struct state_peer *),
 		     void *ctx);
 
+/* NULL: no node has the number. Valid until the node's object goes. */
+const char *state_peer_name(const struct state *state, uint16_t number);
+
 /* What netlink says of the way to a node; family 4 or 6 of the outer address. */
 void state_way_set(struct state *state, uint16_t number, int family, const struct mg_way *way,
 		   bool same_subnet);
@@ -133,6 +136,9 @@ void state_routes(const struct state *state, const struct state_node_facts *fact
 
 /* Valid until the next call of a state_ function that changes it; NULL: not known. */
 const struct object *state_pod(const struct state *state, const char *ns, const char *name);
+/* An address of a pod, wherever it lives. -ENOENT: none of that family is known. */
+int state_pod_addr(const struct state *state, const char *ns, const char *name, bool want6,
+		   union mg_addr *ret_addr);
 const struct object *state_namespace(const struct state *state, const char *name);
 
 #endif
