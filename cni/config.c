@@ -223,9 +223,15 @@ static int read_prev(struct cni_config *config, const json_t *value, struct cni_
 	return 0;
 }
 
-static int read_valid(struct cni_config *config, const json_t *value, struct cni_error *error)
+/* The list may be null (Go's empty list), which is not the same as absent. CNI 1.1's first
+ * libraries spelled the key differently. */
+static int read_valid(struct cni_config *config, struct cni_error *error)
 {
-	if (!json_is_array(value))
+	const json_t *value = json_object_get(config->tree, "cni.dev/valid-attachments");
+
+	if (!value)
+		value = json_object_get(config->tree, "cni.dev/attachments");
+	if (value && !json_is_array(value) && !json_is_null(value))
 		return bad(error, "cni.dev/valid-attachments", "a list");
 	config->valid = value;
 	return 0;
@@ -333,7 +339,8 @@ static const struct key top_keys[] = {
 	{ "dns", read_dns },
 	{ "ipam", read_ipam },
 	{ "prevResult", read_prev },
-	{ "cni.dev/valid-attachments", read_valid },
+	/* read_valid() */
+	{ "cni.dev/valid-attachments", NULL },
 	{ "cni.dev/attachments", NULL },
 	/* request.c reads these two, one against the other */
 	{ "runtimeConfig", NULL },
@@ -359,6 +366,8 @@ int cni_config_read(const char *text, size_t size, const struct cni_env *env,
 		return cni_fail_err(error, CNI_DECODE, &err, "network configuration on stdin");
 	config.arena = arena_new();
 	r = read_keys(&config, config.tree, "", top_keys, error);
+	if (!r)
+		r = read_valid(&config, error);
 	if (!r)
 		r = cni_request_read(&config, env, error);
 	if (r < 0)

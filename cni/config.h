@@ -56,7 +56,7 @@ struct cni_config {
 	const json_t *bandwidth; /* as the capability has it; NULL */
 	const json_t *dns;	 /* NULL */
 	const json_t *prev;	 /* prevResult; NULL */
-	const json_t *valid;	 /* cni.dev/valid-attachments; NULL */
+	const json_t *valid;	 /* cni.dev/valid-attachments, may be null; NULL: absent */
 	json_t *labels;		 /* own: object of strings; NULL */
 	json_t *ips;		 /* own: array of addresses without length; NULL */
 	const char *mac;	 /* NULL */

@@ -20,11 +20,13 @@ def bare_host():
 
 @pytest.fixture
 def host(bare_host):
-    shutil.rmtree(bare_host.state, ignore_errors=True)
+    for folder in (bare_host.state, os.path.join(bare_host.folder, "host-local")):
+        shutil.rmtree(folder, ignore_errors=True)
     yield bare_host
     for link in bare_host.json("ip", "-j", "link"):
         if link["ifname"] != "lo":
             bare_host.run("ip", "link", "del", link["ifname"], check=False)
+    bare_host.run("ip", "addr", "flush", "dev", "lo", "scope", "global", check=False)
 
 
 @pytest.fixture

@@ -64,8 +64,11 @@ class Host:
                                         "echo; exec sleep infinity"], stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, preexec_fn=_die_with_parent)
         self.holder.stdout.readline()
-        self.sh("mount -t sysfs sysfs /sys && mount -t bpf bpf /sys/fs/bpf && mount -t tmpfs tmpfs /run && "
-                "mkdir /run/netns && ip link set lo up && mkdir -m 700 -p /sys/fs/bpf/margay/progs /sys/fs/bpf/margay/maps")
+        # libcni keeps a cache in /var/lib/cni: a layer over /var/lib, so that the machine's stays as it is.
+        self.sh("set -e; mount -t sysfs sysfs /sys; mount -t bpf bpf /sys/fs/bpf; mount -t tmpfs tmpfs /run; "
+                "mkdir /run/netns /run/up /run/work; ip link set lo up; "
+                "mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/run/up,workdir=/run/work /var/lib; "
+                "mkdir -m 700 -p /sys/fs/bpf/margay/progs /sys/fs/bpf/margay/maps")
         self.sandboxes = 0
 
     def close(self):
