@@ -261,6 +261,12 @@ static void close_former(struct dp *dp)
 			close(dp->former_prog[i]);
 		dp->former_prog[i] = -1;
 	}
+	/* What is known is held: the former programs are free to go now. */
+	dp_attach_forget();
+	for (size_t i = 0; i < dp_prog_count; i++) {
+		if (dp->prog[i] >= 0)
+			(void)dp_attach_know(dp->prog[i]);
+	}
 }
 
 int dp_takeover(struct dp *dp, struct err *err)
