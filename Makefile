@@ -80,7 +80,7 @@ $(BUILD)/%.o: %.c
 	$(call say,CC,$<) $(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
 
 # One file knows the skeleton.
-$(BUILD)/loader/dataplane/object.o: $(if $(BPF_SRC),$(SKEL))
+$(BUILD)/loader/dataplane/object.o: $(SKEL)
 
 # From users to used; a static link needs this order.
 LIBS_ALL := cni sync state policy ipam datastore dataplane model base

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/object.h"
 
-#if __has_include("margay.skel.h")
 #include "margay.skel.h"
 
 struct object_image object_built_in(void)
@@ -11,9 +10,3 @@ struct object_image object_built_in(void)
 	image.data = margay__elf_bytes(&image.size);
 	return image;
 }
-#else
-struct object_image object_built_in(void)
-{
-	return (struct object_image){ 0 };
-}
-#endif
