@@ -124,6 +124,18 @@ $(PROG:%=%.o) $(TESTLIB_OBJ): $(if $(BPF_SRC),$(SKEL))
 
 tests: $(UNIT) $(PROG) ## build the test programs
 
+# Fuzz targets are a build of their own, by clang: make fuzz calls make again with these settings.
+FUZZ_SECONDS ?= 20
+FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/fuzz/fuzz_*.c))
+FUZZ_LIBS := datastore model base
+$(FUZZ): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_LIBS:%=$(BUILD)/lib%.a)
+	$(call say,LINK,$@) $(CC) $(SANFLAGS) -fsanitize=fuzzer $^ $(SYSTEM_LIBS) -o $@
+fuzz-run: $(FUZZ)
+	$(Q)selftests/fuzz/run $(FUZZ_SECONDS) $(FUZZ)
+fuzz: ## fuzz each parser for FUZZ_SECONDS (20)
+	$(Q)$(MAKE) --no-print-directory fuzz-run BUILD=$(BUILD)/fuzz CC=$(CLANG) WARN=-w \
+		SAN=fuzzer-no-link,address,undefined
+
 check-unit: $(UNIT) ## unit tests
 	$(Q)selftests/run unit $(UNIT)
 check-prog: $(PROG) ## packet fixtures and property tests through the loaded programs (root)
@@ -170,6 +182,6 @@ PYTHONDONTWRITEBYTECODE := 1
 export PYTHONDONTWRITEBYTECODE BUILD
 
 
-.PHONY: check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-net deps lint abi-check format clean help
+.PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-net deps lint abi-check format clean help
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
