@@ -54,6 +54,8 @@ int dp_pin_set(struct dp *dp, bool in_force, struct err *err);
 /* ROOT/meta */
 int dp_meta_matches(const struct dp *dp, bool *ret_runtime_fits);
 int dp_meta_write(const struct dp *dp, struct err *err);
+/* Until dp_meta_write() pins and devices may belong to two sets: whoever finds this loads anew. */
+int dp_meta_tear(const struct dp *dp, struct err *err);
 
 /* Gives every map of dp to the object and takes the chunk's template out of it. */
 int dp_reuse_maps(const struct dp *dp, struct bpf_object *object);

@@ -61,17 +61,30 @@ int dp_meta_matches(const struct dp *dp, bool *ret_runtime_fits)
 	return *ret_runtime_fits && !memcmp(want, meta.digest, sizeof(want));
 }
 
-int dp_meta_write(const struct dp *dp, struct err *err)
+static int write_meta(const struct dp *dp, const struct meta *meta, struct err *err)
 {
-	struct meta meta = { .runtime_version = MG_RUNTIME_VERSION };
 	_cleanup_close_ int fd = -1;
 	__u32 zero = 0;
 	int r;
 
-	digest(dp, meta.digest);
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mg_meta", sizeof(zero), sizeof(meta), 1, NULL);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mg_meta", sizeof(zero), sizeof(*meta), 1, NULL);
 	if (fd < 0)
 		return err_errno(err, fd, "map mg_meta");
-	r = bpf_map_update_elem(fd, &zero, &meta, BPF_ANY);
+	r = bpf_map_update_elem(fd, &zero, meta, BPF_ANY);
 	return r ? err_errno(err, r, "map mg_meta") : dp_pin_over(dp, "meta", "", fd, err);
+}
+
+int dp_meta_write(const struct dp *dp, struct err *err)
+{
+	struct meta meta = { .runtime_version = MG_RUNTIME_VERSION };
+
+	digest(dp, meta.digest);
+	return write_meta(dp, &meta, err);
+}
+
+int dp_meta_tear(const struct dp *dp, struct err *err)
+{
+	const struct meta meta = { .runtime_version = dp->former_runtime ? MG_RUNTIME_VERSION : 0 };
+
+	return write_meta(dp, &meta, err);
 }

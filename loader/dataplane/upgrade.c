@@ -278,6 +278,8 @@ int dp_takeover(struct dp *dp, struct err *err)
 	/* Twice: the bulk while the old programs run, the rest once the new ones do. */
 	r = copy_flows(dp, err);
 	if (!r)
+		r = dp_meta_tear(dp, err);
+	if (!r)
 		r = rename_maps(dp, err);
 	if (!r)
 		r = pin_progs(dp, err);
