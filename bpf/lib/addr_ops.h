@@ -35,6 +35,12 @@ static __always_inline void addr_set_v4(union mg_addr *addr, __be32 word)
 	addr->w[3] = word;
 }
 
+/* No address at all: :: or 0.0.0.0. */
+static __always_inline int addr_is_unspecified(const union mg_addr *addr)
+{
+	return !addr->d[0] && !addr->w[3] && (!addr->w[2] || addr->w[2] == bpf_htonl(0xffff));
+}
+
 /* fe80::/10 */
 static __always_inline int addr_is_link_local(const union mg_addr *addr)
 {

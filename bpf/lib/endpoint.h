@@ -73,7 +73,7 @@ static __always_inline bool source_allowed(const struct mg_ep *ep, const union m
 static __always_inline int check_source(const struct packet *pkt, const struct mg_ep *ep,
 					const struct mg_local *local)
 {
-	if (addr_is_zero(&pkt->src))
+	if (addr_is_unspecified(&pkt->src))
 		return -MG_DROP_SPOOFED;
 	if (endpoint_has(ep, &pkt->src))
 		return 0;
