@@ -237,6 +237,7 @@ int agent_commit(const struct cni_config *config, const struct attachment *attac
 {
 	_cleanup_json_ json_t *request = request_for("commit", attachment);
 	char mac[MAC_TEXT_MAX], host_mac[MAC_TEXT_MAX];
+	int r;
 
 	mac_format(attachment->mac, mac);
 	mac_format(attachment->host_mac, host_mac);
@@ -249,7 +250,11 @@ int agent_commit(const struct cni_config *config, const struct attachment *attac
 			    json_integer((json_int_t)attachment->netns_cookie));
 	json_object_set_new(request, "mac", json_string(mac));
 	json_object_set_new(request, "host_mac", json_string(host_mac));
-	return call(config, request, deadline, NULL, error);
+	r = call(config, request, deadline, NULL, error);
+	/* It was started anew between the two halves of ADD: the next ADD begins with the first. */
+	if (r < 0 && error->code == CNI_UNKNOWN_CONTAINER)
+		error->code = CNI_TRY_AGAIN;
+	return r;
 }
 
 json_t *agent_del_request(const struct attachment *attachment)

@@ -24,7 +24,8 @@ struct subject {
 	struct cni_error *error;
 };
 
-/* One interface against what is recorded of it. */
+/* One interface against what is recorded of it. A plugin chained behind may have made the MTU
+ * smaller (tuning); larger, packets would be lost. */
 static int check_link(const struct subject *s, struct net_sock *sock, const char *name,
 		      __u32 ifindex, const __u8 mac[6])
 {
@@ -42,7 +43,7 @@ static int check_link(const struct subject *s, struct net_sock *sock, const char
 		return cni_fail(s->error, CNI_CHECK_FAILED, "interface %s: is down", name);
 	if (memcmp(link.mac, mac, sizeof(link.mac)))
 		return cni_fail(s->error, CNI_CHECK_FAILED, "interface %s: has another MAC", name);
-	if (link.mtu != s->attachment->mtu)
+	if (link.mtu > s->attachment->mtu)
 		return cni_fail(s->error, CNI_CHECK_FAILED, "interface %s: MTU %u, made was %u",
 				name, link.mtu, s->attachment->mtu);
 	return 0;
@@ -187,6 +188,18 @@ static int check_neighbours(const struct subject *s)
 	return r ? r : check_neighbours_of(s, &s->attachment->ip6);
 }
 
+/* Ours is what is pinned now, and what was until an upgrade (known by its name and maps). */
+static int know_program(const struct subject *s, const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	struct err err;
+
+	if (pin_open_prog(s->pin_dir, name, &fd, &err) < 0)
+		return cni_fail_err(s->error, CNI_CHECK_FAILED, &err, "program %s", name);
+	dp_attach_know(fd);
+	return 0;
+}
+
 /* By TCX or by clsact: which of them is the agent's choice. */
 static int check_program(const struct subject *s, const char *name, enum dp_way way)
 {
@@ -194,6 +207,8 @@ static int check_program(const struct subject *s, const char *name, enum dp_way 
 	struct dp_attached attached = { 0 };
 	struct err err;
 
+	if (know_program(s, name) < 0)
+		return -EIO;
 	for (size_t i = 0; i < 2; i++) {
 		if (kinds[i]->query((int)s->attachment->ifindex, way, &attached, &err) < 0 ||
 		    !attached.id)

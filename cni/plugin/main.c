@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -66,7 +65,6 @@ int main(void)
 		return 0;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	umask(077);
 	if (read_stdin(&text, &size) < 0)
 		return print("{\"cniVersion\": \"1.1.0\", \"code\": 5, \"msg\": \"stdin\"}\n") | 1;
 	status = plugin_run(getenv, text, size, &output);

@@ -360,6 +360,7 @@ def test_chain_tuning(cnitool, host, agent, sandbox):
     assert pod.run("cat", "/proc/sys/net/core/somaxconn").stdout.strip() == "511"
     (inner,) = pod.json("ip", "-j", "link", "show", "eth0")
     assert inner["mtu"] == 1400 and inner["address"] == result["interfaces"][1]["mac"]
+    tool.run("check", pod)
     tool.run("del", pod)
 
 

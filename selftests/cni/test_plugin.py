@@ -371,6 +371,16 @@ def test_policy_not_in_time(runtime, agent, sandbox, host):
     assert host.snapshot() == before and pod.snapshot() == inside and not agent.held
 
 
+def test_agent_started_anew_between_the_halves(runtime, agent, sandbox, host):
+    pod = sandbox("front")
+    before = host.snapshot()
+    agent.before_answer = lambda request: agent.held.clear() if request["op"] == "commit" else None
+    assert code_of(runtime.add, pod) == 11
+    assert host.snapshot() == before
+    agent.before_answer = None
+    runtime.add(pod)
+
+
 def test_no_address_left(runtime, agent, sandbox, host):
     agent.answers["allocate"] = {"ok": False, "code": 103, "msg": "no free address", "details": "pools: blue"}
     with pytest.raises(CniError) as caught:
@@ -422,7 +432,7 @@ BREAK = {
     "gateway": lambda host, pod, name: pod.run("ip", "neigh", "del", GATEWAY4, "dev", "eth0"),
     "mac": lambda host, pod, name: pod.run("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99"),
     "host mac": lambda host, pod, name: host.run("ip", "link", "set", name, "address", "02:00:00:00:00:98"),
-    "mtu": lambda host, pod, name: pod.run("ip", "link", "set", "eth0", "mtu", "1300"),
+    "mtu": lambda host, pod, name: pod.run("ip", "link", "set", "eth0", "mtu", "1500"),
     "pod down": lambda host, pod, name: pod.run("ip", "link", "set", "eth0", "down"),
     "interface": lambda host, pod, name: host.run("ip", "link", "del", name),
     "row": lambda host, pod, name: host.run("bpftool", "map", "update", "pinned", "/sys/fs/bpf/margay/maps/mg_ep",
