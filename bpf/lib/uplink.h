@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the programs on uplinks share: which packets are the host's own business, and the way of
+ * an incoming packet to a pod.
+ */
+#ifndef MARGAY_LIB_UPLINK_H
+#define MARGAY_LIB_UPLINK_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lib/addr.h"
+#include "lib/deliver.h"
+#include "lib/node.h"
+#include "lib/packet.h"
+#include "lib/parse_skb.h"
+#include "lib/rewrite.h"
+
+/* Parses as the uplink's kind of frame demands. */
+static __always_inline int uplink_parse(struct __sk_buff *skb, struct packet *pkt)
+{
+	const struct mg_uplink *uplink = uplink_row(pkt->ifindex);
+
+	if (uplink && uplink->flags & MG_UPLINK_L3)
+		pkt->flags |= PKT_NO_L2;
+	return parse_skb(skb, pkt);
+}
+
+static __always_inline bool addr_is_own(const struct mg_local *local, const union mg_addr *addr)
+{
+	return addr_equal(addr, &local->ip4) || addr_equal(addr, &local->ip6);
+}
+
+static __always_inline bool is_local_pod(const struct mg_ident *ident)
+{
+	__u16 want = MG_ADDR_POD | MG_ADDR_LOCAL;
+
+	return (ident->flags & want) == want;
+}
+
+static __always_inline bool is_local_host(const struct mg_ident *ident)
+{
+	__u16 want = MG_ADDR_HOST | MG_ADDR_LOCAL;
+
+	return (ident->flags & want) == want;
+}
+
+/* Could answers of a translated connection come to this port? Without a look at the flows. */
+static __always_inline bool nat_port_possible(const struct mg_local *local,
+					      const struct packet *pkt)
+{
+	__u32 port = bpf_ntohs(pkt->dport);
+
+	if (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP)
+		return true;
+	for (int i = 0; i < MG_NAT_RANGES; i++)
+		if (port >= local->nat[i].first && port <= local->nat[i].last)
+			return true;
+	return false;
+}
+
+/* A frame from a device without Ethernet header becomes one that a pod's device can take. */
+static __always_inline int uplink_add_link(struct __sk_buff *skb, struct packet *pkt)
+{
+	__be16 type = bpf_htons(pkt->family == 4 ? ETH_P_IP : ETH_P_IPV6);
+
+	if (pkt->l3_offset)
+		return 0;
+	if (bpf_skb_change_head(skb, ETH_HLEN, 0) ||
+	    bpf_skb_store_bytes(skb, ETH_HLEN - sizeof(type), &type, sizeof(type), 0))
+		return -MG_DROP_ENCAP_FAILED;
+	pkt->l3_offset += ETH_HLEN;
+	if (pkt->l4_offset)
+		pkt->l4_offset += ETH_HLEN;
+	return 0;
+}
+
+/* To a local pod, as a router: what has no hop left goes to the stack, which tells the sender. */
+static __always_inline int uplink_deliver(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r = ttl_decrement(skb, pkt);
+
+	if (r == -MG_DROP_TTL)
+		return MG_FINAL_STACK;
+	if (!r)
+		r = uplink_add_link(skb, pkt);
+	return r ? r : deliver(skb, pkt);
+}
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From an uplink to a pod, after decapsulation: known flows and new ones, answers of translated
+ * connections, ICMP errors. What is the host's own passes to the stack.
+ *
+ * A source must be one that can come from outside: no packet claims a local pod's address, and
+ * one from a tunnel comes from behind the node whose tunnel it was. That holds for every packet;
+ * a known flow has it in its row.
+ */
+#ifndef MARGAY_LIB_UPLINK_IN_H
+#define MARGAY_LIB_UPLINK_IN_H
+
+#include "lib/decap.h"
+#include "lib/flow_state.h"
+#include "lib/frag.h"
+#include "lib/icmp.h"
+#include "lib/open.h"
+#include "lib/recheck.h"
+#include "lib/uplink.h"
+
+/* What nothing here wants: the host's from the wire, nobody's from a tunnel. */
+static __always_inline int not_for_pods(const struct packet *pkt)
+{
+	if (!(pkt->flags & PKT_FROM_TUNNEL))
+		return MG_FINAL_NEXT;
+	if (is_local_host(&pkt->to))
+		return MG_FINAL_STACK;
+	return pkt->to.flags & MG_ADDR_LOCAL ? -MG_DROP_BLACKHOLE : -MG_DROP_NO_ROUTE;
+}
+
+static __always_inline int check_from(const struct packet *pkt, const struct mg_ident *from)
+{
+	if (from->flags & MG_ADDR_LOCAL && from->flags & (MG_ADDR_POD | MG_ADDR_HOST))
+		return -MG_DROP_LOCAL_CLAIMED;
+	return pkt->flags & PKT_FROM_TUNNEL ? decap_source(pkt, from) : 0;
+}
+
+/* The source of a packet of a known flow: the row's way back, or a look-up that fills it. */
+static __always_inline int check_known(const struct packet *pkt, struct mg_flow *flow)
+{
+	__u32 back = !flow_direction(pkt, flow);
+	__u16 way = back ? flow->way[1] : flow->way[0];
+	struct mg_ident from;
+
+	if (flow->flags & (MG_FLOW_WAY0_NODE << back))
+		return !(pkt->flags & PKT_FROM_TUNNEL) || way == pkt->in_node
+			       ? 0
+			       : -MG_DROP_TUNNEL_SPOOF;
+	ident_exact(&pkt->src, &from);
+	ident_complete(&pkt->src, &from);
+	if (back)
+		flow_keep_way(flow, &from, 1);
+	else
+		flow_keep_way(flow, &from, 0);
+	return check_from(pkt, &from);
+}
+
+/* An answer to a translated connection; its row was found by the tuple on the wire. */
+static __always_inline int answer_in(struct __sk_buff *skb, struct packet *pkt,
+				     struct mg_flow *flow)
+{
+	union mg_addr dst = pkt->dst;
+	__u16 slot = flow->way[0];
+	int r;
+
+	if (!(flow->flags & MG_FLOW_DNAT))
+		return -MG_DROP_LOCAL_CLAIMED;
+	pkt->dst = flow->xlat;
+	pkt->xport = flow->way[1];
+	r = flow_recheck(pkt, flow);
+	pkt->dst = dst;
+	if (r)
+		return r;
+	pkt->xlat = flow->xlat;
+	pkt->dst_slot = slot;
+	flow_update(pkt, flow);
+	pkt->flags |= PKT_REWRITE_DST;
+	r = rewrite(skb, pkt);
+	return r ? r : uplink_deliver(skb, pkt);
+}
+
+static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, struct mg_flow *flow,
+				    const struct mg_local *local)
+{
+	bool stack = flow->flags & MG_FLOW_VIA_STACK;
+	int r;
+
+	if (flow->flags & FLOW_TRANSLATED)
+		return answer_in(skb, pkt, flow);
+	r = check_known(pkt, flow);
+	if (!r)
+		r = flow_recheck(pkt, flow);
+	if (r)
+		return r;
+	flow_way(pkt, flow, local);
+	if (!is_local_pod(&pkt->to))
+		return not_for_pods(pkt);
+	flow_update(pkt, flow);
+	pkt->dst_slot = pkt->to.slot;
+	return stack ? MG_FINAL_STACK : uplink_deliver(skb, pkt);
+}
+
+static __always_inline int new_in(struct __sk_buff *skb, struct packet *pkt,
+				  const struct mg_local *local)
+{
+	int r = open_ends(pkt);
+
+	if (!r)
+		r = check_from(pkt, &pkt->from);
+	if (r)
+		return r;
+	if (!is_local_pod(&pkt->to))
+		return not_for_pods(pkt);
+	pkt->dst_slot = pkt->to.slot;
+	pkt->flow_flags = MG_FLOW_JUDGED_IN;
+	if (pkt->flags & PKT_FROM_TUNNEL)
+		pkt->flow_flags |= MG_FLOW_FROM_TUNNEL;
+	r = open_flow(pkt, local, PKT_JUDGE_IN);
+	return r ? r : uplink_deliver(skb, pkt);
+}
+
+/* ICMP about one of our outer packets: only the way's size matters to us. */
+static __always_inline void learn_path(struct __sk_buff *skb, const struct packet *pkt)
+{
+	struct mg_ident far;
+	__be32 word;
+
+	if (pkt->family == 4 ? pkt->icmp_type != ICMP4_UNREACHABLE ||
+				       pkt->icmp_code != ICMP4_CODE_FRAG_NEEDED
+			     : pkt->icmp_type != ICMP6_TOO_BIG)
+		return;
+	if (pkt->inner_proto != IPPROTO_IPIP && pkt->inner_proto != IPPROTO_IPV6 &&
+	    pkt->inner_proto != IPPROTO_UDP)
+		return;
+	ident_exact(&pkt->inner_dst, &far);
+	if (!(far.flags & MG_ADDR_HOST) || !far.node ||
+	    bpf_skb_load_bytes(skb, pkt->l4_offset + 4, &word, sizeof(word)))
+		return;
+	pmtu_learn(far.node, pkt->family == 6, pkt->tick,
+		   bpf_ntohl(word) & (pkt->family == 4 ? 0xffff : 0xffffffff));
+}
+
+static __always_inline int error_in(struct __sk_buff *skb, struct packet *pkt,
+				    const struct mg_local *local)
+{
+	struct mg_ident from;
+	int r;
+
+	ident_exact(&pkt->src, &from);
+	if (pkt->flags & PKT_FROM_TUNNEL)
+		ident_complete(&pkt->src, &from);
+	r = check_from(pkt, &from);
+	if (r)
+		return r;
+	if (addr_is_own(local, &pkt->dst))
+		learn_path(skb, pkt);
+	r = icmp_error_match(skb, pkt);
+	ident_exact(&pkt->dst, &pkt->to);
+	if (!is_local_pod(&pkt->to))
+		return not_for_pods(pkt);
+	if (r)
+		return r;
+	pkt->dst_slot = pkt->to.slot;
+	return uplink_deliver(skb, pkt);
+}
+
+/* To this node's own address, and no answer that has to be translated. */
+static __always_inline int host_in(struct packet *pkt)
+{
+	struct mg_ident from;
+	int r;
+
+	ident_exact(&pkt->src, &from);
+	if (pkt->flags & PKT_FROM_TUNNEL)
+		ident_complete(&pkt->src, &from);
+	else if (!is_local_pod(&from))
+		return MG_FINAL_NEXT; /* of its own addresses on the wire the stack takes care */
+	r = check_from(pkt, &from);
+	return r ? r : MG_FINAL_STACK;
+}
+
+static __always_inline int uplink_in(struct __sk_buff *skb, struct packet *pkt,
+				     const struct mg_local *local)
+{
+	bool own = addr_is_own(local, &pkt->dst);
+	struct mg_flow *flow;
+	int r;
+
+	if (pkt->flags & PKT_ICMP_ERROR)
+		return error_in(skb, pkt, local);
+	r = frag_track(pkt);
+	/* the host puts its own fragments together, in any order */
+	if (own && (r || !nat_port_possible(local, pkt)))
+		return host_in(pkt);
+	if (r) {
+		ident_exact(&pkt->dst, &pkt->to);
+		return is_local_pod(&pkt->to) || pkt->flags & PKT_FROM_TUNNEL ? r : MG_FINAL_NEXT;
+	}
+	flow_key(pkt);
+	flow = flow_find(pkt, local);
+	if (flow)
+		return known_in(skb, pkt, flow, local);
+	return own ? host_in(pkt) : new_in(skb, pkt, local);
+}
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the host's stack sends out of an uplink: packets to pods of other nodes are put into their
+ * tunnel, those of local pods that came through the stack are translated.
+ */
+#ifndef MARGAY_LIB_UPLINK_OUT_H
+#define MARGAY_LIB_UPLINK_OUT_H
+
+#include "lib/encap.h"
+#include "lib/flow_state.h"
+#include "lib/frag.h"
+#include "lib/icmp.h"
+#include "lib/mtu.h"
+#include "lib/nat.h"
+#include "lib/route.h"
+#include "lib/uplink.h"
+
+/* To another node's pod or block. Without encapsulation the kernel's route is as good as ours. */
+static __always_inline int to_node(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r;
+
+	pkt->out_node = pkt->to.node;
+	r = route_node(pkt);
+	if (r)
+		return r;
+	if (pkt->encap == MG_ENCAP_NONE)
+		return MG_FINAL_NEXT;
+	if (segment_length(skb, pkt) > pkt->out_mtu)
+		return -MG_DROP_TOO_BIG;
+	r = uplink_add_link(skb, pkt);
+	return r ? r : encap(skb, pkt);
+}
+
+/* Judged by from_pod, which left an untranslated row: the translated one takes its place. */
+static __always_inline void inherit(struct packet *pkt, const struct mg_flow *flow)
+{
+	pkt->change = flow->change;
+	pkt->epoch = flow->epoch;
+	pkt->tcp_state = flow->state;
+	pkt->flow_flags =
+		(flow->flags & (MG_FLOW_JUDGED_OUT | MG_FLOW_JUDGED_HOST)) | MG_FLOW_VIA_STACK;
+	for (int i = 0; i < 2; i++) {
+		pkt->set[i] = flow->set[i];
+		pkt->rule[i] = flow->rule[i];
+	}
+}
+
+/* A local pod's packet that goes outside by the stack's way. */
+static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
+				   const struct mg_local *local)
+{
+	struct mg_flow *flow;
+	int r;
+
+	if (pkt->flags & PKT_ICMP_ERROR) {
+		r = icmp_error_match(skb, pkt);
+		return r ? r : MG_FINAL_NEXT;
+	}
+	r = frag_track(pkt);
+	if (r)
+		return r;
+	flow_key(pkt);
+	flow = flow_find(pkt, local);
+	if (flow && flow->flags & MG_FLOW_SNAT) {
+		pkt->xlat = flow->xlat;
+		pkt->xport = flow->way[1];
+		pkt->flags |= PKT_REWRITE_SRC;
+	} else {
+		pkt->flow_flags = MG_FLOW_VIA_STACK;
+		if (flow)
+			inherit(pkt, flow);
+		pkt->src_slot = pkt->from.slot;
+		pkt->out_ifindex = pkt->ifindex;
+		r = nat_out(skb, pkt);
+	}
+	if (!r)
+		r = rewrite(skb, pkt);
+	return r ? r : MG_FINAL_NEXT;
+}
+
+static __always_inline int uplink_out(struct __sk_buff *skb, struct packet *pkt,
+				      const struct mg_local *local)
+{
+	ident_exact(&pkt->dst, &pkt->to);
+	ident_complete(&pkt->dst, &pkt->to);
+	if (pkt->to.node && !(pkt->to.flags & (MG_ADDR_LOCAL | MG_ADDR_HOST)))
+		return to_node(skb, pkt);
+	if (addr_is_own(local, &pkt->src))
+		return MG_FINAL_NEXT;
+	ident_exact(&pkt->src, &pkt->from);
+	if (!is_local_pod(&pkt->from) || !nat_wanted(pkt, local))
+		return MG_FINAL_NEXT;
+	return pod_out(skb, pkt, local);
+}
+
+#endif
