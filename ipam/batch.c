@@ -45,11 +45,21 @@ int batch_block(struct batch *batch, const struct mg_prefix *cidr, struct batch_
 	if (batch->block_count == BATCH_BLOCKS_MAX)
 		return -ENOBUFS;
 	r = read_block(batch->ipam, cidr, &cached, err);
+	if (r == -ENOENT && batch->missing_count < BATCH_BLOCKS_MAX)
+		batch->missing[batch->missing_count++] = *cidr;
 	if (r < 0)
 		return r;
 	*ret_block = &batch->blocks[batch->block_count++];
 	**ret_block = (struct batch_block){ .cached = cached, .write = -1 };
 	return 0;
+}
+
+bool batch_is_missing(const struct batch *batch, const struct mg_prefix *cidr)
+{
+	for (size_t i = 0; i < batch->missing_count; i++)
+		if (!memcmp(&batch->missing[i], cidr, sizeof(*cidr)))
+			return true;
+	return false;
 }
 
 /* --- changes --------------------------------------------------------------------------------- */
@@ -103,10 +113,21 @@ static void change_block(struct batch *batch, struct block *block, unsigned int 
 	}
 }
 
+void batch_not_ours(struct batch *batch, struct entry *entry)
+{
+	if (entry->state == ENTRY_RELEASING) {
+		if (batch->op_count < COMMIT_OPS_MAX)
+			add_op(batch, entry);
+		return;
+	}
+	batch->ipam->conflicts += entry->state == ENTRY_TAKEN;
+	handle_touch(batch->ipam, entry_handle(entry), true);
+	entry_drop(batch->ipam, entry);
+}
+
 void batch_entry(struct batch *batch, struct batch_block *at, struct entry *entry)
 {
 	struct block *block = at->cached->block;
-	struct ipam *ipam = batch->ipam;
 	unsigned int ordinal;
 	bool free_now;
 
@@ -114,10 +135,7 @@ void batch_entry(struct batch *batch, struct batch_block *at, struct entry *entr
 		return;
 	free_now = !block->attrs[ordinal] || block_is_cooling(block, ordinal);
 	if (is_others(batch, block, ordinal, entry) || (free_now && entry->state != ENTRY_TAKEN)) {
-		/* Ours no longer: nothing is left to write. */
-		ipam->conflicts += entry->state == ENTRY_TAKEN;
-		handle_touch(ipam, entry_handle(entry), true);
-		entry_drop(ipam, entry);
+		batch_not_ours(batch, entry);
 		return;
 	}
 	change_block(batch, block, ordinal, entry);
@@ -274,6 +292,8 @@ static void handle_result(struct batch *batch, size_t i)
 		note->stored = true;
 	} else if (write->result == -ENOENT) {
 		note->stored = false;
+	} else if (store_unreachable(write->result)) {
+		note->guessed = true;
 	} else if (!write->result) {
 		note->stored = write->op != STORE_DELETE;
 		note->counts = TAKE_PTR(batch->counts[i]);
@@ -281,18 +301,37 @@ static void handle_result(struct batch *batch, size_t i)
 	}
 }
 
-static void finish_entries(struct batch *batch, const struct block *block)
+static bool is_written(const struct batch *batch, const struct entry *entry)
+{
+	for (size_t i = 0; i < batch->block_count; i++) {
+		const struct batch_block *at = &batch->blocks[i];
+
+		if (!memcmp(&at->cached->cidr, &entry->block, sizeof(entry->block)))
+			return !at->dirty || at->written;
+	}
+	return batch_is_missing(batch, &entry->block);
+}
+
+static bool is_handle_ended(const struct batch *batch, const struct entry *entry)
+{
+	struct handle_note *note;
+
+	HASH_FIND_STR(batch->ipam->handles, entry_handle(entry), note);
+	return !note || !note->dirty;
+}
+
+/* A release is over when its handle is, too: nobody else would ever look for it. */
+static void finish_entries(struct batch *batch)
 {
 	for (size_t i = 0; i < batch->op_count; i++) {
 		struct entry *entry = entry_find(batch->ipam, &batch->ops[i]);
-		unsigned int ordinal;
 
-		if (!entry || !entry->in_batch || !block_contains(block, &entry->addr, &ordinal))
+		if (!entry || !entry->in_batch || !is_written(batch, entry))
 			continue;
 		entry->in_batch = false;
 		if (entry->state == ENTRY_TAKEN)
 			entry_set(batch->ipam, entry, ENTRY_LIVE, NULL);
-		else
+		else if (entry->state == ENTRY_UNRESERVING || is_handle_ended(batch, entry))
 			entry_drop(batch->ipam, entry);
 	}
 }
@@ -328,7 +367,7 @@ static void block_result(struct batch *batch, struct batch_block *at)
 	json_decref(block->object);
 	block->object = json_incref(write->stored);
 	block->sequence++;
-	finish_entries(batch, block);
+	at->written = true;
 	finish_refills(batch, at->cached);
 }
 
@@ -346,16 +385,21 @@ static bool is_conflict(int r)
 int batch_commit(struct batch *batch, struct err *err)
 {
 	struct ipam *ipam = batch->ipam;
-	size_t blocks;
 	int r;
 
+	r = handles_look(ipam, err);
+	if (r < 0) {
+		batch_spoil(batch);
+		return r;
+	}
 	add_handles(batch);
-	blocks = batch->write_count;
 	add_blocks(batch);
-	blocks = batch->write_count - blocks;
 	add_handle_ends(batch);
-	if (!batch->write_count)
+	if (!batch->write_count) {
+		finish_entries(batch);
+		handles_prune(ipam);
 		return 0;
+	}
 	r = store_commit(ipam->store, batch->writes, batch->write_count, err);
 	for (size_t i = 0; i < batch->write_count; i++)
 		if (batch->notes[i])
@@ -363,6 +407,7 @@ int batch_commit(struct batch *batch, struct err *err)
 	for (size_t i = 0; i < batch->block_count; i++)
 		if (batch->blocks[i].write >= 0)
 			block_result(batch, &batch->blocks[i]);
+	finish_entries(batch);
 	store_writes_done(batch->writes, batch->write_count);
 	handles_prune(ipam);
 	return is_conflict(r) ? -ESTALE : r < 0 ? r : 1;

@@ -17,7 +17,8 @@
 struct batch_block {
 	struct cached_block *cached;
 	bool dirty;
-	int write; /* index into writes */
+	bool written; /* by the commit */
+	int write;    /* index into writes */
 };
 
 struct refill {
@@ -30,6 +31,8 @@ struct batch {
 	struct ipam *ipam;
 	struct batch_block blocks[BATCH_BLOCKS_MAX];
 	size_t block_count;
+	struct mg_prefix missing[BATCH_BLOCKS_MAX]; /* not in the store */
+	size_t missing_count;
 	union mg_addr ops[COMMIT_OPS_MAX]; /* entries that are in_batch */
 	size_t op_count;
 	struct refill refills[COMMIT_OPS_MAX];
@@ -50,6 +53,9 @@ int batch_block(struct batch *batch, const struct mg_prefix *cidr, struct batch_
 		struct err *err);
 /* What the entry's state asks for. The entry may vanish. */
 void batch_entry(struct batch *batch, struct batch_block *block, struct entry *entry);
+/* The block has nothing of the entry any more. A release still has its handle to end. */
+void batch_not_ours(struct batch *batch, struct entry *entry);
+bool batch_is_missing(const struct batch *batch, const struct mg_prefix *cidr);
 /* Holds up to count free addresses of the block for the reserve; how many it got. */
 unsigned int batch_refill(struct batch *batch, struct batch_block *block, unsigned int count);
 /* Holds one given address for the reserve, pinned. -EADDRINUSE, -EAGAIN: rests. */

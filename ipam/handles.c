@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* IPAMHandle objects: which blocks hold addresses of a handle, and how many. */
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/inet.h"
+#include "base/json.h"
 #include "ipam/internal.h"
 
 struct handle_note *handle_note(struct ipam *ipam, const char *id)
@@ -20,14 +22,14 @@ struct handle_note *handle_note(struct ipam *ipam, const char *id)
 	return note;
 }
 
-void handle_touch(struct ipam *ipam, const char *id, bool stored)
+void handle_touch(struct ipam *ipam, const char *id, bool guess)
 {
 	struct handle_note *note;
 
 	HASH_FIND_STR(ipam->handles, id, note);
 	if (!note) {
 		note = handle_note(ipam, id);
-		note->stored = stored;
+		note->guessed = guess;
 	}
 	note->dirty = true;
 }
@@ -48,15 +50,6 @@ void handles_clear(struct ipam *ipam)
 		note_free(ipam, note);
 }
 
-void handles_prune(struct ipam *ipam)
-{
-	struct handle_note *note, *next;
-
-	HASH_ITER(hh, ipam->handles, note, next)
-		if (!note->stored && !note->dirty)
-			note_free(ipam, note);
-}
-
 void handle_name(const char *id, char *text)
 {
 	size_t i;
@@ -67,6 +60,41 @@ void handle_name(const char *id, char *text)
 		text[i] = isalnum((unsigned char)c) || c == '.' ? c : '-';
 	}
 	text[i] = 0;
+}
+
+static int look(struct ipam *ipam, struct handle_note *note, struct err *err)
+{
+	_cleanup_json_ json_t *object = NULL;
+	char name[IPAM_HANDLE_MAX];
+	int r;
+
+	handle_name(note->id, name);
+	r = get_object(ipam, "IPAMHandle", name, &object, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	note->stored = !r;
+	note->guessed = false;
+	return 0;
+}
+
+int handles_look(struct ipam *ipam, struct err *err)
+{
+	struct handle_note *note, *next;
+	int r = 0;
+
+	HASH_ITER(hh, ipam->handles, note, next)
+		if (!r && note->dirty && note->guessed)
+			r = look(ipam, note, err);
+	return r;
+}
+
+void handles_prune(struct ipam *ipam)
+{
+	struct handle_note *note, *next;
+
+	HASH_ITER(hh, ipam->handles, note, next)
+		if (!note->stored && !note->guessed && !note->dirty)
+			note_free(ipam, note);
 }
 
 /* What the store shall say of the entry once the commit in work is done; NULL: free. */

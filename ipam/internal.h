@@ -60,8 +60,9 @@ struct entry {
 struct cached_block {
 	struct mg_prefix cidr; /* key */
 	struct block *block;
-	bool stale; /* read again before use */
-	bool seen;  /* by the list in work */
+	bool stale;  /* read again before use */
+	bool seen;   /* by the list in work */
+	bool affine; /* has its BlockAffinity */
 	UT_hash_handle hh;
 };
 
@@ -69,6 +70,7 @@ struct cached_block {
 struct handle_note {
 	char *id; /* key */
 	bool stored;
+	bool guessed;		    /* stored may be wrong: look before writing */
 	bool dirty;		    /* the next commit compares and writes */
 	char *counts;		    /* as last written, JSON; NULL: unknown */
 	char name[IPAM_HANDLE_MAX]; /* of the object, while it is being deleted */
@@ -215,8 +217,10 @@ bool pool_wants(struct ipam *ipam, const struct pool *pool, unsigned int *ret_co
 /* --- handles.c ------------------------------------------------------------------------------- */
 void handle_name(const char *id, char *text); /* [IPAM_HANDLE_MAX]: the object's name */
 struct handle_note *handle_note(struct ipam *ipam, const char *id);
-/* Looked at by the next commit; stored: what to assume of a handle not known yet. */
-void handle_touch(struct ipam *ipam, const char *id, bool stored);
+/* Looked at by the next commit. guess: one not known yet may be stored already. */
+void handle_touch(struct ipam *ipam, const char *id, bool guess);
+/* Finds out what is only guessed. */
+int handles_look(struct ipam *ipam, struct err *err);
 void handles_prune(struct ipam *ipam);
 void handle_count_one(json_t *counts, const struct mg_prefix *cidr);
 void handles_clear(struct ipam *ipam);
@@ -226,11 +230,20 @@ json_t *handle_object(const char *id, json_t *counts);
 /* --- claim.c --------------------------------------------------------------------------------- */
 /* For each pool that is waited for: a new block, an empty one of another, a borrowed address. */
 int claim_for_waiting(struct ipam *ipam, struct err *err);
-/* The block of a fixed address, made if there is none. */
+bool may_claim(struct ipam *ipam, const struct pool *pool);
+
+/* --- affinity.c ------------------------------------------------------------------------------ */
+/* The block for this node, made if there is none. -EEXIST: it is another's. */
 int claim_block(struct ipam *ipam, const struct mg_prefix *cidr, struct cached_block **ret_cached,
 		struct err *err);
-bool may_claim(struct ipam *ipam, const struct pool *pool);
 int give_up_block(struct ipam *ipam, struct cached_block *cached, struct err *err);
+int put_affinity(struct ipam *ipam, const struct mg_prefix *cidr, const char *state,
+		 struct err *err);
+int drop_affinity(struct ipam *ipam, const char *node, const struct mg_prefix *cidr,
+		  struct err *err);
+char *own_affinity(const struct ipam *ipam); /* "host:<node>"; the caller frees */
+/* Affinities as the blocks in the cache say; what a claim that was cut off left behind. */
+int mend_affinities(struct ipam *ipam, const json_t *affinities, struct err *err);
 
 /* --- surplus.c ------------------------------------------------------------------------------- */
 /* Marks what the reserve holds too much, forgets what is not needed any more. */

@@ -35,8 +35,9 @@ static void mark_down(struct ipam *ipam, const struct err *err)
 
 static void mark_up(struct ipam *ipam)
 {
-	/* Changes of pools may have been missed. */
+	/* Changes may have been missed, and a claim may have been cut off. */
 	ipam->reload_pools |= ipam->down;
+	ipam->reload_blocks |= ipam->down;
 	ipam->down = false;
 	ipam->down_pause = 0;
 }
@@ -105,7 +106,8 @@ static void note_pools(struct ipam *ipam)
 
 	HASH_ITER(hh, ipam->entries, entry, next) {
 		pool_note(ipam, entry->pool);
-		handle_touch(ipam, entry_handle(entry), entry->state != ENTRY_TAKEN);
+		/* An earlier life may have stored it. */
+		handle_touch(ipam, entry_handle(entry), true);
 	}
 }
 

@@ -187,9 +187,11 @@ static void reconcile_lost(struct ipam *ipam, struct entry *entry, bool held)
 			return;
 		ipam->conflicts++;
 		break;
+	case ENTRY_RELEASING:
+		/* Its handle may be left. */
+		return;
 	case ENTRY_RESERVE:
 	case ENTRY_LIVE:
-	case ENTRY_RELEASING:
 	case ENTRY_UNRESERVING:
 		break;
 	}
@@ -311,22 +313,25 @@ static void forget_unseen(struct ipam *ipam)
 
 int read_blocks(struct ipam *ipam, struct err *err)
 {
-	static const char *const kinds[] = { "IPAMBlock" };
+	static const char *const kinds[] = { "IPAMBlock", "BlockAffinity" };
 	struct cached_block *cached, *next;
-	struct store_list list;
+	struct store_list lists[2];
 	json_t *object;
 	size_t i;
 	int r;
 
-	r = list_kinds(ipam, kinds, 1, &list, err);
+	r = list_kinds(ipam, kinds, 2, lists, err);
 	if (r < 0)
 		return r;
 	HASH_ITER(hh, ipam->blocks, cached, next)
 		cached->seen = false;
-	json_array_foreach(list.items, i, object)
+	json_array_foreach(lists[0].items, i, object)
 		read_one(ipam, object);
-	store_list_done(&list);
 	forget_unseen(ipam);
-	ipam->reload_blocks = false;
-	return 0;
+	r = mend_affinities(ipam, lists[1].items, err);
+	store_list_done(&lists[0]);
+	store_list_done(&lists[1]);
+	if (!r)
+		ipam->reload_blocks = false;
+	return r;
 }

@@ -155,6 +155,8 @@ static void batch_pending(struct batch *batch, bool unreserve)
 
 		if (at && (unreserve || entry->state != ENTRY_UNRESERVING))
 			batch_entry(batch, at, entry);
+		else if (entry->state == ENTRY_RELEASING && batch_is_missing(batch, &entry->block))
+			batch_not_ours(batch, entry);
 	}
 }
 

@@ -68,6 +68,7 @@ static void node_open(struct ipam_test_node *node)
 		.reserve = node->test->reserve,
 		.now = test_now,
 		.now_arg = node->test,
+		.journal_ops = node->journal_ops,
 	};
 	struct err err = {};
 
@@ -75,7 +76,7 @@ static void node_open(struct ipam_test_node *node)
 		fail_msg("%s", err.text);
 }
 
-struct ipam_test_node *ipam_test_node(struct ipam_test *test, unsigned int n)
+struct ipam_test_node *ipam_test_prepare(struct ipam_test *test, unsigned int n)
 {
 	struct ipam_test_node *node = &test->nodes[n];
 	struct fake_options options = {
@@ -85,13 +86,21 @@ struct ipam_test_node *ipam_test_node(struct ipam_test *test, unsigned int n)
 		.arg = node,
 	};
 
-	if (node->ipam)
+	if (node->store)
 		return node;
 	node->test = test;
 	snprintf(node->name, sizeof(node->name), "n%u", n);
 	node->dir = xasprintf("%s/%s", test->folder, node->name);
 	node->store = fake_store_new(&options);
-	node_open(node);
+	return node;
+}
+
+struct ipam_test_node *ipam_test_node(struct ipam_test *test, unsigned int n)
+{
+	struct ipam_test_node *node = ipam_test_prepare(test, n);
+
+	if (!node->ipam)
+		node_open(node);
 	return node;
 }
 

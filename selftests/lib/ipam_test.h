@@ -18,6 +18,7 @@ struct ipam_test_node {
 	bool down; /* its store is out of reach */
 	int (*hook)(struct ipam_test_node *node, enum fake_point point); /* may be NULL */
 	void *hook_arg;
+	const struct journal_ops *journal_ops; /* NULL: the system's; set before opening */
 };
 
 struct ipam_test {
@@ -35,6 +36,8 @@ void ipam_test_done(struct ipam_test *test);
 /* Node n ("n0", "n1" ...), opened at the first call. */
 struct ipam_test_node *ipam_test_node(struct ipam_test *test, unsigned int n);
 struct ipam *ipam_test_ipam(struct ipam_test *test, unsigned int n);
+/* Names and store of node n, not opened yet: for tests that set hooks before. */
+struct ipam_test_node *ipam_test_prepare(struct ipam_test *test, unsigned int n);
 /* Ends the instance and opens another, as a restart of the agent does. */
 void ipam_test_reopen(struct ipam_test_node *node);
 
