@@ -172,6 +172,9 @@ abi-check:
 format: ## put every C file into shape
 	$(Q)git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
 
+docs: ## write the pages that are made from the sources
+	$(Q)selftests/lint/maps > docs/maps.md
+
 clean: ## remove everything that was made
 	$(Q)rm -rf $(BUILD)
 
@@ -182,6 +185,6 @@ PYTHONDONTWRITEBYTECODE := 1
 export PYTHONDONTWRITEBYTECODE BUILD
 
 
-.PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-net deps lint abi-check format clean help
+.PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-net deps lint abi-check format docs clean help
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
