@@ -54,3 +54,10 @@ int err_errno(struct err *err, int code, const char *format, ...)
 	snprintf(err->text + used, sizeof(err->text) - used, ": %s", strerror(-code));
 	return code;
 }
+
+int err_clear(struct err *err)
+{
+	if (err)
+		*err = (struct err){ 0 };
+	return 0;
+}

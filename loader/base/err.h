@@ -26,4 +26,7 @@ int err_wrap(struct err *err, int code, const char *format, ...)
 int err_errno(struct err *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* 0: what an inner call refused was no failure after all. */
+int err_clear(struct err *err);
+
 #endif
