@@ -41,7 +41,7 @@ int net_addr_add(struct net_sock *sock, const struct net_addr *addr, struct err 
 	nl_put_u32(msg, IFA_FLAGS, flags);
 	r = nl_talk(sock, msg, NULL, NULL, err);
 	if (r == -EEXIST)
-		return 0;
+		return err_clear(err);
 	return r ? wrap(addr, "add", r, err) : 0;
 }
 
@@ -51,7 +51,7 @@ int net_addr_delete(struct net_sock *sock, const struct net_addr *addr, struct e
 	int r = nl_talk(sock, msg, NULL, NULL, err);
 
 	if (r == -EADDRNOTAVAIL || r == -ENODEV)
-		return 0;
+		return err_clear(err);
 	return r ? wrap(addr, "delete", r, err) : 0;
 }
 
@@ -139,7 +139,7 @@ int net_neigh_delete(struct net_sock *sock, const struct net_neigh *neigh, struc
 	int r = nl_talk(sock, msg, NULL, NULL, err);
 
 	if (r == -ENOENT || r == -ENODEV)
-		return 0;
+		return err_clear(err);
 	return r ? wrap_neigh(neigh, "delete", r, err) : 0;
 }
 

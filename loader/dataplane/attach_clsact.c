@@ -64,6 +64,7 @@ static int ensure_qdisc(struct net_sock *sock, int ifindex, struct err *err)
 	r = nl_talk(sock, msg, NULL, NULL, err);
 	if (r != -EEXIST)
 		return r;
+	err_clear(err);
 	r = net_qdisc_list(sock, ifindex, &list, &count, err);
 	for (size_t i = 0; i < count && !r; i++) {
 		if (list[i].parent == TC_H_CLSACT && strcmp(list[i].kind, "clsact") != 0)
@@ -137,7 +138,7 @@ static int list_filters(struct net_sock *sock, int ifindex, enum dp_way way, str
 
 	*list = (struct nl_list){ .row_size = sizeof(struct filter) };
 	r = nl_walk(sock, msg, on_filter, list, err);
-	return r == -EINVAL || r == -ENOENT ? 0 : r;
+	return r == -EINVAL || r == -ENOENT ? err_clear(err) : r;
 }
 
 /* Index of ours (not the guard), or -1. */
@@ -256,7 +257,9 @@ static int clsact_detach(int ifindex, enum dp_way way, struct err *err)
 	if (!r && ours >= 0)
 		r = drop_empty(sock, ifindex, err);
 	free(list.rows);
-	return !r || gone(r) ? 0 : fail(ifindex, way, r, err);
+	if (r && !gone(r))
+		return fail(ifindex, way, r, err);
+	return r ? err_clear(err) : 0;
 }
 
 static int clsact_query(int ifindex, enum dp_way way, struct dp_attached *ret_attached,

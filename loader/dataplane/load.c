@@ -96,7 +96,7 @@ static int find_pinned(struct dp *dp, struct dp_row *row, struct bpf_map *wanted
 		return 0;
 	r = pin_open_map(dp->root, row->name, &pinned, err);
 	if (r == -ENOENT)
-		return 0;
+		return err_clear(err);
 	if (r)
 		return r;
 	if (!fits(&pinned, wanted) || (row->class == MAP_RUNTIME && !dp->former_runtime)) {
@@ -269,7 +269,7 @@ static int load_group(struct dp *dp, enum dp_group group, struct err *err)
 		return err_wrap(err, r, "programs of %s", dp_group_name(group));
 	if (r) {
 		dp->group_error[group] = xstrdup(object_words());
-		return 0;
+		return err_clear(err);
 	}
 	r = take_progs(dp, object, group);
 	return r ? err_errno(err, r, "programs of %s", dp_group_name(group)) : 0;
@@ -282,6 +282,7 @@ static int open_former(struct dp *dp, struct err *err)
 
 		if (r && r != -ENOENT)
 			return r;
+		err_clear(err);
 		if (!r)
 			(void)dp_attach_know(dp->former_prog[i]);
 	}

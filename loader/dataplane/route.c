@@ -95,7 +95,7 @@ int net_route_delete(struct net_sock *sock, const struct net_route *route, struc
 	int r = nl_talk(sock, msg, NULL, NULL, err);
 
 	if (r == -ESRCH || r == -ENODEV)
-		return 0;
+		return err_clear(err);
 	return r ? wrap(route, "delete", r, err) : 0;
 }
 

@@ -195,7 +195,7 @@ static int swap_point(struct swap *swap, const struct dp_attach_ops *ops, int if
 	r = ops->query(ifindex, way, &now, err);
 	/* The device went, or the kernel has no TCX. */
 	if (r == -ENODEV || r == -EINVAL || r == -ENOENT)
-		return 0;
+		return err_clear(err);
 	if (r)
 		return r;
 	if (!now.id || prog_id_of(fd, &id) || now.id == id ||
@@ -203,7 +203,7 @@ static int swap_point(struct swap *swap, const struct dp_attach_ops *ops, int if
 		return 0;
 	swap->count++;
 	r = ops->attach(ifindex, way, fd, err);
-	return r == -ENODEV ? 0 : r;
+	return r == -ENODEV ? err_clear(err) : r;
 }
 
 static int swap_links(struct swap *swap, const struct net_link *links, size_t count,

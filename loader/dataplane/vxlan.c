@@ -92,7 +92,7 @@ int net_vxlan_ensure(struct net_sock *sock, const struct net_vxlan *vxlan, int *
 	if (!r)
 		r = keep_or_delete(sock, &link, vxlan->port, err);
 	else if (r == -ENODEV)
-		r = 0;
+		r = err_clear(err);
 	if (!r) {
 		r = create(sock, name, vxlan, err);
 		if (!r)
