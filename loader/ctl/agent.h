@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client of the agent's control socket: one JSON request a line, one JSON answer a line
+ * ({"ok":true,...} or {"ok":false,"code":...,"msg":...}). Requests carry "version" and "op".
+ */
+#ifndef MARGAY_CTL_AGENT_H
+#define MARGAY_CTL_AGENT_H
+
+#include <jansson.h>
+
+#include "ctl/ctl.h"
+
+#define AGENT_ANSWER_MAX (64 * 1024 * 1024)
+#define AGENT_TIMEOUT_MS 30000
+
+/* request: the op's arguments, NULL for none; borrowed. -ECONNREFUSED, -ENOENT: no agent there;
+ * -EPROTO: it refused, and err says why. */
+int agent_call(struct ctl *ctl, const char *op, const json_t *request, json_t **ret_answer,
+	       struct err *err);
+
+#endif
