@@ -21,11 +21,40 @@ struct chunk {
 struct arena {
 	struct chunk *chunks; /* newest first */
 	size_t bytes;
+	size_t used;
 };
+
+static struct chunk *chunk_new(struct arena *arena, size_t size)
+{
+	struct chunk *chunk = xmalloc(sizeof(*chunk) + size);
+
+	*chunk = (struct chunk){ .next = arena->chunks, .size = size };
+	arena->chunks = chunk;
+	arena->bytes += sizeof(*chunk) + size;
+	return chunk;
+}
+
+/* The next chunk, twice the last one, or as large as is asked. */
+static struct chunk *grow(struct arena *arena, size_t size)
+{
+	size_t grown = arena->chunks ? arena->chunks->size * 2 : CHUNK_FIRST;
+
+	if (grown > CHUNK_MAX)
+		grown = CHUNK_MAX;
+	return chunk_new(arena, grown < size ? size : grown);
+}
 
 struct arena *arena_new(void)
 {
 	return xcalloc(1, sizeof(struct arena));
+}
+
+struct arena *arena_new_sized(size_t bytes)
+{
+	struct arena *arena = arena_new();
+
+	chunk_new(arena, bytes);
+	return arena;
 }
 
 void arena_free(struct arena *arena)
@@ -39,35 +68,27 @@ void arena_free(struct arena *arena)
 	free(arena);
 }
 
-static struct chunk *chunk_new(struct arena *arena, size_t size)
+/* Memory of a chunk that begins at a multiple of align; not cleared. */
+static void *take(struct arena *arena, size_t size, size_t align)
 {
-	size_t grown = arena->chunks ? arena->chunks->size * 2 : CHUNK_FIRST;
-	struct chunk *chunk;
+	struct chunk *chunk = arena->chunks;
+	size_t at;
 
-	if (grown > CHUNK_MAX)
-		grown = CHUNK_MAX;
-	if (grown < size)
-		grown = size;
-	chunk = xmalloc(sizeof(*chunk) + grown);
-	*chunk = (struct chunk){ .next = arena->chunks, .size = grown };
-	arena->chunks = chunk;
-	arena->bytes += sizeof(*chunk) + grown;
-	return chunk;
+	if (size > SIZE_MAX / 4)
+		abort();
+	at = chunk ? (chunk->used + align - 1) & ~(align - 1) : 0;
+	if (!chunk || at > chunk->size || chunk->size - at < size) {
+		chunk = grow(arena, size);
+		at = 0;
+	}
+	arena->used += at - chunk->used + size;
+	chunk->used = at + size;
+	return chunk->data + at;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-	struct chunk *chunk = arena->chunks;
-	void *p;
-
-	if (size > SIZE_MAX / 4)
-		abort();
-	size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	if (!chunk || chunk->size - chunk->used < size)
-		chunk = chunk_new(arena, size);
-	p = chunk->data + chunk->used;
-	chunk->used += size;
-	return memset(p, 0, size);
+	return memset(take(arena, size, ALIGN), 0, size);
 }
 
 void *arena_array(struct arena *arena, size_t count, size_t size)
@@ -86,7 +107,7 @@ char *arena_strdup(struct arena *arena, const char *text)
 	if (!text)
 		return NULL;
 	length = strlen(text) + 1;
-	return memcpy(arena_alloc(arena, length), text, length);
+	return memcpy(take(arena, length, 1), text, length);
 }
 
 char *arena_printf(struct arena *arena, const char *format, ...)
@@ -100,7 +121,7 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 	va_end(args);
 	if (length < 0)
 		abort();
-	text = arena_alloc(arena, (size_t)length + 1);
+	text = take(arena, (size_t)length + 1, 1);
 	va_start(args, format);
 	vsnprintf(text, (size_t)length + 1, format, args);
 	va_end(args);
@@ -110,6 +131,11 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 size_t arena_bytes(const struct arena *arena)
 {
 	return arena->bytes;
+}
+
+size_t arena_used(const struct arena *arena)
+{
+	return arena->used;
 }
 
 void *xmalloc(size_t size)

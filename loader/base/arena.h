@@ -14,11 +14,14 @@
 struct arena;
 
 struct arena *arena_new(void);
+
+/* With room for exactly so much: for what is made a second time. */
+struct arena *arena_new_sized(size_t bytes);
 void arena_free(struct arena *arena); /* accepts NULL */
 DEFINE_CLEANUP(struct arena *, arena_free)
 #define _cleanup_arena_ _cleanup_(arena_free_p)
 
-/* Zeroed, aligned to 16 bytes. Never NULL. */
+/* Zeroed, aligned to 16 bytes (texts are packed without gaps). Never NULL. */
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_array(struct arena *arena, size_t count, size_t size); /* aborts on overflow */
 char *arena_strdup(struct arena *arena, const char *text);	   /* NULL stays NULL */
@@ -27,6 +30,9 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 
 /* Bytes taken from the system, for accounting. */
 size_t arena_bytes(const struct arena *arena);
+
+/* Bytes given out, gaps for alignment included. */
+size_t arena_used(const struct arena *arena);
 
 /* malloc and relatives that abort instead of returning NULL. */
 void *xmalloc(size_t size);

@@ -154,7 +154,7 @@ static READER(read_sequences)
 
 static const struct field attribute_fields[] = {
 	FIELD("handle_id", struct ipam_attribute, handle, read_text),
-	FIELD("secondary", struct ipam_attribute, secondary, read_annotations),
+	FIELD("secondary", struct ipam_attribute, secondary, read_texts),
 	FIELD("releasedAt", struct ipam_attribute, released_at, read_text),
 	FIELD_KNOWN("alternateOwnerAttrs"), FIELD_END
 };

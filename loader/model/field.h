@@ -33,6 +33,7 @@ struct path {
 
 struct decode {
 	struct arena *arena; /* of the object */
+	enum kind kind;
 	enum decode_mode mode;
 	enum severity as; /* what a complaint is now: ERROR, or DROPPED inside FIELD_DROP */
 	size_t bad;	  /* complaints that nothing has absorbed */
@@ -155,7 +156,8 @@ READER(read_addr);	     /* union mg_addr */
 READER(read_prefix);	     /* struct mg_prefix; FIELD_HOST_OK, _MASKED, _KEEP_HOST */
 READER(read_mac);	     /* uint8_t[6] */
 READER(read_labels);	     /* struct labels; STRICT checks keys and values */
-READER(read_annotations);    /* struct labels; any values */
+READER(read_annotations);    /* struct labels; any values, those that are kept */
+READER(read_texts);	     /* struct labels; any values */
 READER(read_duration);	     /* uint32_t milliseconds, from Go's "1m30s" */
 READER(read_quantity);	     /* uint64_t, from Kubernetes' "10M", rounded up */
 READER(read_selector);	     /* const struct selector *, from Calico's expression */

@@ -25,9 +25,22 @@ static bool check_label(struct decode *d, const struct path *path, const char *k
 	return false;
 }
 
-/* A map of texts; checked: keys and values as labels. */
-static void read_map(struct decode *d, const struct path *path, const json_t *value, bool checked,
-		     struct labels *labels)
+enum map_sort { MAP_TEXTS, MAP_LABELS, MAP_ANNOTATIONS };
+
+static size_t kept_count(const json_t *value, enum map_sort sort)
+{
+	size_t count = 0;
+	const char *key;
+	json_t *member;
+
+	json_object_foreach((json_t *)(uintptr_t)value, key, member)
+		count += sort != MAP_ANNOTATIONS || annotation_is_kept(key);
+	return count;
+}
+
+/* A map of texts; labels have rules, annotations are kept in part. */
+static void read_map(struct decode *d, const struct path *path, const json_t *value,
+		     enum map_sort sort, struct labels *labels)
 {
 	struct label *v;
 	size_t count = 0, bytes = 0;
@@ -38,7 +51,7 @@ static void read_map(struct decode *d, const struct path *path, const json_t *va
 		complain_type(d, path, value, "an object");
 		return;
 	}
-	v = arena_array(d->arena, json_object_size(value), sizeof(*v));
+	v = arena_array(d->arena, kept_count(value, sort), sizeof(*v));
 	json_object_foreach((json_t *)(uintptr_t)value, key, member) {
 		const char *text = json_string_value(member);
 		struct path at = { .up = path, .key = key };
@@ -47,9 +60,11 @@ static void read_map(struct decode *d, const struct path *path, const json_t *va
 			complain_type(d, &at, member, "a string");
 			continue;
 		}
-		if (checked && !check_label(d, &at, key, text))
+		if (sort == MAP_LABELS && !check_label(d, &at, key, text))
 			continue;
 		bytes += strlen(key) + strlen(text);
+		if (sort == MAP_ANNOTATIONS && !annotation_is_kept(key))
+			continue;
 		v[count++] =
 			(struct label){ arena_strdup(d->arena, key), arena_strdup(d->arena, text) };
 	}
@@ -62,13 +77,19 @@ static void read_map(struct decode *d, const struct path *path, const json_t *va
 READER(read_labels)
 {
 	(void)field;
-	read_map(d, path, value, d->mode == DECODE_STRICT, at);
+	read_map(d, path, value, d->mode == DECODE_STRICT ? MAP_LABELS : MAP_TEXTS, at);
 }
 
 READER(read_annotations)
 {
 	(void)field;
-	read_map(d, path, value, false, at);
+	read_map(d, path, value, MAP_ANNOTATIONS, at);
+}
+
+READER(read_texts)
+{
+	(void)field;
+	read_map(d, path, value, MAP_TEXTS, at);
 }
 
 /* --- selectors ------------------------------------------------------------------------------ */
@@ -143,7 +164,7 @@ struct label_selector {
 static READER(read_match_labels)
 {
 	(void)field;
-	read_map(d, path, value, true, at);
+	read_map(d, path, value, MAP_LABELS, at);
 }
 
 static const struct field requirement_field = { .read = read_object,

@@ -8,7 +8,11 @@
 
 void *object_new(enum kind kind, size_t size)
 {
-	struct arena *arena = arena_new();
+	return object_new_in(arena_new(), kind, size);
+}
+
+void *object_new_in(struct arena *arena, enum kind kind, size_t size)
+{
 	struct object *object = arena_alloc(arena, size);
 
 	object->kind = kind;
@@ -48,6 +52,13 @@ char *object_title(const struct object *object)
 {
 	return xasprintf("%s %s%s%s", kind_info(object->kind)->kind, object->ns,
 			 *object->ns ? "/" : "", object->name);
+}
+
+bool annotation_is_kept(const char *key)
+{
+	return strstr(key, "projectcalico.org/") ||
+	       !strcmp(key, "kubernetes.io/ingress-bandwidth") ||
+	       !strcmp(key, "kubernetes.io/egress-bandwidth");
 }
 
 static int cmp_label(const void *a, const void *b)

@@ -41,15 +41,16 @@ struct object {
 	const char *uid;     /* "" where the store has none */
 	const char *version; /* resourceVersion, opaque; "" where there is none */
 	struct labels labels;
-	struct labels annotations;
-	bool deleting;	   /* metadata.deletionTimestamp is set */
-	const char *file;  /* NULL: not from a file */
-	unsigned int line; /* in file, from 1; 0: not known */
+	struct labels annotations; /* those that annotation_is_kept() */
+	bool deleting;		   /* metadata.deletionTimestamp is set */
+	const char *file;	   /* NULL: not from a file */
+	unsigned int line;	   /* in file, from 1; 0: not known */
 };
 
 /* A zeroed struct of size bytes that begins with a struct object, in an arena of its own, with
  * one reference. Strings are "" until set. */
 void *object_new(enum kind kind, size_t size);
+void *object_new_in(struct arena *arena, enum kind kind, size_t size); /* takes over the arena */
 
 struct object *object_ref(const struct object *object);
 void object_unref(struct object *object); /* accepts NULL */
@@ -61,6 +62,10 @@ int object_cmp(const struct object *a, const struct object *b);
 
 /* "NetworkPolicy shop/deny-all", "Tier default": for messages. */
 char *object_title(const struct object *object); /* the caller frees */
+
+/* Whether Margay may read an annotation: projectcalico.org's own and those of bandwidth. The
+ * others (kubectl keeps whole objects in one) would be most of an object's memory. */
+bool annotation_is_kept(const char *key);
 
 /* The value, NULL where absent. */
 const char *labels_get(const struct labels *labels, const char *key);

@@ -149,6 +149,15 @@ static void test_labels(void **state)
 	assert_false(labels_match(&(struct labels){ 0 }, selector));
 }
 
+static void test_annotations(void **state)
+{
+	(void)state;
+	assert_true(annotation_is_kept("cni.projectcalico.org/ipv4pools"));
+	assert_true(annotation_is_kept("projectcalico.org/IPv4Address"));
+	assert_true(annotation_is_kept("kubernetes.io/egress-bandwidth"));
+	assert_false(annotation_is_kept("kubectl.kubernetes.io/last-applied-configuration"));
+}
+
 static void test_put_get_delete(void **state)
 {
 	_cleanup_objects_ struct objects *objects = objects_new();
@@ -397,12 +406,12 @@ static void test_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kind_find),  cmocka_unit_test(test_kinds_named),
-		cmocka_unit_test(test_labels),	   cmocka_unit_test(test_put_get_delete),
-		cmocka_unit_test(test_references), cmocka_unit_test(test_order),
-		cmocka_unit_test(test_by_node),	   cmocka_unit_test(test_by_address),
-		cmocka_unit_test(test_dirty),	   cmocka_unit_test(test_random),
-		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_kind_find),      cmocka_unit_test(test_kinds_named),
+		cmocka_unit_test(test_labels),	       cmocka_unit_test(test_annotations),
+		cmocka_unit_test(test_put_get_delete), cmocka_unit_test(test_references),
+		cmocka_unit_test(test_order),	       cmocka_unit_test(test_by_node),
+		cmocka_unit_test(test_by_address),     cmocka_unit_test(test_dirty),
+		cmocka_unit_test(test_random),	       cmocka_unit_test(test_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
