@@ -36,13 +36,13 @@
 #define IP_FLAG_MF 0x2000
 #define IP_OFFSET_MASK 0x1fff
 
-/* The network header's length against the frame's. Padding behind it is allowed; a length of 0
- * is that of a packet too large for the field (BIG TCP, jumbograms between local devices). */
-static __always_inline int check_length(struct packet *pkt, __u32 said, __u32 header)
+/* The packet's length by its network header against the frame's. Padding behind it is allowed; a
+ * length field of 0 is that of a packet too large for it (BIG TCP, jumbograms on the node). */
+static __always_inline int check_length(struct packet *pkt, __u32 field, __u32 said, __u32 header)
 {
 	__u32 there = pkt->length - pkt->l3_offset;
 
-	if (said == 0 && there > 0xffff) {
+	if (!field && there > 0xffff) {
 		pkt->l3_length = 0xffff;
 		return 0;
 	}
@@ -77,7 +77,7 @@ static __always_inline int parse_ip4(const struct frame *frame, struct packet *p
 	header = ip->ihl * 4;
 	if (ip->version != 4 || header < sizeof(*ip))
 		return -MG_DROP_MALFORMED;
-	r = check_length(pkt, bpf_ntohs(ip->tot_len), header);
+	r = check_length(pkt, ip->tot_len, bpf_ntohs(ip->tot_len), header);
 	if (r)
 		return r;
 	pkt->family = 4;
@@ -107,7 +107,7 @@ static __always_inline int parse_ip6(const struct frame *frame, struct packet *p
 		return -MG_DROP_SHORT;
 	if (ip->version != 6)
 		return -MG_DROP_MALFORMED;
-	r = check_length(pkt, ip->payload_len ? bpf_ntohs(ip->payload_len) + sizeof(*ip) : 0,
+	r = check_length(pkt, ip->payload_len, bpf_ntohs(ip->payload_len) + sizeof(*ip),
 			 sizeof(*ip));
 	if (r)
 		return r;

@@ -69,13 +69,16 @@ __weak __noinline int leave_node(struct __sk_buff *skb, struct packet *pkt)
 
 static __always_inline int leave(struct __sk_buff *skb, struct packet *pkt)
 {
+	int r;
+
 	if ((pkt->ep_flags & MG_EP_THROUGH_STACK) || goes_to_host(pkt))
 		return MG_FINAL_STACK;
 	if (goes_to_pod(pkt)) {
 		pkt->dst_slot = pkt->to.slot;
 		return deliver_near(skb, pkt);
 	}
-	return leave_node(skb, pkt);
+	r = check_reachable(pkt);
+	return r ? r : leave_node(skb, pkt);
 }
 
 /* A flow that is translated on its way out, or, of one whose answers are, a packet that no
@@ -170,7 +173,7 @@ __weak __noinline int error_out(struct __sk_buff *skb, struct packet *pkt)
 		return r;
 	ident_exact(&pkt->dst, &pkt->to);
 	ident_complete(&pkt->dst, &pkt->to);
-	return check_reachable(pkt);
+	return 0;
 }
 
 static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,

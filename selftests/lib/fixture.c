@@ -105,7 +105,7 @@ static void first_rows(struct fixture *fx)
 	fx->sets = MG_SET_FIRST;
 }
 
-void fixture_open(struct fixture *fx, const struct mg_config *config)
+void fixture_open(struct fixture *fx, const struct mg_config *config, __u32 flows)
 {
 	int r;
 
@@ -119,6 +119,8 @@ void fixture_open(struct fixture *fx, const struct mg_config *config)
 	else
 		fx->config.trace = 1;
 	fx->skel->rodata->mg_config = fx->config;
+	if (flows)
+		bpf_map__set_max_entries(fx->skel->maps.mg_flow_e, flows);
 	r = margay__load(fx->skel);
 	if (r)
 		fail_msg("loading the object: %s", strerror(-r));
@@ -284,8 +286,10 @@ const struct mg_step *fixture_step(const struct fixture_out *out, enum mg_step_k
 static void key_of(struct mg_flow_key *key, const struct wire_spec *packet)
 {
 	bool icmp = packet->proto == IPPROTO_ICMP || packet->proto == IPPROTO_ICMPV6;
-	__be16 sport = htobe16(icmp ? packet->icmp_id : packet->sport);
-	__be16 dport = htobe16(icmp ? packet->icmp_id : packet->dport);
+	bool ports = packet->proto == IPPROTO_TCP || packet->proto == IPPROTO_UDP ||
+		     packet->proto == IPPROTO_SCTP;
+	__be16 sport = htobe16(icmp ? packet->icmp_id : ports ? packet->sport : 0);
+	__be16 dport = htobe16(icmp ? packet->icmp_id : ports ? packet->dport : 0);
 	int order = memcmp(&packet->src, &packet->dst, sizeof(packet->src));
 
 	if (!order)

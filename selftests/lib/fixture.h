@@ -36,8 +36,8 @@ struct fixture {
 };
 
 /* Loads; mg_local has usual lifetimes and node 1, commit row 1 with column 0 is in force.
- * config NULL: defaults with trace. */
-void fixture_open(struct fixture *fx, const struct mg_config *config);
+ * config NULL: defaults with trace; flows: rows of the established table, 0: the usual number. */
+void fixture_open(struct fixture *fx, const struct mg_config *config, __u32 flows);
 void fixture_close(struct fixture *fx);
 
 /* Flows, drop counters and the step log are empty again; rows of configuration stay. */

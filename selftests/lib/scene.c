@@ -124,9 +124,9 @@ static void cast(struct fixture *fx)
 	both(fx, NODE_FAR, (struct mg_ident){ .node = 2, .flags = MG_ADDR_HOST });
 }
 
-void scene_open(struct fixture *fx)
+void scene_open(struct fixture *fx, const struct mg_config *config, __u32 flows)
 {
-	fixture_open(fx, NULL);
+	fixture_open(fx, config, flows);
 	nets(fx);
 	cast(fx);
 }

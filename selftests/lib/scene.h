@@ -43,8 +43,8 @@ union mg_addr place_addr(enum place place, int family);
 extern const unsigned char host_mac[6];
 void pod_mac(__u16 slot, unsigned char *ret_mac);
 
-/* Writes the cast into a fresh fixture. */
-void scene_open(struct fixture *fx);
+/* A fixture (fixture_open()) with the cast in it. */
+void scene_open(struct fixture *fx, const struct mg_config *config, __u32 flows);
 /* Flows, counters, sets, flags and mg_local are as scene_open() left them. */
 void scene_again(struct fixture *fx);
 

@@ -28,7 +28,7 @@ static int open_node(void **state)
 	(void)state;
 	if (sandbox_enter(root))
 		return -1;
-	scene_open(&node);
+	scene_open(&node, NULL, 0);
 	return 0;
 }
 
