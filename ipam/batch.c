@@ -162,7 +162,7 @@ unsigned int batch_refill(struct batch *batch, struct batch_block *at, unsigned 
 
 	block_mature(at->cached->block, ipam->now(ipam->now_arg), ipam->pools->cooldown_ms);
 	while (done < count && batch->refill_count < COMMIT_OPS_MAX) {
-		int n = block_next(at->cached->block, pools_is_reserved, ipam->pools);
+		int n = block_next(at->cached->block, is_unusable, ipam);
 
 		if (n < 0)
 			break;

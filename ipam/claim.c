@@ -262,7 +262,7 @@ static int borrow(struct ipam *ipam, const struct survey *survey, const struct p
 		_cleanup_block_ struct block *block = surveyed_block(ipam, object, pool);
 		int r;
 
-		if (!block || block_next(block, pools_is_reserved, ipam->pools) < 0)
+		if (!block || block_next(block, is_unusable, ipam) < 0)
 			continue;
 		r = borrow_from(ipam, object, want, err);
 		if (r)

@@ -51,12 +51,17 @@ static void valid_clear(struct valid **set)
 /* --- garbage --------------------------------------------------------------------------------- */
 
 /* Addresses with an attribute "type" (tunnels, load balancers) are not of attachments. */
-static bool is_attachment(const struct entry *entry)
+static bool is_attachment(const struct entry *entry, const char *network)
 {
+	size_t length = network ? strlen(network) : 0;
+
+	if (network && (strncmp(entry_handle(entry), network, length) != 0 ||
+			entry_handle(entry)[length] != '.'))
+		return false;
 	return !json_object_get(json_object_get(entry->attr, "secondary"), "type");
 }
 
-static size_t release_unlisted(struct ipam *ipam, struct valid *set)
+static size_t release_unlisted(struct ipam *ipam, struct valid *set, const char *network)
 {
 	struct entry *entry, *next;
 	size_t count = 0;
@@ -66,7 +71,7 @@ static size_t release_unlisted(struct ipam *ipam, struct valid *set)
 		struct valid *item;
 
 		if ((entry->state != ENTRY_TAKEN && entry->state != ENTRY_LIVE) ||
-		    !is_attachment(entry))
+		    !is_attachment(entry, network))
 			continue;
 		HASH_FIND_STR(set, key, item);
 		if (item)
@@ -119,7 +124,7 @@ static enum claim claim_of(const struct entry *entry, const struct ipam_owner *o
 	if (!strcmp(have, want))
 		return CLAIM_HELD;
 	HASH_FIND_STR(set, have, item);
-	return item || !is_attachment(entry) ? CLAIM_OTHERS : CLAIM_OPEN;
+	return item || !is_attachment(entry, NULL) ? CLAIM_OTHERS : CLAIM_OPEN;
 }
 
 static void adopt(struct ipam *ipam, const struct ipam_owner *owner, const union mg_addr *addr,
@@ -129,10 +134,12 @@ static void adopt(struct ipam *ipam, const struct ipam_owner *owner, const union
 	json_t *attr;
 
 	attr = adopted_attr(ipam, owner);
-	if (entry)
+	if (entry) {
+		handle_touch(ipam, entry_handle(entry), true);
 		entry_set(ipam, entry, ENTRY_TAKEN, attr);
-	else
+	} else {
 		adopt_unknown(ipam, addr, attr);
+	}
 	handle_touch(ipam, json_string_value(json_object_get(attr, "handle_id")), false);
 	json_decref(attr);
 	report->adopted += entry || entry_find(ipam, addr);
@@ -157,23 +164,23 @@ static void adopt_all(struct ipam *ipam, const struct ipam_attachment *one, stru
 	}
 }
 
-int ipam_collect_garbage(struct ipam *ipam, const struct ipam_attachment *valid, size_t count,
+int ipam_collect_garbage(struct ipam *ipam, const struct ipam_gc *gc,
 			 struct ipam_gc_report *ret_report, struct err *err)
 {
 	struct ipam_gc_report report = {};
 	struct valid *set = NULL;
 	int r;
 
-	for (size_t i = 0; i < count; i++)
-		valid_add(&set, &valid[i].owner);
-	for (size_t i = 0; i < count; i++)
-		adopt_all(ipam, &valid[i], set, &report);
-	report.released = release_unlisted(ipam, set);
+	for (size_t i = 0; i < gc->count; i++)
+		valid_add(&set, &gc->valid[i].owner);
+	for (size_t i = 0; i < gc->count; i++)
+		adopt_all(ipam, &gc->valid[i], set, &report);
+	report.released = release_unlisted(ipam, set, gc->network);
 	valid_clear(&set);
 	r = ipam_journal_sync(ipam->journal);
 	if (r < 0)
 		return err_errno(err, r, "the address journal cannot be written");
-	ipam->distrust = false;
+	ipam->distrust &= gc->network != NULL;
 	*ret_report = report;
 	return 0;
 }

@@ -190,6 +190,11 @@ unsigned int pool_target_min(const struct ipam *ipam, const struct pool *pool);
 unsigned int pool_target_max(const struct ipam *ipam, const struct pool *pool);
 unsigned int count_state(const struct ipam *ipam, const char *pool, enum entry_state state);
 bool is_own(const struct ipam *ipam, const struct mg_prefix *cidr);
+/* block_skip_fn with a struct ipam: reserved, or an entry of ours of which the store does not know
+ * (any more): a refill must not take it from under a pod. */
+bool is_unusable(const void *ipam, const union mg_addr *addr);
+/* Out of reach, and not yet time to try again. */
+bool is_down(const struct ipam *ipam);
 
 /* --- read.c: store to memory ----------------------------------------------------------------- */
 int read_pools(struct ipam *ipam, struct err *err);

@@ -172,10 +172,17 @@ struct ipam_gc_report {
 	size_t conflicts; /* addresses in the list that belong to another */
 };
 
-/* Releases what this node holds for owners that are not listed (all networks; tunnel addresses and
- * the reserve stay). The caller lists every attachment that exists, those in work included. Meant
- * for the agent's start (before the first request) and for the CNI operation GC. */
-int ipam_collect_garbage(struct ipam *ipam, const struct ipam_attachment *valid, size_t count,
+/* network: only attachments of this network are judged, as the CNI operation GC asks; NULL: all.
+ * valid lists every attachment of it that exists, those in work included. */
+struct ipam_gc {
+	const char *network;
+	const struct ipam_attachment *valid;
+	size_t count;
+};
+
+/* Releases what this node holds for owners that are not listed (tunnel addresses and the reserve
+ * stay). Call it with all that runs when the agent starts, before the first request. */
+int ipam_collect_garbage(struct ipam *ipam, const struct ipam_gc *gc,
 			 struct ipam_gc_report *ret_report, struct err *err);
 
 /* --- status ---------------------------------------------------------------------------------- */

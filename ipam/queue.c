@@ -117,7 +117,7 @@ static int pick(struct ipam *ipam, const struct pool *const *list, size_t count,
 			*ret_entry = entry;
 			return 1;
 		}
-		if (ipam->down || note->searched > request->round)
+		if (is_down(ipam) || note->searched > request->round)
 			continue;
 		note->demand++;
 		return 0;
@@ -147,7 +147,7 @@ static int pick_family(struct ipam *ipam, const struct request *request, bool v4
 	r = pick(ipam, list, count, request, ret_entry);
 	if (r == -ENOSPC) {
 		say_exhausted(list, count, err);
-		r = ipam->down ? say_down(ipam, err) : -ENOSPC;
+		r = is_down(ipam) ? say_down(ipam, err) : -ENOSPC;
 	}
 	return r;
 }
@@ -259,15 +259,15 @@ static void serve(struct ipam *ipam, struct request *request)
 		r = err_set(&err, -EAGAIN,
 			    "the journal was lost: the list of attachments is awaited");
 	else if (!ipam->pools)
-		r = ipam->down ? say_down(ipam, &err) : 0;
+		r = is_down(ipam) ? say_down(ipam, &err) : 0;
 	else if (!request->fixed_count)
 		r = pick_all(ipam, request, entries, &err);
 	else if (pick_fixed(ipam, request, entries))
 		r = 1;
 	else
-		r = ipam->down ? say_down(ipam, &err) : 0;
+		r = is_down(ipam) ? say_down(ipam, &err) : 0;
 	/* Pools are about to be read: they may know better. */
-	if (r == -ENOENT && ipam->reload_pools && !ipam->down)
+	if (r == -ENOENT && ipam->reload_pools && !is_down(ipam))
 		r = 0;
 	if (r < 0)
 		ack_from(ipam, request, &err);

@@ -75,15 +75,6 @@ unsigned int count_state(const struct ipam *ipam, const char *pool, enum entry_s
 	return count;
 }
 
-bool is_own(const struct ipam *ipam, const struct mg_prefix *cidr)
-{
-	struct cached_block *cached = cached_find((struct ipam *)ipam, cidr);
-
-	return cached && block_is_of(cached->block, ipam->node);
-}
-
-/* --- when the next turn is wanted ------------------------------------------------------------ */
-
 static int until(const struct ipam *ipam, __u64 due, __u64 longest)
 {
 	__u64 now = ipam->now(ipam->now_arg);
@@ -92,6 +83,27 @@ static int until(const struct ipam *ipam, __u64 due, __u64 longest)
 		return 0;
 	return (int)(due - now);
 }
+
+bool is_unusable(const void *arg, const union mg_addr *addr)
+{
+	const struct ipam *ipam = arg;
+
+	return pools_is_reserved(ipam->pools, addr) || entry_find((struct ipam *)ipam, addr);
+}
+
+bool is_down(const struct ipam *ipam)
+{
+	return ipam->down && until(ipam, ipam->down_until, DOWN_MAX_MS) > 0;
+}
+
+bool is_own(const struct ipam *ipam, const struct mg_prefix *cidr)
+{
+	struct cached_block *cached = cached_find((struct ipam *)ipam, cidr);
+
+	return cached && block_is_of(cached->block, ipam->node);
+}
+
+/* --- when the next turn is wanted ------------------------------------------------------------ */
 
 static bool is_short(struct ipam *ipam)
 {
@@ -165,7 +177,7 @@ static void count_blocks(struct ipam *ipam, const struct pool *pool,
 		    !block_is_of(cached->block, ipam->node))
 			continue;
 		status->blocks++;
-		status->free_own += block_count_free(cached->block, pools_is_reserved, ipam->pools);
+		status->free_own += block_count_free(cached->block, is_unusable, ipam);
 	}
 }
 

@@ -42,7 +42,7 @@ static bool may_give(const struct ipam *ipam, const struct cached_block *cached)
 	if (cached->stale)
 		return true;
 	return block_is_of(cached->block, ipam->node) &&
-	       block_next(cached->block, pools_is_reserved, ipam->pools) >= 0;
+	       block_next(cached->block, is_unusable, ipam) >= 0;
 }
 
 static bool pool_can_refill(const struct ipam *ipam, const struct pool *pool)

@@ -358,7 +358,7 @@ static void test_tunnel(void **state)
 	object = fake_get(&test->content, "IPAMHandle", "vxlan-tunnel-addr-n0");
 	assert_non_null(object);
 	/* Is no attachment: garbage collection leaves it. */
-	assert_int_equal(ipam_collect_garbage(node->ipam, NULL, 0, &report, NULL), 0);
+	assert_int_equal(ipam_collect_garbage(node->ipam, &(struct ipam_gc){}, &report, NULL), 0);
 	assert_int_equal(report.released, 0);
 	ipam_release_handle(node->ipam, "vxlan-tunnel-addr-n0", count_answer, &count);
 	ipam_test_settle(node->ipam);

@@ -158,9 +158,9 @@ static void collect(struct model *model, unsigned int n, bool with_addrs)
 {
 	struct ipam_attachment valid[PODS_MAX];
 	struct ipam_gc_report report;
-	size_t count = list_valid(model, n, with_addrs, valid);
+	struct ipam_gc gc = { .valid = valid, .count = list_valid(model, n, with_addrs, valid) };
 
-	if (!ipam_collect_garbage(model->nodes[n].node->ipam, valid, count, &report, NULL))
+	if (!ipam_collect_garbage(model->nodes[n].node->ipam, &gc, &report, NULL))
 		assert_int_equal(report.conflicts, 0);
 }
 
