@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # BPF objects of the tests: stand-ins for the product's, in variants.
 
-TINY := $(addprefix $(BUILD)/selftests/bpf/,tiny.o tiny2.o broken.o)
+TINY := $(addprefix $(BUILD)/selftests/bpf/,tiny.o tiny2.o broken.o longer.o)
 $(BUILD)/selftests/bpf/tiny.o: TINY_FLAGS := -DTINY_TAG=1
 $(BUILD)/selftests/bpf/tiny2.o: TINY_FLAGS := -DTINY_TAG=2
 $(BUILD)/selftests/bpf/broken.o: TINY_FLAGS := -DTINY_TAG=3 -DTINY_BROKEN
+$(BUILD)/selftests/bpf/longer.o: TINY_FLAGS := -DTINY_TAG=4 -DTINY_LONGER
 
 $(TINY): selftests/bpf/tiny.bpf.c
 	@mkdir -p $(@D)

@@ -57,6 +57,10 @@ int dp_meta_write(const struct dp *dp, struct err *err);
 /* Until dp_meta_write() pins and devices may belong to two sets: whoever finds this loads anew. */
 int dp_meta_tear(const struct dp *dp, struct err *err);
 
+/* Rows of runtime maps that are made anew, from the former ones; overwrite: only while the new
+ * programs see no packet. */
+int dp_carry_rows(const struct dp *dp, bool overwrite, struct err *err);
+
 /* Gives every map of dp to the object and takes the chunk's template out of it. */
 int dp_reuse_maps(const struct dp *dp, struct bpf_object *object);
 

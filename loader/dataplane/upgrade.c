@@ -131,33 +131,6 @@ int dp_pin_set(struct dp *dp, bool in_force, struct err *err)
 	return r;
 }
 
-/* --- flows of maps that changed their size --- */
-
-static int copy_row(const void *key, const void *value, void *data)
-{
-	int r = dp_map_add(data, key, value);
-
-	/* A smaller map may be full; a program may have made the row meanwhile: the newer wins. */
-	return r == -EEXIST || r == -E2BIG ? 0 : r;
-}
-
-static int copy_flows(struct dp *dp, struct err *err)
-{
-	for (size_t i = 0; i < dp->row_count; i++) {
-		struct dp_row *row = &dp->rows[i];
-		int r;
-
-		if (row->class != MAP_RUNTIME || row->former.fd < 0 || !dp->former_runtime ||
-		    row->former.key_size != row->map.key_size ||
-		    row->former.value_size != row->map.value_size)
-			continue;
-		r = dp_map_each(&row->former, copy_row, &row->map);
-		if (r)
-			return err_errno(err, r, "copy of map %s", row->name);
-	}
-	return 0;
-}
-
 /* --- devices --- */
 
 static int index_of_id(const struct dp *dp, __u32 id)
@@ -275,18 +248,21 @@ int dp_takeover(struct dp *dp, struct err *err)
 
 	if (dp->in_force)
 		return 0;
-	/* Twice: the bulk while the old programs run, the rest once the new ones do. */
-	r = copy_flows(dp, err);
+	r = dp_carry_rows(dp, true, err);
 	if (!r)
 		r = dp_meta_tear(dp, err);
 	if (!r)
 		r = rename_maps(dp, err);
 	if (!r)
 		r = pin_progs(dp, err);
+	/* The bulk took its time: what changed meanwhile, then the swap, then what came during it.
+	 */
+	if (!r)
+		r = dp_carry_rows(dp, true, err);
 	if (!r)
 		r = swap_devices(dp, err);
 	if (!r)
-		r = copy_flows(dp, err);
+		r = dp_carry_rows(dp, false, err);
 	if (!r)
 		r = dp_meta_write(dp, err);
 	if (r)

@@ -6,7 +6,7 @@
  *
  *	-DTINY_TAG=n	   counts in column n: two builds can be told apart
  *	-DTINY_BROKEN	   from_tunnel is refused by the verifier
- *	-DTINY_NO_TUNNEL   a build without from_tunnel
+ *	-DTINY_LONGER	   established flows have rows of 16 bytes more
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -16,7 +16,6 @@
 #include "maps/control.h"
 #include "maps/drops.h"
 #include "maps/events.h"
-#include "maps/flow_e.h"
 #include "maps/flow_t.h"
 #include "maps/addrs.h"
 #include "maps/ep.h"
@@ -24,6 +23,23 @@
 #include "maps/pages.h"
 #include "maps/scratch.h"
 #include "maps/steps.h"
+
+#ifdef TINY_LONGER
+struct longer_flow {
+	struct mg_flow flow;
+	__u64 more[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256000);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct mg_flow_key);
+	__type(value, struct longer_flow);
+} mg_flow_e SEC(".maps");
+#else
+#include "maps/flow_e.h"
+#endif
 
 #ifndef TINY_TAG
 #define TINY_TAG 1
@@ -95,7 +111,6 @@ int to_netdev(struct __sk_buff *skb)
 	return count(skb, MG_HOOK_TO_NETDEV);
 }
 
-#ifndef TINY_NO_TUNNEL
 SEC("tc")
 int from_tunnel(struct __sk_buff *skb)
 {
@@ -108,6 +123,5 @@ int from_tunnel(struct __sk_buff *skb)
 	return count(skb, MG_HOOK_FROM_TUNNEL);
 #endif
 }
-#endif
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -285,6 +285,36 @@ static void bigger_maps_keep_flows(void **state)
 	assert_true(dp_adopted(f->dp));
 }
 
+/* A build whose flow rows are longer, and back: what both have in common stays. */
+static void longer_rows_keep_flows(void **state)
+{
+	struct fixture *f = *state;
+	struct mg_flow_key key = { .proto = 6, .port_a = 7 };
+	struct mg_flow row[2] = { { .packets = 5, .rule = { 1, 77 } } }; /* room for a longer one */
+
+	row[0].back.packets = 9;
+	OK(f, dp_map_set(dp_get_map(f->dp, "mg_flow_e"), &key, row));
+	free(f->object[1]);
+	OK(f, sandbox_object("longer", &f->object[1], &f->size[1]));
+	open_build(f, 1);
+	assert_int_equal(dp_get_map(f->dp, "mg_flow_e")->value_size, sizeof(row[0]) + 16);
+	assert_false(dp_flows_are_new(f->dp));
+	OK(f, dp_takeover(f->dp, &f->err));
+	memset(row, 0xff, sizeof(row));
+	OK(f, dp_map_get(dp_get_map(f->dp, "mg_flow_e"), &key, row));
+	assert_int_equal(row[0].packets, 5);
+	assert_int_equal(row[0].rule[1], 77);
+	assert_int_equal(row[0].back.packets, 9);
+	assert_int_equal(row[1].bytes, 0); /* the new end: not known */
+	row[0].packets = 6;
+	OK(f, dp_map_set(dp_get_map(f->dp, "mg_flow_e"), &key, row));
+	open_build(f, 0);
+	OK(f, dp_takeover(f->dp, &f->err));
+	OK(f, dp_map_get(dp_get_map(f->dp, "mg_flow_e"), &key, row));
+	assert_int_equal(row[0].packets, 6);
+	expect_attached(f);
+}
+
 /* A device whose pod side the plugin made with the old pin, after the swap began: found later. */
 static void late_attachment_is_found(void **state)
 {
@@ -382,9 +412,10 @@ static void reset_leaves_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(swap_on_every_device),   CASE(no_packet_passes_unseen),
-		CASE(bigger_maps_keep_flows), CASE(late_attachment_is_found),
-		CASE(killed_at_any_moment),   CASE(reset_leaves_nothing),
+		CASE(swap_on_every_device),	CASE(no_packet_passes_unseen),
+		CASE(bigger_maps_keep_flows),	CASE(longer_rows_keep_flows),
+		CASE(late_attachment_is_found), CASE(killed_at_any_moment),
+		CASE(reset_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests_name("upgrade", tests, NULL, NULL);
