@@ -97,6 +97,14 @@ static json_t *address_list(const struct attachment *attachment)
 	return list;
 }
 
+static json_t *bandwidth_json(const struct bandwidth *bandwidth)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "ingressRate", (json_int_t)bandwidth->ingress_rate,
+			 "ingressBurst", (json_int_t)bandwidth->ingress_burst, "egressRate",
+			 (json_int_t)bandwidth->egress_rate, "egressBurst",
+			 (json_int_t)bandwidth->egress_burst);
+}
+
 static json_t *allocate_request(const struct cni_config *config,
 				const struct attachment *attachment)
 {
@@ -113,7 +121,8 @@ static json_t *allocate_request(const struct cni_config *config,
 	put_if(request, "ipv6_pools", config->pools6);
 	put_if(request, "ips", config->ips);
 	put_if(request, "labels", config->labels);
-	put_if(request, "bandwidth", config->bandwidth);
+	if (config->bandwidth.ingress_rate || config->bandwidth.egress_rate)
+		json_object_set_new(request, "bandwidth", bandwidth_json(&config->bandwidth));
 	if (config->mac)
 		json_object_set_new(request, "mac", json_string(config->mac));
 	if (config->mtu)

@@ -17,6 +17,7 @@
 
 #include "abi/addr.h"
 #include "base/cleanup.h"
+#include "cni/bandwidth.h"
 
 struct arena;
 struct err;
@@ -47,6 +48,7 @@ struct attachment {
 	union mg_addr ip6;
 	struct mg_prefix *routes; /* through the gateway */
 	size_t route_count;
+	struct bandwidth bandwidth;
 	json_t *dns; /* of the IPAM plugin; NULL */
 };
 

@@ -276,6 +276,11 @@ static int check_row(const struct subject *s)
 	return slot == a->slot ? 0 : row_differs(s, "mg_ep_if leads the interface elsewhere");
 }
 
+static int check_bandwidth(const struct subject *s)
+{
+	return bandwidth_check(s->wire, s->attachment, s->error);
+}
+
 static int check_namespace(const struct subject *s)
 {
 	struct err err;
@@ -294,7 +299,7 @@ int check_kernel(const struct wire *wire, const char *pin_dir, const struct atta
 {
 	static int (*const checks[])(const struct subject *s) = {
 		check_namespace,  check_links,	  check_addresses, check_routes,
-		check_neighbours, check_programs, check_row,
+		check_neighbours, check_programs, check_bandwidth, check_row,
 	};
 	struct subject subject = { wire, pin_dir, attachment, error };
 	int r = 0;

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <linux/types.h>
 
+#include "cni/bandwidth.h"
+
 struct arena;
 struct cni_env;
 struct cni_error;
@@ -53,14 +55,14 @@ struct cni_config {
 	bool default_routes;   /* include_default_routes: also where IPAM names routes */
 	const json_t *pools4;  /* arrays of strings; NULL: not given */
 	const json_t *pools6;
-	const json_t *bandwidth; /* as the capability has it; NULL */
-	const json_t *dns;	 /* NULL */
-	const json_t *prev;	 /* prevResult; NULL */
-	const json_t *valid;	 /* cni.dev/valid-attachments, may be null; NULL: absent */
-	json_t *labels;		 /* own: object of strings; NULL */
-	json_t *ips;		 /* own: array of addresses without length; NULL */
-	const char *mac;	 /* NULL */
-	char *ignored;		 /* "a, b.c": keys without effect; NULL */
+	struct bandwidth bandwidth;
+	const json_t *dns;   /* NULL */
+	const json_t *prev;  /* prevResult; NULL */
+	const json_t *valid; /* cni.dev/valid-attachments, may be null; NULL: absent */
+	json_t *labels;	     /* own: object of strings; NULL */
+	json_t *ips;	     /* own: array of addresses without length; NULL */
+	const char *mac;     /* NULL */
+	char *ignored;	     /* "a, b.c": keys without effect; NULL */
 };
 
 /* What is asked for in the environment (CNI_ARGS) counts where the configuration is silent. */

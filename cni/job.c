@@ -183,6 +183,20 @@ static int make_programs(struct job *job)
 			     error_of(job));
 }
 
+static int make_bandwidth(struct job *job)
+{
+	return bandwidth_set(&job->wire, &job->attachment, error_of(job));
+}
+
+static int undo_bandwidth(struct job *job, struct cni_error *error)
+{
+	struct err err;
+
+	if (!job->wire.host && net_open(&job->wire.host, &err) < 0)
+		return cni_fail_err(error, CNI_KERNEL, &err, "netlink");
+	return bandwidth_unset(job->wire.host, &job->attachment, error);
+}
+
 static int make_host_side(struct job *job)
 {
 	return wire_host(&job->wire, &job->attachment, error_of(job));
@@ -221,6 +235,7 @@ static const struct step steps[] = {
 	{ "interfaces", make_interfaces, undo_interfaces },
 	{ "settings", make_settings, NULL },
 	{ "programs", make_programs, NULL },
+	{ "bandwidth", make_bandwidth, undo_bandwidth },
 	{ "host side", make_host_side, NULL },
 	{ "pod side", make_pod_side, NULL },
 	{ "policy", make_commit, NULL },
@@ -305,6 +320,7 @@ void job_init(struct job *job, struct plugin *plugin)
 	attachment->pod_namespace = arena_strdup(
 		attachment->arena, *env->pod_namespace ? env->pod_namespace : "default");
 	attachment->uid = arena_strdup(attachment->arena, env->pod_uid);
+	attachment->bandwidth = plugin->config.bandwidth;
 	host_ifname(attachment->pod_namespace, attachment->pod, attachment->ifname,
 		    attachment->host_ifname);
 }

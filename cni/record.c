@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/inet.h"
 #include "cni/attachment.h"
+#include "cni/error.h"
 #include "cni/names.h"
 
 static void put_text(json_t *tree, const char *key, const char *text)
@@ -34,6 +35,18 @@ static void put_addr(json_t *list, const union mg_addr *addr)
 
 	if (!addr_is_zero(addr))
 		json_array_append_new(list, json_string(addr_format(addr, text)));
+}
+
+/* As the capability writes it. */
+static void put_bandwidth(json_t *tree, const struct bandwidth *bandwidth)
+{
+	json_t *object = json_object();
+
+	put_number(object, "ingressRate", bandwidth->ingress_rate);
+	put_number(object, "ingressBurst", bandwidth->ingress_burst);
+	put_number(object, "egressRate", bandwidth->egress_rate);
+	put_number(object, "egressBurst", bandwidth->egress_burst);
+	json_object_set_new(tree, "bandwidth", object);
 }
 
 json_t *record_encode(const struct attachment *attachment)
@@ -67,6 +80,7 @@ json_t *record_encode(const struct attachment *attachment)
 				      json_string(prefix_format(&attachment->routes[i], text)));
 	json_object_set_new(tree, "addresses", addresses);
 	json_object_set_new(tree, "routes", routes);
+	put_bandwidth(tree, &attachment->bandwidth);
 	if (attachment->dns)
 		json_object_set(tree, "dns", attachment->dns);
 	return tree;
@@ -184,6 +198,7 @@ static int get_numbers(const json_t *tree, struct attachment *attachment)
 
 int record_decode(const json_t *tree, struct attachment *attachment)
 {
+	struct cni_error ignored;
 	__u64 version;
 
 	attachment->arena = arena_new();
@@ -191,7 +206,9 @@ int record_decode(const json_t *tree, struct attachment *attachment)
 	    get_names(tree, attachment) < 0 || get_numbers(tree, attachment) < 0 ||
 	    get_mac(tree, "mac", attachment->mac) < 0 ||
 	    get_mac(tree, "host_mac", attachment->host_mac) < 0 ||
-	    get_addresses(tree, attachment) < 0 || get_routes(tree, attachment) < 0)
+	    get_addresses(tree, attachment) < 0 || get_routes(tree, attachment) < 0 ||
+	    bandwidth_read(json_object_get(tree, "bandwidth"), &attachment->bandwidth, &ignored) <
+		    0)
 		return -EBADMSG;
 	attachment->ready = json_is_true(json_object_get(tree, "ready"));
 	attachment->external = json_is_true(json_object_get(tree, "external"));

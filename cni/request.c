@@ -80,7 +80,7 @@ static int read_runtime(struct cni_config *config, const json_t *runtime, struct
 		else if (!strcmp(name, "mac"))
 			r = read_mac(config, json_string_value(value), "runtimeConfig.mac", error);
 		else if (!strcmp(name, "bandwidth") && json_is_object(value))
-			config->bandwidth = value;
+			r = bandwidth_read(value, &config->bandwidth, error);
 		else if (!strcmp(name, "dns") && json_is_object(value))
 			config->dns = value;
 		else if (strcmp(name, "portMappings")) /* those are portmap's, chained behind */

@@ -143,6 +143,9 @@ class Sandbox:
         self.run("ip", "link", "set", "lo", "up")
         self.gone = False
 
+    def wrap(self, *command):
+        return self.host.wrap("ip", "netns", "exec", self.name, *command)
+
     def run(self, *command, check=True):
         return self.host.run("ip", "netns", "exec", self.name, *command, check=check)
 

@@ -179,7 +179,8 @@ static void config_request_of_the_runtime(void **state)
 {
 	static const char text[] =
 		"{" HEAD ",\"runtimeConfig\":{\"ips\":[\"10.0.0.5/24\",\"fd00::5\"],"
-		"\"mac\":\"02:11:22:33:44:55\",\"bandwidth\":{\"ingressRate\":1000},"
+		"\"mac\":\"02:11:22:33:44:55\",\"bandwidth\":{\"ingressRate\":1000,"
+		"\"ingressBurst\":8000},"
 		"\"portMappings\":[],\"aliases\":{\"k8s\":[\"x\"]}},"
 		"\"args\":{\"cni\":{\"ips\":[\"10.9.9.9\"],\"labels\":[{\"key\":\"app\","
 		"\"value\":\"web\"}]}}}";
@@ -193,7 +194,9 @@ static void config_request_of_the_runtime(void **state)
 	assert_string_equal(json_string_value(json_array_get(config.ips, 0)), "10.0.0.5");
 	assert_string_equal(json_string_value(json_array_get(config.ips, 1)), "fd00::5");
 	assert_string_equal(config.mac, "02:11:22:33:44:55");
-	assert_non_null(config.bandwidth);
+	assert_int_equal(config.bandwidth.ingress_rate, 1000);
+	assert_int_equal(config.bandwidth.ingress_burst, 8000);
+	assert_int_equal(config.bandwidth.egress_rate, 0);
 	assert_string_equal(json_string_value(json_object_get(config.labels, "app")), "web");
 	assert_string_equal(config.ignored, "runtimeConfig.aliases");
 }
@@ -258,6 +261,10 @@ static void config_refused(void **state)
 		  CNI_BAD_CONFIG, "runtimeConfig.ips" },
 		{ "{" HEAD ",\"runtimeConfig\":{\"mac\":\"01:00:00:00:00:01\"}}", CNI_BAD_CONFIG,
 		  "runtimeConfig.mac" },
+		{ "{" HEAD ",\"runtimeConfig\":{\"bandwidth\":{\"egressRate\":1000}}}",
+		  CNI_BAD_CONFIG, "egressBurst" },
+		{ "{" HEAD ",\"runtimeConfig\":{\"bandwidth\":{\"ingressRate\":-1}}}",
+		  CNI_BAD_CONFIG, "ingressRate" },
 		{ "{" HEAD ",\"args\":{\"cni\":{\"labels\":{\"a\":1}}}}", CNI_BAD_CONFIG,
 		  "args.cni.labels" },
 		{ "{" HEAD ",\"cni.dev/valid-attachments\":{}}", CNI_BAD_CONFIG,
