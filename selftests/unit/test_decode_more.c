@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Right objects become the structs that others read: IPAM, workloads, services. */
+#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +13,10 @@
 
 #include "base/inet.h"
 #include "model/cluster.h"
+#include "model/field.h"
 #include "model/ipam.h"
 #include "model/service.h"
+#include "model/update.h"
 #include "model/workload.h"
 #include "selftests/lib/decode.h"
 
@@ -163,12 +166,103 @@ static void test_slice(void **state)
 	assert_true(slice->endpoints[1].terminating);
 }
 
+/* --- units ---------------------------------------------------------------------------------- */
+
+struct unit_case {
+	const char *text;
+	long long want; /* -1: refused */
+};
+
+static void check_units(const struct unit_case *cases, size_t count, field_reader read, size_t size)
+{
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_(problems_done) struct problems problems = { 0 };
+		struct decode d = { .as = PROBLEM_ERROR, .problems = &problems };
+		json_t *value = json_string(cases[i].text);
+		const struct field field = { 0 };
+		uint64_t got = 0;
+
+		read(&d, NULL, value, &field, &got);
+		json_decref(value);
+		if (!d.bad != (cases[i].want >= 0) || (!d.bad && (long long)got != cases[i].want))
+			fail_msg("\"%s\": %llu (%zu bytes), wanted %lld", cases[i].text,
+				 (unsigned long long)got, size, cases[i].want);
+	}
+}
+
+/* Go's time.ParseDuration, without signs. */
+static void test_durations(void **state)
+{
+	static const struct unit_case cases[] = {
+		{ "0", 0 },	   { "0s", 0 },	     { "1s", 1000 },	  { "1m30s", 90000 },
+		{ "1h", 3600000 }, { "1.5s", 1500 }, { "250ms", 250 },	  { "1h2m3s4ms", 3723004 },
+		{ ".5s", 500 },	   { "1us", 0 },     { "1000000ns", 1 },  { "", -1 },
+		{ "1", -1 },	   { "s", -1 },	     { "1d", -1 },	  { "-1s", -1 },
+		{ "1s ", -1 },	   { "1.2.3s", -1 }, { "99999999h", -1 }, { "1S", -1 },
+	};
+
+	(void)state;
+	check_units(cases, sizeof(cases) / sizeof(cases[0]), read_duration, sizeof(uint32_t));
+}
+
+/* Kubernetes' resource.Quantity, as whole numbers, rounded up. */
+static void test_quantities(void **state)
+{
+	static const struct unit_case cases[] = {
+		{ "0", 0 },	  { "10", 10 },		{ "10M", 10000000 }, { "1Ki", 1024 },
+		{ "1.5k", 1500 }, { "2Gi", 1LL << 31 }, { "100m", 1 },	     { "1500m", 2 },
+		{ "", -1 },	  { "M", -1 },		{ "1X", -1 },	     { "1MM", -1 },
+		{ "-1", -1 },	  { "1 M", -1 },	{ "99E", -1 },
+	};
+
+	(void)state;
+	check_units(cases, sizeof(cases) / sizeof(cases[0]), read_quantity, sizeof(uint64_t));
+}
+
+/* --- updates -------------------------------------------------------------------------------- */
+
+static struct object *pool_of(const char *name, const char *spec)
+{
+	_cleanup_free_ char *yaml = xasprintf("apiVersion: projectcalico.org/v3\nkind: IPPool\n"
+					      "metadata: {name: %s}\nspec: %s\n",
+					      name, spec);
+
+	return decode_yaml(yaml, DECODE_STRICT);
+}
+
+static void test_updates(void **state)
+{
+	_cleanup_object_ struct object *a = pool_of("a", "{cidr: 10.0.0.0/16}");
+	_cleanup_object_ struct object *same =
+		pool_of("a", "{cidr: 10.0.0.0/16, ipipMode: Always}");
+	_cleanup_object_ struct object *moved = pool_of("a", "{cidr: 10.1.0.0/16}");
+	_cleanup_object_ struct object *finer = pool_of("a", "{cidr: 10.0.0.0/16, blockSize: 28}");
+	_cleanup_object_ struct object *inside = pool_of("b", "{cidr: 10.0.8.0/24}");
+	_cleanup_object_ struct object *other = pool_of("c", "{cidr: 10.2.0.0/16}");
+	_cleanup_(problems_done) struct problems problems = { 0 };
+
+	(void)state;
+	assert_int_equal(object_check_update(a, same, &problems), 0);
+	assert_int_equal(object_check_beside(a, same, &problems), 0); /* itself */
+	assert_int_equal(object_check_beside(a, other, &problems), 0);
+	assert_int_equal(problems.count, 0);
+	assert_int_equal(object_check_update(a, moved, &problems), -EINVAL);
+	assert_int_equal(object_check_update(a, finer, &problems), -EINVAL);
+	assert_int_equal(object_check_beside(inside, a, &problems), -EINVAL);
+	assert_int_equal(problems.count, 3);
+	assert_string_equal(problems.v[0].path, "spec.cidr");
+	assert_string_equal(problems.v[0].text, "cannot change: it is 10.0.0.0/16");
+	assert_string_equal(problems.v[1].path, "spec.blockSize");
+	assert_string_equal(problems.v[2].text, "overlaps with IPPool a (10.0.0.0/16)");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ipam),	     cmocka_unit_test(test_workload),
 		cmocka_unit_test(test_cluster_info), cmocka_unit_test(test_service),
-		cmocka_unit_test(test_slice),
+		cmocka_unit_test(test_slice),	     cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_quantities),   cmocka_unit_test(test_updates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
