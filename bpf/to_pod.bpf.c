@@ -32,10 +32,10 @@ static __always_inline int to_pod_steps(struct __sk_buff *skb, struct packet *pk
 	pkt->dst_slot = ep->slot;
 	if (!skb->ingress_ifindex)
 		pkt->flags |= PKT_FROM_HOST;
-	if (skb->protocol == bpf_htons(ETH_P_ARP))
-		return pkt->flags & PKT_FROM_HOST ? MG_FINAL_NEXT : -MG_DROP_NOT_IP;
 	r = parse_skb(skb, pkt);
-	return r ? r : pod_in(skb, pkt, local);
+	if (r) /* ARP, and whatever else the host says on its own link */
+		return pkt->flags & PKT_FROM_HOST ? MG_FINAL_NEXT : r;
+	return pod_in(skb, pkt, local);
 }
 
 SEC("tc")

@@ -89,12 +89,15 @@ static __always_inline void event_send(struct __sk_buff *skb, struct packet *pkt
 	bpf_ringbuf_submit(event, 0);
 }
 
-static __always_inline void event_drop(struct __sk_buff *skb, struct packet *pkt, __u32 reason)
+/* True: told, or at least tried. */
+static __always_inline bool event_drop(struct __sk_buff *skb, struct packet *pkt, __u32 reason)
 {
-	if (event_allowed(pkt))
-		event_send(skb, pkt, MG_EVENT_DROP, reason);
-	else
+	if (!event_allowed(pkt)) {
 		count_drop(pkt, MG_DROP_NONE);
+		return false;
+	}
+	event_send(skb, pkt, MG_EVENT_DROP, reason);
+	return true;
 }
 
 #endif

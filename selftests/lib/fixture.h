@@ -88,6 +88,9 @@ void fixture_control_put(const struct fixture *fx, const struct mg_control *cont
 /* An address changed its identity, came or went: its epoch, then change. */
 void fixture_touch(const struct fixture *fx, const char *addr);
 
+/* Now, as deadlines and flows_new_until count. */
+__u64 fixture_boot_time(void);
+
 /* --- runs ------------------------------------------------------------------------------ */
 struct fixture_run {
 	enum mg_hook hook;

@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "abi/epoch.h"
 #include "base/err.h"
@@ -200,4 +201,12 @@ void fixture_touch(const struct fixture *fx, const char *addr)
 	control.epoch[mg_epoch_hash(&key)]++;
 	control.change++;
 	fixture_control_put(fx, &control);
+}
+
+__u64 fixture_boot_time(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
 }

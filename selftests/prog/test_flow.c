@@ -13,7 +13,6 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <time.h>
 
 #include "selftests/lib/sandbox.h"
 #include "selftests/lib/scene.h"
@@ -231,14 +230,6 @@ static void test_no_flow(void **state)
 	}
 }
 
-static __u64 boot_time(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (__u64)now.tv_sec * 1000000000ULL + (__u64)now.tv_nsec;
-}
-
 /* After the tables were created anew, segments of connections from before may pass where policy
  * allows the connection, in one of the two directions. */
 static void test_midstream(void **state)
@@ -249,7 +240,7 @@ static void test_midstream(void **state)
 	(void)state;
 	t = talk(4, IPPROTO_TCP);
 	node.local.flags |= MG_LOCAL_FLOWS_NEW;
-	node.local.flows_new_until = boot_time() + 60000000000ULL;
+	node.local.flows_new_until = fixture_boot_time() + 60000000000ULL;
 	fixture_local(&node);
 	passes(&t, false, WIRE_ACK);
 	assert_true(row_in(&t, TRANSIENT).state & MG_TCP_ESTABLISHED);
@@ -269,7 +260,7 @@ static void test_midstream(void **state)
 	refused(&t, false, WIRE_RST, MG_DROP_NO_FLOW);
 	/* when the time is over */
 	fixture_assign(&node, SLOT_B, 0, MG_STAGE_WORKLOAD_IN, MG_SET_ALLOW_ALL);
-	node.local.flows_new_until = boot_time() - 1;
+	node.local.flows_new_until = fixture_boot_time() - 1;
 	fixture_local(&node);
 	refused(&t, false, WIRE_ACK, MG_DROP_NO_FLOW);
 }
