@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/nets.h"
+
+#include <string.h>
+
+#include "base/inet.h"
+
+static const struct mg_prefix all_ip4 = { .len = MG_V4_PREFIX_BITS,
+					  .addr.b = { [10] = 0xff, [11] = 0xff } };
+
+static int prefix_cmp(const struct mg_prefix *a, const struct mg_prefix *b)
+{
+	int order = memcmp(&a->addr, &b->addr, sizeof(a->addr));
+
+	return order ? order : (int)a->len - (int)b->len;
+}
+
+static int change_cmp(const void *a, const void *b)
+{
+	const struct net_change *x = a, *y = b;
+	int order = prefix_cmp(&x->prefix, &y->prefix);
+
+	return order ? order : (int)x->order - (int)y->order;
+}
+
+static bool contains(const struct mg_prefix *outer, const struct mg_prefix *inner)
+{
+	union mg_addr addr = inner->addr; /* packed there */
+
+	return outer->len <= inner->len && prefix_contains(outer, &addr);
+}
+
+static void note(struct nets *nets, struct net_change change)
+{
+	prefix_mask(&change.prefix);
+	vec_push(&nets->change, change);
+}
+
+void nets_own(struct nets *nets, const struct mg_prefix *prefix, enum engine_net kind)
+{
+	note(nets,
+	     (struct net_change){ .prefix = *prefix, .owns = true, .add = true, .kind = kind });
+}
+
+void nets_disown(struct nets *nets, const struct mg_prefix *prefix)
+{
+	note(nets, (struct net_change){ .prefix = *prefix, .owns = true });
+}
+
+void nets_entry(struct nets *nets, const struct mg_prefix *prefix, truth_entry entry, bool add)
+{
+	note(nets, (struct net_change){
+			   .prefix = *prefix, .entry = entry, .has_entry = true, .add = add });
+}
+
+void nets_init(struct nets *nets, struct truths *truths)
+{
+	*nets = (struct nets){ .truths = truths };
+	vec_push(&nets->net, (struct net){ .prefix = all_ip4,
+					   .parent = NET_NONE,
+					   .here = truth_ref(truths->none),
+					   .all = truth_ref(truths->none),
+					   .identity = NO_IDENTITY });
+}
+
+static void net_free(struct nets *nets, struct net *net)
+{
+	truth_unref(nets->truths, net->here);
+	truth_unref(nets->truths, net->all);
+}
+
+void nets_done(struct nets *nets)
+{
+	for (size_t i = 0; i < nets->net.n; i++)
+		net_free(nets, &nets->net.v[i]);
+	vec_done(&nets->net);
+	vec_done(&nets->change);
+	vec_done(&nets->gone);
+}
+
+/* --- changes ------------------------------------------------------------------------------- */
+
+static void entries_change(struct nets *nets, struct net *net, const struct net_change *change)
+{
+	VEC(truth_entry) left = {};
+	struct truth *old = net->here;
+
+	for (uint32_t i = 0; i < old->count; i++)
+		if (change->add || old->entry[i] != change->entry)
+			vec_push(&left, old->entry[i]);
+	if (change->add)
+		vec_push(&left, change->entry);
+	net->here = truth_intern(nets->truths, left.v, left.n);
+	truth_unref(nets->truths, old);
+	vec_done(&left);
+}
+
+static void net_change(struct nets *nets, struct net *net, const struct net_change *change)
+{
+	if (change->owns) {
+		net->owned = change->add;
+		net->kind = change->add ? change->kind : ENGINE_NET_INHERIT;
+	}
+	if (change->has_entry)
+		entries_change(nets, net, change);
+}
+
+static bool net_needed(const struct net *net)
+{
+	return net->owned || net->here->count || !prefix_cmp(&net->prefix, &all_ip4);
+}
+
+/* Merges the sorted changes into the array. */
+static void merge(struct nets *nets)
+{
+	VEC(struct net) out = {};
+	size_t at = 0, next = 0;
+
+	vec_reserve(&out, nets->net.n + nets->change.n);
+	while (at < nets->net.n || next < nets->change.n) {
+		const struct net_change *change = &nets->change.v[next];
+		struct net net;
+
+		if (next == nets->change.n ||
+		    (at < nets->net.n && prefix_cmp(&nets->net.v[at].prefix, &change->prefix) <= 0))
+			net = nets->net.v[at++];
+		else
+			net = (struct net){ .prefix = change->prefix,
+					    .here = truth_ref(nets->truths->none),
+					    .identity = NO_IDENTITY };
+		for (; next < nets->change.n &&
+		       !prefix_cmp(&net.prefix, &nets->change.v[next].prefix);
+		     next++)
+			net_change(nets, &net, &nets->change.v[next]);
+		if (net_needed(&net)) {
+			vec_push(&out, net);
+			continue;
+		}
+		if (net.identity != NO_IDENTITY)
+			vec_push(&nets->gone, net);
+		net_free(nets, &net);
+	}
+	vec_done(&nets->net);
+	memcpy(&nets->net, &out, sizeof(out));
+	nets->change.n = 0;
+}
+
+/* What is around net i, which comes right after net i - 1. */
+static uint32_t parent_of(const struct nets *nets, uint32_t i)
+{
+	uint32_t parent = i ? i - 1 : NET_NONE;
+
+	while (parent != NET_NONE && !contains(&nets->net.v[parent].prefix, &nets->net.v[i].prefix))
+		parent = nets->net.v[parent].parent;
+	return parent;
+}
+
+static bool derive(struct nets *nets, uint32_t i)
+{
+	struct net *net = &nets->net.v[i], *around = NULL;
+	bool unknown = net->kind == ENGINE_NET_UNKNOWN;
+	struct truth *all;
+
+	net->parent = parent_of(nets, i);
+	if (net->parent != NET_NONE && prefix_cmp(&net->prefix, &all_ip4))
+		around = &nets->net.v[net->parent];
+	if (net->kind == ENGINE_NET_INHERIT)
+		unknown = around && around->unknown;
+	if (!around || !around->all->count)
+		all = truth_ref(net->here);
+	else if (!net->here->count)
+		all = truth_ref(around->all);
+	else
+		all = truth_union(nets->truths, around->all, net->here);
+	net->touched = net->all != all || net->unknown != unknown || net->identity == NO_IDENTITY;
+	truth_unref(nets->truths, net->all);
+	net->all = all;
+	net->unknown = unknown;
+	return net->touched;
+}
+
+bool nets_update(struct nets *nets)
+{
+	bool touched = false;
+
+	nets->gone.n = 0;
+	for (size_t i = 0; i < nets->net.n; i++)
+		nets->net.v[i].touched = false;
+	if (!nets->change.n && !nets->sweep)
+		return false;
+	nets->sweep = false;
+	for (size_t i = 0; i < nets->change.n; i++)
+		nets->change.v[i].order = i;
+	if (nets->change.n)
+		qsort(nets->change.v, nets->change.n, sizeof(*nets->change.v), change_cmp);
+	merge(nets);
+	for (uint32_t i = 0; i < nets->net.n; i++)
+		touched |= derive(nets, i);
+	return touched || nets->gone.n;
+}
+
+void nets_follow(struct nets *nets)
+{
+	for (size_t i = 0; i < nets->net.n; i++) {
+		truth_follow(nets->truths, &nets->net.v[i].here);
+		truth_follow(nets->truths, &nets->net.v[i].all);
+	}
+	nets->sweep = true;
+}
+
+/* --- lookup -------------------------------------------------------------------------------- */
+
+struct net *nets_match(const struct nets *nets, const struct mg_prefix *prefix)
+{
+	size_t low = 0, high = nets->net.n;
+	uint32_t at;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (prefix_cmp(&nets->net.v[mid].prefix, prefix) <= 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	at = low ? low - 1 : NET_NONE;
+	while (at != NET_NONE && !contains(&nets->net.v[at].prefix, prefix))
+		at = nets->net.v[at].parent;
+	return at == NET_NONE ? NULL : &nets->net.v[at];
+}
+
+struct net *nets_find(const struct nets *nets, const struct mg_prefix *prefix)
+{
+	struct net *net = nets_match(nets, prefix);
+
+	return net && !prefix_cmp(&net->prefix, prefix) ? net : NULL;
+}
