@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One policy in one direction, compiled: for every identity the list of its rules that match
+ * the far end, with what they ask of protocol and ports. The near end (the local endpoint's
+ * side of each rule, and the numbers of its named ports) is decided at compile time; endpoints
+ * for which it comes out alike share the result.
+ */
+#ifndef MARGAY_POLICY_COMPILE_H
+#define MARGAY_POLICY_COMPILE_H
+
+#include "policy/atom.h"
+#include "policy/chain.h"
+#include "policy/class.h"
+#include "policy/ident.h"
+#include "policy/ports.h"
+
+#define FAMILY_4 (1U << 0)
+#define FAMILY_6 (1U << 1)
+
+/* The near end as far as it matters: a byte of families for each rule, then the numbers of its
+ * named ports. Empty: nothing depends on it. */
+typedef VEC(uint32_t) near_key;
+
+/* A local endpoint as the near end of rules. */
+struct near_end {
+	const struct facts *facts;
+	union mg_addr ip[2]; /* IPv4, IPv6; zero: none */
+};
+
+struct far_rule {
+	const struct rule *rule;
+	struct rule_number *number;
+	uint8_t families;
+	bool labels;	/* asks for labels: never true of an address of unknown owner */
+	bool valued;	/* its ports depend on the identity */
+	uint16_t named; /* atoms of named ports and the service, in cpol.atom from first */
+	uint32_t first;
+	uint32_t near_at;      /* in cpol.near, where it is not empty */
+	struct atom *want[3];  /* selector, nets, service: all must be true; NULL: not asked */
+	struct atom *avoid[2]; /* not_selector, not_nets */
+	struct pm *pm;	       /* unless valued */
+};
+
+/* One rule, or one rule with certain values of its named ports. */
+struct far_step {
+	uint32_t rule;
+	struct pm *pm;
+};
+
+struct far_list {
+	uint16_t identity;
+	uint32_t list; /* node of chain */
+};
+
+struct cpol {
+	struct hnode node;
+	uint32_t refs;
+	uint32_t serial; /* never used twice */
+	struct policy *policy;
+	enum policy_direction direction;
+	struct mg_digest digest; /* of all that its verdicts depend on */
+	near_key near;
+	bool compiled; /* for all identities that are not new */
+	VEC(struct far_rule) rule;
+	VEC(struct atom *) atom; /* all it asks, one reference each */
+	VEC(struct far_step) step;
+	struct chain chain;
+	uint32_t rest[BASE_MAX];   /* list of those for which no atom is true, and of all others
+				      that list does not name */
+	VEC(struct far_list) list; /* by identity */
+};
+
+struct compiler {
+	struct hmap by_policy;
+	struct atoms *atoms;
+	struct idents *idents;
+	struct tables *tables;
+	struct pms pms;
+	uint32_t serial;
+	uint32_t *acc;	 /* list of each identity while compiling, 65,536 */
+	uint8_t *marked; /* likewise */
+	VEC(uint16_t) candidate;
+	VEC(uint32_t) value[3];
+	VEC(char) text; /* a policy's content, to be digested */
+};
+
+void compiler_init(struct compiler *compiler, struct atoms *atoms, struct idents *idents,
+		   struct tables *tables);
+void compiler_done(struct compiler *compiler);
+
+/* One reference. Its atoms may be fresh: judge them before cpol_compile(). */
+struct cpol *cpol_get(struct compiler *compiler, struct policy *policy,
+		      enum policy_direction direction, const struct near_end *near);
+/* near NULL: near_matters() said no. */
+struct cpol *cpol_ref(struct cpol *cpol);
+void cpol_unref(struct compiler *compiler, struct cpol *cpol);
+
+/* For all identities the first time, for the new ones from then on. */
+void cpol_compile(struct compiler *compiler, struct cpol *cpol);
+
+/* The list of rules that match an identity; CHAIN_ROOT: none. */
+uint32_t cpol_list(const struct cpol *cpol, const struct ident *ident);
+
+/* Does the near end matter to this policy? And what of it. */
+bool near_matters(const struct policy *policy, enum policy_direction direction);
+void near_key_make(const struct policy *policy, enum policy_direction direction,
+		   const struct near_end *near, near_key *ret_key);
+
+/* The content of a policy in one direction, as bytes. */
+void policy_content(struct compiler *compiler, const struct policy *policy,
+		    enum policy_direction direction);
+
+#endif

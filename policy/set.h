@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policy sets: the ordered policies that apply to an endpoint in one direction and stage, known
+ * by content. A set's table is the ordered overlay of its policies: first match wins, Pass goes
+ * to the next tier, the end of a tier decides or goes on, the profile decides last.
+ */
+#ifndef MARGAY_POLICY_SET_H
+#define MARGAY_POLICY_SET_H
+
+#include "policy/compile.h"
+
+/* A policy, or the end of a tier, or of all. */
+struct set_part {
+	enum step_kind kind; /* STEP_RULE: a policy */
+	enum rule_action action;
+	uint32_t tier;
+	struct cpol *cpol;
+};
+
+struct set {
+	struct number num; /* refs: cells of columns, endpoints */
+	struct mg_digest digest;
+	uint32_t root;
+	bool host;
+	bool restored; /* from before a restart: its policies are not known */
+	bool pending;  /* in sets.fresh */
+	VEC(struct set_part) part;
+};
+
+struct sets {
+	struct numbers numbers;
+	struct compiler *compiler;
+	struct tables *tables;
+	struct idents *idents;
+	struct classifier classifier;
+	struct chain chain;
+	VEC(struct set *) fresh; /* to be compiled */
+	VEC(struct step) step;
+	VEC(uint32_t) held; /* classes */
+	VEC(uint16_t) id;   /* all identities */
+	VEC(struct run) run;
+	VEC(char) text;
+	uint32_t *node; /* list of each identity, 65,536 */
+	uint32_t mark;
+	uint32_t allow_root;
+};
+
+void sets_init(struct sets *sets, struct rows *rows, uint32_t limit, struct compiler *compiler);
+void sets_done(struct sets *sets);
+
+/* The set of these parts (whose references are taken over), one reference. */
+struct set *set_get(struct sets *sets, struct set_part *part, size_t count, bool host);
+void set_ref(struct sets *sets, struct set *set);
+void set_unref(struct sets *sets, struct set *set);
+struct set *set_by_number(const struct sets *sets, uint32_t number); /* NULL: fixed or none */
+
+/* The root of its table over all identities; identities that only the kernel knows keep what
+ * `before` says of them. One reference to the root. */
+uint32_t set_compile(struct sets *sets, struct set *set, uint32_t before);
+
+/* The same with the new identities filled in. One reference. */
+uint32_t set_extend(struct sets *sets, struct set *set);
+
+void set_restore(struct sets *sets, uint32_t number, const struct mg_digest *digest, uint32_t root);
+
+/* Forgets cached lists when they have become many. */
+void sets_trim(struct sets *sets);
+
+#endif
