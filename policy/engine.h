@@ -268,6 +268,9 @@ struct engine_rule {
 };
 int engine_rule_get(const struct engine *engine, uint32_t number, struct engine_rule *ret_rule);
 
+/* Of a verdict's tier number; NULL: there is no such tier (now). */
+const char *engine_tier_name(const struct engine *engine, uint32_t number);
+
 /* Policies of an endpoint in order: calls each(ctx, policy). */
 void engine_endpoint_policies(const struct engine *engine, uint32_t slot,
 			      enum policy_direction direction,

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's inside, shared by its files. One build goes:
+ *	lists.c     which sets endpoints want
+ *	identify.c  truth of atoms, identities, moves
+ *	build.c     policies and sets compiled, sets in force extended, what does not fit taken back
+ *	columns.c   slots' cells, commit row
+ */
+#ifndef MARGAY_POLICY_ENGINE_STATE_H
+#define MARGAY_POLICY_ENGINE_STATE_H
+
+#include "policy/addrs.h"
+#include "policy/engine.h"
+#include "policy/ident.h"
+#include "policy/nets.h"
+#include "policy/set.h"
+
+struct tier {
+	struct hnode node;
+	char *name;
+	double order;
+	enum rule_action action;
+	uint32_t number; /* hash of the name: the same after a restart */
+};
+
+struct policy_entry {
+	struct hnode node;
+	struct policy *policy;
+	struct tier *tier; /* NULL: not there, the policy applies nowhere */
+	bool near[2];	   /* by direction: the local endpoint matters to its rules */
+};
+
+struct service {
+	struct hnode node;
+	char *name;
+	struct engine_member *member;
+	size_t count;
+};
+
+/* A set an endpoint wants at a stage: one of the fixed numbers, or set. */
+struct want {
+	uint32_t number;
+	struct set *set; /* one reference; NULL: number is fixed */
+};
+
+struct endpoint {
+	uint32_t slot;
+	struct facts *facts;
+	union mg_addr ip[2];
+	bool default_deny;
+	bool dirty;			    /* what it wants is to be found */
+	bool fresh;			    /* its slot's row is not in force yet */
+	VEC(struct policy_entry *) applies; /* in order */
+	struct want want[MG_STAGE_MAX];
+};
+
+struct slot {
+	struct mg_slot row; /* as the kernel's will be when the plan is written */
+	struct endpoint *endpoint;
+	bool present; /* the kernel's row means something */
+};
+
+struct columns {
+	VEC(struct slot) slot;
+	uint32_t in_force;
+	uint32_t previous;	   /* MG_COLUMNS: none */
+	bool held[MG_COLUMNS];	   /* its cells hold references */
+	uint64_t left[MG_COLUMNS]; /* build in which it stopped being in force */
+	struct mg_commit commit[MG_COMMIT_ROWS];
+	uint64_t commit_left[MG_COMMIT_ROWS];
+	uint32_t commit_row;
+	bool foreign; /* the column in force is from before a restart */
+	uint64_t generation;
+};
+
+/* A row of mg_addrs or mg_nets that was there before a restart. */
+struct known {
+	struct hnode node;
+	struct mg_prefix prefix;
+	bool net;
+	uint16_t identity;
+};
+
+/* Addresses that had one identity before a restart have another now. */
+struct heir {
+	uint16_t from;
+	uint16_t to;
+};
+
+struct engine {
+	struct engine_limits limits;
+	struct rows rows;
+	struct tables tables;
+	struct truths truths;
+	struct facts_table facts;
+	struct atoms atoms;
+	struct nets nets;
+	struct addrs addrs;
+	struct idents idents;
+	struct compiler compiler;
+	struct sets sets;
+	struct hmap tiers;
+	struct hmap policies;
+	struct hmap services;
+	struct columns columns;
+	struct plan plan;
+	VEC(struct plan_move) move;
+	struct hmap known;	/* until the first build */
+	VEC(struct heir) heir;	/* in the first build */
+	uint32_t allow_written; /* table of MG_SET_ALLOW_ALL in the kernel */
+	VEC(uint32_t) cleared;	/* slots whose endpoint is gone */
+	uint64_t built;		/* the plan's build; 0: none yet */
+	uint64_t applied;
+	uint64_t graced;
+	bool pending;	  /* something was told since the last build */
+	bool regions;	  /* what is true of prefixes changed by itself (pools, services) */
+	bool lists_dirty; /* an endpoint is dirty */
+	bool starved;	  /* identities ran out: look at every address again */
+	bool failed;	  /* the last build did not fit */
+};
+
+/* lists.c */
+void endpoint_free(struct engine *engine, struct endpoint *endpoint);
+void endpoint_apply_all(struct engine *engine, struct endpoint *endpoint);
+void lists_add(struct engine *engine, struct policy_entry *entry);
+void lists_remove(struct engine *engine, const struct policy_entry *entry);
+void lists_resort(struct engine *engine);
+void lists_resolve(struct engine *engine);
+void want_clear(struct engine *engine, struct want *want);
+
+/* restore.c: NO_IDENTITY where there was no row */
+uint16_t known_take(struct engine *engine, const struct mg_prefix *prefix, bool net);
+void known_forget(struct engine *engine);
+
+/* identify.c */
+void identify(struct engine *engine);
+
+/* columns.c */
+void columns_init(struct columns *columns);
+void columns_done(struct engine *engine);
+bool columns_ready(const struct engine *engine); /* a column and a commit row are free */
+void columns_prepare(struct engine *engine);
+void columns_clear(struct engine *engine, uint32_t slot);
+struct slot *slot_at(struct engine *engine, uint32_t slot); /* grows */
+void column_hold(struct engine *engine, uint32_t column, bool hold);
+
+#endif

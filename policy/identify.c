@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Identities of addresses and prefixes, brought up to what is true of them now.
+ *
+ * Where rules begin to tell addresses apart, an identity whose addresses all go the same way
+ * keeps its number: it is only known by more atoms than before. Only where they part do some
+ * move. That holds while the facts of an address stay; an address whose labels change moves.
+ */
+#include "policy/engine_state.h"
+
+#include <string.h>
+
+#include "base/inet.h"
+
+#define RANGES_LINEAR 16
+
+/* Prefixes in which something changed. */
+typedef VEC(struct mg_prefix) range_list;
+
+static struct mg_prefix host_prefix(const union mg_addr *addr)
+{
+	return (struct mg_prefix){ .len = MG_ADDR_BITS, .addr = *addr };
+}
+
+static enum ident_base family_base(const struct mg_prefix *prefix)
+{
+	return prefix_is4(prefix) ? BASE_WORLD4 : BASE_WORLD6;
+}
+
+static struct ident_key addr_key(struct engine *e, const struct addr_row *row, struct truth *nets)
+{
+	struct mg_prefix prefix = host_prefix(&row->addr);
+
+	if (!nets) {
+		const struct net *net = nets_match(&e->nets, &prefix);
+
+		nets = net ? net->all : e->truths.none;
+	}
+	return (struct ident_key){ .facts = e->facts.by_index.v[row->facts]->truth,
+				   .nets = nets,
+				   .base = family_base(&prefix) };
+}
+
+static struct ident_key net_key(struct engine *e, const struct net *net)
+{
+	enum ident_base base = family_base(&net->prefix);
+
+	return (struct ident_key){ .facts = e->truths.none,
+				   .nets = net->all,
+				   .base = net->unknown ? base + BASE_UNKNOWN4 : base };
+}
+
+/* ::ffff:0:0/96 is a row only where a prefix around it would speak for IPv4. */
+static bool net_wanted(const struct net *net)
+{
+	static const union mg_addr ip4 = { .b = { [10] = 0xff, [11] = 0xff } };
+	bool all_ip4 = net->prefix.len == MG_V4_PREFIX_BITS &&
+		       !memcmp(&net->prefix.addr, &ip4, sizeof(ip4));
+
+	return !all_ip4 || net->owned || net->here->count || net->parent != NET_NONE;
+}
+
+/* --- where something changed --------------------------------------------------------------- */
+
+static void ranges_gather(struct engine *e, range_list *ranges)
+{
+	for (size_t i = 0; i < e->nets.net.n; i++) {
+		const struct net *net = &e->nets.net.v[i];
+		bool inside = net->parent != NET_NONE && e->nets.net.v[net->parent].touched;
+
+		if (net->touched && !inside)
+			vec_push(ranges, net->prefix);
+	}
+	for (size_t i = 0; i < e->nets.gone.n; i++)
+		vec_push(ranges, e->nets.gone.v[i].prefix);
+}
+
+static bool ranges_hit(const range_list *ranges, const union mg_addr *addr)
+{
+	if (ranges->n > RANGES_LINEAR)
+		return true;
+	for (size_t i = 0; i < ranges->n; i++)
+		if (prefix_contains(&ranges->v[i], addr))
+			return true;
+	return false;
+}
+
+/* --- moving -------------------------------------------------------------------------------- */
+
+/* The identity for key of something that has `old`; its reference is exchanged. */
+static uint16_t exchange(struct engine *e, uint16_t old, const struct ident_key *key)
+{
+	struct ident *ident = ident_get(&e->idents, old);
+	struct ident *found = ident_find(&e->idents, key);
+	uint16_t n;
+
+	if (found == ident)
+		return old;
+	if (!found && !e->regions && old >= MG_IDENT_FIRST && ident->leaving == ident->num.refs &&
+	    ident->key.base == key->base) {
+		ident->leaving = 0;
+		ident->nets_before = truth_ref(ident->key.nets);
+		ident_rename(&e->idents, ident, key);
+		return old;
+	}
+	n = ident_of(&e->idents, key);
+	if (ident->leaving)
+		ident->leaving--;
+	ident_unref(&e->idents, old);
+	return n;
+}
+
+/* The kernel's row, from before a restart, names another identity. */
+static void inherits(struct engine *e, uint16_t from, uint16_t to)
+{
+	if (from == to || from == NO_IDENTITY)
+		return;
+	for (size_t i = 0; i < e->heir.n; i++)
+		if (e->heir.v[i].to == to)
+			return;
+	vec_push(&e->heir, (struct heir){ from, to });
+}
+
+static void move(struct engine *e, const struct mg_prefix *prefix, bool net, uint16_t from,
+		 uint16_t to)
+{
+	if (from == to)
+		return;
+	vec_push(&e->move, (struct plan_move){ .prefix = *prefix,
+					       .net = net,
+					       .identity = to == NO_IDENTITY ? 0 : to,
+					       .gone = to == NO_IDENTITY,
+					       .fresh = from == NO_IDENTITY });
+}
+
+/* --- addresses ----------------------------------------------------------------------------- */
+
+/* Those whose facts are new, and those that are gone. */
+static void identify_dirty(struct engine *e)
+{
+	for (size_t i = 0; i < e->addrs.dirty.n; i++) {
+		const struct addr_dirty *dirty = &e->addrs.dirty.v[i];
+		struct addr_row *row = addrs_find(&e->addrs, &dirty->addr);
+		struct mg_prefix prefix = host_prefix(&dirty->addr);
+
+		if (row && row->flags & ADDR_DIRTY) {
+			struct ident_key key = addr_key(e, row, NULL);
+
+			row->identity = ident_of(&e->idents, &key);
+			row->flags &= ~ADDR_DIRTY;
+			if (e->columns.foreign)
+				inherits(e, dirty->identity, row->identity);
+			move(e, &prefix, false, dirty->identity, row->identity);
+		} else if (!row) {
+			move(e, &prefix, false, dirty->identity, NO_IDENTITY);
+		}
+	}
+	e->addrs.dirty.n = 0;
+	if (e->addrs.dirty.cap > 1024)
+		vec_done(&e->addrs.dirty);
+}
+
+static bool affected(struct engine *e, const struct addr_row *row, const range_list *ranges)
+{
+	if (row->flags & ADDR_DIRTY)
+		return false;
+	return e->facts.by_index.v[row->facts]->changed || ranges_hit(ranges, &row->addr);
+}
+
+static struct ident_key row_key(struct engine *e, const struct addr_row *row,
+				const range_list *ranges)
+{
+	const struct ident *ident = ident_get(&e->idents, row->identity);
+	struct truth *nets = ident->nets_before ? ident->nets_before : ident->key.nets;
+
+	return addr_key(e, row, ranges_hit(ranges, &row->addr) ? NULL : nets);
+}
+
+static void leave(struct engine *e, uint16_t n, const struct ident_key *key)
+{
+	struct ident *ident = ident_get(&e->idents, n);
+
+	ident->leaving += ident->key.facts != key->facts || ident->key.nets != key->nets ||
+			  ident->key.base != key->base;
+}
+
+static void count_leaving(struct engine *e, const range_list *ranges)
+{
+	struct ident_key key;
+
+	addr_for_each(&e->addrs, row)
+	{
+		if (!affected(e, row, ranges))
+			continue;
+		key = row_key(e, row, ranges);
+		leave(e, row->identity, &key);
+	}
+	for (size_t i = 0; i < e->nets.net.n; i++) {
+		const struct net *net = &e->nets.net.v[i];
+
+		if (!net->touched || net->identity == NO_IDENTITY)
+			continue;
+		key = net_key(e, net);
+		leave(e, net->identity, &key);
+	}
+}
+
+static void identify_addrs(struct engine *e, const range_list *ranges, bool merged)
+{
+	addr_for_each(&e->addrs, row)
+	{
+		uint16_t old = row->identity;
+		struct ident_key key;
+
+		if (row->flags & ADDR_DIRTY || (!merged && !affected(e, row, ranges)))
+			continue;
+		key = row_key(e, row, ranges);
+		row->identity = exchange(e, old, &key);
+		if (row->identity != old) {
+			struct mg_prefix prefix = host_prefix(&row->addr);
+
+			move(e, &prefix, false, old, row->identity);
+		}
+	}
+}
+
+/* --- prefixes ------------------------------------------------------------------------------ */
+
+static void identify_net(struct engine *e, struct net *net)
+{
+	struct ident_key key = net_key(e, net);
+	uint16_t old = net->identity, before = old;
+
+	if (old == NO_IDENTITY && e->known.count)
+		before = known_take(e, &net->prefix, true);
+	if (!net_wanted(net)) {
+		if (old != NO_IDENTITY)
+			ident_unref(&e->idents, old);
+		net->identity = NO_IDENTITY;
+	} else if (old == NO_IDENTITY) {
+		net->identity = ident_of(&e->idents, &key);
+	} else {
+		net->identity = exchange(e, old, &key);
+	}
+	if (e->columns.foreign && net->identity != NO_IDENTITY)
+		inherits(e, before, net->identity);
+	move(e, &net->prefix, true, before, net->identity);
+}
+
+static void identify_nets(struct engine *e, bool touched, bool merged)
+{
+	for (size_t i = 0; (touched || merged) && i < e->nets.net.n; i++) {
+		struct net *net = &e->nets.net.v[i];
+
+		if (merged || net->touched)
+			identify_net(e, net);
+	}
+	for (size_t i = 0; i < e->nets.gone.n; i++) {
+		const struct net *net = &e->nets.gone.v[i];
+
+		ident_unref(&e->idents, net->identity);
+		move(e, &net->prefix, true, net->identity, NO_IDENTITY);
+	}
+}
+
+/* --- atoms --------------------------------------------------------------------------------- */
+
+static bool drop_atoms(struct engine *e)
+{
+	uint64_t *dead = atoms_dead(&e->atoms);
+
+	if (!dead)
+		return false;
+	truths_without(&e->truths, dead);
+	for (size_t i = 0; i < e->facts.by_index.n; i++)
+		if (e->facts.by_index.v[i] && e->facts.by_index.v[i]->truth)
+			truth_follow(&e->truths, &e->facts.by_index.v[i]->truth);
+	nets_follow(&e->nets);
+	idents_follow(&e->idents);
+	truths_settle(&e->truths);
+	atoms_drop(&e->atoms, dead);
+	free(dead);
+	return true;
+}
+
+static void add_nets(struct engine *e, const struct atom *atom)
+{
+	const struct service *service;
+	struct hnode *node;
+
+	for (uint32_t i = 0; i < atom->net_count; i++)
+		nets_entry(&e->nets, &atom->net[i], truth_make(atom->index, 0), true);
+	if (atom->kind != ATOM_SERVICE)
+		return;
+	node = hmap_first(&e->services, hash_text(atom->name, 0));
+	while (node && strcmp(((struct service *)node)->name, atom->name))
+		node = hmap_same(node);
+	service = (const struct service *)node;
+	for (size_t i = 0; service && i < service->count; i++) {
+		const struct engine_member *member = &service->member[i];
+		struct mg_prefix prefix = host_prefix(&member->addr);
+
+		nets_entry(&e->nets, &prefix,
+			   truth_make(atom->index, (uint32_t)member->proto << 16 | member->port),
+			   true);
+	}
+}
+
+static void settle_idents(struct engine *e)
+{
+	ident_for_each(&e->idents, ident)
+	{
+		ident->leaving = 0;
+		truth_unref(&e->truths, ident->nets_before);
+		ident->nets_before = NULL;
+	}
+}
+
+void identify(struct engine *e)
+{
+	bool merged = drop_atoms(e), changed, touched;
+	range_list ranges = {};
+
+	for (size_t i = 0; i < e->atoms.fresh.n; i++)
+		add_nets(e, e->atoms.fresh.v[i]);
+	changed = atoms_judge(&e->atoms);
+	touched = nets_update(&e->nets);
+	ranges_gather(e, &ranges);
+	if (e->starved)
+		vec_push(&ranges, (struct mg_prefix){});
+	merged |= e->starved;
+	e->starved = false;
+	if (changed || touched)
+		count_leaving(e, &ranges);
+	if (changed || touched || merged)
+		identify_addrs(e, &ranges, merged);
+	identify_nets(e, touched, merged);
+	identify_dirty(e);
+	for (size_t i = 0; changed && i < e->facts.by_index.n; i++)
+		if (e->facts.by_index.v[i])
+			e->facts.by_index.v[i]->changed = false;
+	if (changed || touched)
+		settle_idents(e);
+	e->regions = false;
+	vec_done(&ranges);
+}
