@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine against the oracle: random NetworkPolicies, pods and packets; plans are applied to
+ * maps in memory and read as the programs read them. MARGAY_SEED repeats a run.
+ */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "policy/knp.h"
+#include "selftests/lib/policy_kernel.h"
+#include "selftests/lib/policy_world.h"
+
+#define VERDICTS 200000
+#define CASES_PER_WORLD 800
+
+static uint64_t seed;
+
+static bool judged(const struct policy_kernel *kernel, const struct policy_world *world,
+		   const struct pw_view *view, const struct pw_case *c)
+{
+	bool in = c->direction == POLICY_IN;
+	struct pk_packet packet = {
+		.peer = in ? c->packet.src : c->packet.dst,
+		.proto = c->packet.proto,
+		.sport = c->packet.sport,
+		.dport = c->packet.dport,
+		.icmp_type = c->icmp_type,
+		.icmp_code = c->icmp_code,
+	};
+	uint32_t slot = world->pod[view->index[c->pod]].slot;
+
+	return pk_allows(
+		kernel,
+		pk_judge(kernel, slot, in ? MG_STAGE_WORKLOAD_IN : MG_STAGE_WORKLOAD_OUT, &packet));
+}
+
+static bool agrees(const struct policy_kernel *kernel, struct policy_world *world,
+		   const struct pw_view *view, const struct pw_case *c)
+{
+	return judged(kernel, world, view, c) ==
+	       oracle_allows(&view->oracle, &view->pod[c->pod], c->direction, &c->packet);
+}
+
+/* The same question of a fresh engine. */
+static bool agrees_fresh(struct policy_world *world, const struct pw_case *c)
+{
+	struct policy_kernel *kernel = pk_new();
+	struct engine *engine = engine_new(NULL);
+	struct pw_view view;
+	bool good;
+
+	pw_tell(world, engine);
+	pk_settle(kernel, engine);
+	pw_view(world, &view);
+	good = agrees(kernel, world, &view, c);
+	engine_free(engine);
+	pk_free(kernel);
+	return good;
+}
+
+static void shrink_policies(struct policy_world *world, const struct pw_case *c)
+{
+	for (unsigned int i = 0; i < PW_POLICIES; i++) {
+		struct network_policy *kept = world->policy[i];
+
+		if (!kept)
+			continue;
+		world->policy[i] = NULL;
+		if (agrees_fresh(world, c))
+			world->policy[i] = kept;
+		else
+			object_unref(&kept->base);
+	}
+}
+
+static void shrink_rules(struct policy_world *world, const struct pw_case *c,
+			 struct netpol_rules *rules)
+{
+	for (size_t i = 0; i < rules->count;) {
+		struct netpol_rule gone = rules->v[i];
+
+		memmove(&rules->v[i], &rules->v[i + 1], (--rules->count - i) * sizeof(gone));
+		if (!agrees_fresh(world, c))
+			continue;
+		memmove(&rules->v[i + 1], &rules->v[i], (rules->count++ - i) * sizeof(gone));
+		rules->v[i++] = gone;
+	}
+}
+
+/* Takes away what is not needed for the disagreement, and prints the rest. */
+static void report(struct policy_world *world, const struct pw_case *c)
+{
+	struct pw_view view;
+
+	printf("# engine and oracle disagree\n");
+	if (!agrees_fresh(world, c)) {
+		shrink_policies(world, c);
+		for (unsigned int i = 0; i < PW_POLICIES; i++) {
+			if (!world->policy[i])
+				continue;
+			shrink_rules(world, c, &world->policy[i]->ingress);
+			shrink_rules(world, c, &world->policy[i]->egress);
+		}
+	} else {
+		printf("# (a fresh engine agrees)\n");
+	}
+	pw_view(world, &view);
+	pw_case_print(world, &view, c);
+	printf("# oracle: %d\n",
+	       oracle_allows(&view.oracle, &view.pod[c->pod], c->direction, &c->packet));
+	fflush(stdout);
+	fail();
+}
+
+static unsigned int compare(const struct policy_kernel *kernel, struct policy_world *world,
+			    unsigned int cases)
+{
+	unsigned int done = 0;
+	struct pw_view view;
+	struct pw_case c;
+
+	pw_view(world, &view);
+	for (unsigned int i = 0; i < cases; i++) {
+		if (!pw_case(world, &view, &c))
+			continue;
+		if (!agrees(kernel, world, &view, &c))
+			report(world, &c);
+		done++;
+	}
+	return done;
+}
+
+static void agrees_with_oracle(void **state)
+{
+	struct policy_world world;
+	unsigned int done = 0;
+
+	(void)state;
+	for (uint64_t turn = 0; done < VERDICTS; turn++) {
+		struct policy_kernel *kernel = pk_new();
+		struct engine *engine = engine_new(NULL);
+
+		pw_init(&world, seed + turn);
+		pw_tell(&world, engine);
+		pk_settle(kernel, engine);
+		done += compare(kernel, &world, CASES_PER_WORLD);
+		pw_done(&world);
+		engine_free(engine);
+		pk_free(kernel);
+	}
+	printf("# %u verdicts agree\n", done);
+}
+
+/* Changes one after the other give what a fresh start gives: the oracle judges both. */
+static void incremental_agrees(void **state)
+{
+	struct policy_world world;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 12; turn++) {
+		struct policy_kernel *kernel = pk_new();
+		struct engine *engine = engine_new(NULL);
+
+		pw_init(&world, seed + 1000000 + turn);
+		pw_tell(&world, engine);
+		pk_settle(kernel, engine);
+		for (int change = 0; change < 80; change++) {
+			for (uint32_t n = 1 + pw_random(&world, 3); n; n--)
+				pw_change(&world, engine);
+			pk_settle(kernel, engine);
+			compare(kernel, &world, 120);
+		}
+		pw_done(&world);
+		engine_free(engine);
+		pk_free(kernel);
+	}
+}
+
+/* --- between two rows ---------------------------------------------------------------------- */
+
+#define PROBES 24
+
+struct probe {
+	struct pw_case c;
+	bool before;
+	bool after;
+	bool old_slot; /* the slot judged before this change, too */
+};
+
+static void check_probes(const struct policy_kernel *kernel, struct policy_world *world,
+			 const struct pw_view *view, const struct probe *probe, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool allowed = judged(kernel, world, view, &probe[i].c);
+
+		if (allowed == probe[i].before || allowed == probe[i].after)
+			continue;
+		printf("# neither old (%d) nor new\n", probe[i].before);
+		pw_case_print(world, view, &probe[i].c);
+		fflush(stdout);
+		fail();
+	}
+}
+
+/* Row by row: what a live packet meets is the old verdict or the new one, never a third. */
+static void apply_watched(struct policy_kernel *kernel, struct engine *engine,
+			  const struct plan *plan, struct policy_world *world,
+			  const struct pw_view *view, const struct probe *probe, size_t count)
+{
+	for (int phase = 0; phase < PLAN_PHASES; phase++) {
+		for (size_t i = 0; i < plan->row_count[phase]; i++) {
+			pk_write_row(kernel, engine, &plan->row[phase][i]);
+			check_probes(kernel, world, view, probe, count);
+		}
+		for (size_t i = 0; phase == PLAN_MOVE && i < plan->move_count; i++) {
+			pk_move(kernel, &plan->move[i]);
+			check_probes(kernel, world, view, probe, count);
+		}
+		if (phase == PLAN_COMMIT && plan->commits)
+			kernel->commit = plan->commit;
+		check_probes(kernel, world, view, probe, count);
+	}
+	engine_applied(engine);
+}
+
+/* Probes whose pods are there before and after, so that both verdicts mean something. */
+static size_t make_probes(const struct policy_kernel *kernel, struct policy_world *world,
+			  const struct pw_view *view, const struct pw_pod *before,
+			  struct probe *probe)
+{
+	size_t count = 0;
+
+	for (unsigned int i = 0; i < 4 * PROBES && count < PROBES; i++) {
+		struct probe *p = &probe[count];
+		unsigned int pod;
+
+		if (!pw_case(world, view, &p->c))
+			continue;
+		pod = view->index[p->c.pod];
+		if (!before[pod].present || before[pod].slot != world->pod[pod].slot ||
+		    before[pod].ip_count != world->pod[pod].ip_count)
+			continue;
+		p->before = judged(kernel, world, view, &p->c);
+		p->after = oracle_allows(&view->oracle, &view->pod[p->c.pod], p->c.direction,
+					 &p->c.packet);
+		count++;
+	}
+	return count;
+}
+
+static void no_mixture(void **state)
+{
+	struct policy_world world;
+	struct probe probe[PROBES];
+	struct pw_view view;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 10; turn++) {
+		struct policy_kernel *kernel = pk_new();
+		struct engine *engine = engine_new(NULL);
+
+		pw_init(&world, seed + 2000000 + turn);
+		pw_tell(&world, engine);
+		pk_settle(kernel, engine);
+		for (int change = 0; change < 60; change++) {
+			struct pw_pod before[PW_PODS];
+
+			memcpy(before, world.pod, sizeof(before));
+			pw_change(&world, engine);
+			pw_view(&world, &view);
+			for (int i = 0; engine_pending(engine); i++) {
+				size_t count = make_probes(kernel, &world, &view, before, probe);
+				const struct plan *plan;
+
+				assert_true(i < 6);
+				assert_int_equal(engine_build(engine, &plan, NULL), 0);
+				apply_watched(kernel, engine, plan, &world, &view, probe, count);
+				engine_grace_done(engine);
+			}
+			compare(kernel, &world, 40);
+		}
+		pw_done(&world);
+		engine_free(engine);
+		pk_free(kernel);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(agrees_with_oracle),
+		cmocka_unit_test(incremental_agrees),
+		cmocka_unit_test(no_mixture),
+	};
+
+	seed = pw_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
