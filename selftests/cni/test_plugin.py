@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from runtime import GATEWAY4, GATEWAY6, HOST_MAC, IFINDEX_BASE, CniError, FakeAgent, Runtime, wait_for
+from runtime import BUILD, GATEWAY4, GATEWAY6, HOST_MAC, IFINDEX_BASE, CniError, FakeAgent, Runtime, wait_for
 
 
 def host_name(pod, namespace="default"):
@@ -408,6 +408,23 @@ def test_programs_missing(runtime, agent, sandbox, host):
         assert host.snapshot() == before and not agent.held
         assert code_of(Runtime(host, version="1.1.0").call, "STATUS") == 51
     finally:
+        host.load_programs()
+
+
+def test_the_products_programs(runtime, agent, sandbox, host):
+    """Not the stand-ins: the object of this build. Without policy tables behind it nothing may pass."""
+    host.unload_programs()
+    try:
+        host.load_programs(os.path.join(BUILD, "bpf/margay.bpf.o"))
+        pod = sandbox("front")
+        result = runtime.add(pod)
+        assert host.programs(host_name("front")) == (["from_pod"], ["to_pod"])
+        runtime.check(pod, result)
+        host.run("ip", "addr", "add", "192.0.2.1/32", "dev", "lo")
+        assert pod.run("ping", "-c1", "-W1", "192.0.2.1", check=False).returncode != 0
+        runtime.delete(pod)
+    finally:
+        host.unload_programs()
         host.load_programs()
 
 
