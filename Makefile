@@ -74,6 +74,7 @@ $(foreach l,base dataplane model datastore state sync,$(eval $(call layer_rules,
 $(eval $(call layer_rules,policy,policy))
 $(eval $(call layer_rules,ipam,ipam))
 $(eval $(call layer_rules,cni,cni))
+$(eval $(call layer_rules,ctl,loader/ctl))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -118,7 +119,7 @@ UNIT := $(UNIT_SRC:%.c=$(BUILD)/%)
 PROG := $(PROG_SRC:%.c=$(BUILD)/%)
 TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard selftests/lib/*.c))
 
-$(UNIT) $(PROG): $(BUILD)/%: $(BUILD)/%.o $(TESTLIB_OBJ) $(ARCHIVES)
+$(UNIT) $(PROG): $(BUILD)/%: $(BUILD)/%.o $(TESTLIB_OBJ) $(BUILD)/libctl.a $(ARCHIVES)
 	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -lcmocka $(SYSTEM_LIBS) -o $@
 $(PROG:%=%.o) $(TESTLIB_OBJ): $(if $(BPF_SRC),$(SKEL))
 
@@ -140,6 +141,8 @@ check-unit: $(UNIT) ## unit tests
 	$(Q)selftests/run unit $(UNIT)
 check-prog: $(PROG) ## packet fixtures and property tests through the loaded programs (root)
 	$(Q)selftests/run prog $(PROG)
+check-cli: all ## margayctl on a store
+	$(Q)selftests/run cli selftests/cli
 check-net: all ## tests between namespaces (root)
 	$(Q)selftests/run net selftests/net selftests/cni
 check-kernels: $(PROG) ## packet fixtures under Debian's 6.1, 6.12 and newest kernels (KERNELS="6.1")
@@ -185,6 +188,6 @@ PYTHONDONTWRITEBYTECODE := 1
 export PYTHONDONTWRITEBYTECODE BUILD
 
 
-.PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-net deps lint abi-check format docs clean help
+.PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

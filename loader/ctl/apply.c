@@ -79,7 +79,7 @@ int verb_apply(struct ctl *ctl, int argc, char **argv)
 		       "one "
 		       "call come into force together.",
 	};
-	struct options options = { .ctl = ctl };
+	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct jobs jobs = { .options = &options,
 			     .doing = "applying",
 			     .prepare = prepare,

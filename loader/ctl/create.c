@@ -28,7 +28,7 @@ int verb_create(struct ctl *ctl, int argc, char **argv)
 			TAKE_FILES | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN | TAKE_SKIP_EXISTS,
 		.doc = "Creates objects. One that exists is an error; the others are created.",
 	};
-	struct options options = { .ctl = ctl };
+	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct jobs jobs = { .options = &options,
 			     .doing = "creating",
 			     .prepare = prepare,

@@ -22,7 +22,7 @@ int verb_delete(struct ctl *ctl, int argc, char **argv)
 		.args = "KIND NAME... | KIND/NAME... | KIND -l SELECTOR | KIND --all | -f FILE",
 		.doc = "Deletes objects by name, by label or as they stand in files.",
 	};
-	struct options options = { .ctl = ctl };
+	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct jobs jobs = { .options = &options, .doing = "deleting", .prepare = prepare };
 
 	options_parse(&options, &spec, argc, argv);

@@ -295,7 +295,7 @@ int verb_get(struct ctl *ctl, int argc, char **argv)
 		.doc = "Shows objects: a table (-o wide: more columns), or as they are (-o yaml, "
 		       "json).",
 	};
-	struct options options = { .ctl = ctl };
+	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct getting getting = { .options = &options };
 	struct err err = { 0 };
 	int r;

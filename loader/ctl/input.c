@@ -76,29 +76,6 @@ static void add_object(struct reading *reading, const json_t *root, const struct
 		(struct input_object){ .object = TAKE_PTR(object), .key = key, .place = *place };
 }
 
-static void add_document(struct reading *reading, const struct input_file *file,
-			 const struct doc *doc)
-{
-	const char *kind = json_text_at(doc->root, "kind");
-	json_t *items = json_object_get(doc->root, "items"), *item;
-	struct check_place place = { .file = file->name, .doc = doc, .line = doc->line };
-	size_t i;
-
-	/* "List", and the "IPPoolList" that calicoctl writes. */
-	if (!kind || strlen(kind) < 4 || strcmp(kind + strlen(kind) - 4, "List") ||
-	    !json_is_array(items)) {
-		add_object(reading, doc->root, &place);
-		return;
-	}
-	place.doc = NULL;
-	json_array_foreach(items, i, item) {
-		_cleanup_free_ char *path = xasprintf("items[%zu]", i);
-
-		place.line = doc_line(doc, path);
-		add_object(reading, item, &place);
-	}
-}
-
 static void add_text(struct reading *reading, const char *name, const char *text, size_t size)
 {
 	struct input_file *file = xcalloc(1, sizeof(*file));
@@ -113,8 +90,14 @@ static void add_text(struct reading *reading, const char *name, const char *text
 	if (!file->docs->count && !reading->options->skip_empty)
 		ctl_error(reading->ctl, "%s: no objects in it", name);
 	reading->input->file_count += !!file->docs->count;
-	for (size_t i = 0; i < file->docs->count; i++)
-		add_document(reading, file, &file->docs->v[i]);
+	docs_flatten_lists(file->docs);
+	for (size_t i = 0; i < file->docs->count; i++) {
+		const struct doc *doc = &file->docs->v[i];
+
+		add_object(
+			reading, doc->root,
+			&(struct check_place){ .file = file->name, .doc = doc, .line = doc->line });
+	}
 }
 
 static void read_one(struct reading *reading, const char *name)

@@ -120,7 +120,7 @@ int verb_label(struct ctl *ctl, int argc, char **argv)
 		.args = "KIND NAME... KEY=VALUE... KEY-...",
 		.doc = "Sets labels (KEY=VALUE) and removes them (KEY-, or KEY with --remove).",
 	};
-	struct options options = { .ctl = ctl };
+	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct jobs jobs = { .options = &options, .doing = "labeling", .prepare = prepare };
 	_cleanup_json_ json_t *changes = json_object();
 	struct err err;

@@ -214,6 +214,11 @@ void options_parse(struct options *options, const struct options_spec *spec, int
 		exit(1);
 }
 
+void options_done(struct options *options)
+{
+	free(options->names);
+}
+
 const char *options_ns(const struct options *options)
 {
 	return options->ns ? options->ns : "default";

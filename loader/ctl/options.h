@@ -66,6 +66,8 @@ struct options_spec {
 /* Ends the process on --help and on a wrong option, as argp does. */
 void options_parse(struct options *options, const struct options_spec *spec, int argc, char **argv);
 
+void options_done(struct options *options);
+
 /* The namespace meant where an object names none. */
 const char *options_ns(const struct options *options);
 

@@ -58,7 +58,7 @@ int verb_patch(struct ctl *ctl, int argc, char **argv)
 		.doc = "Changes parts of an object by a strategic merge patch, a merge patch (RFC "
 		       "7386) or a JSON patch (RFC 6902).",
 	};
-	struct options options = { .ctl = ctl };
+	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct jobs jobs = { .options = &options, .doing = "patching", .prepare = prepare };
 	_cleanup_json_ json_t *patch = NULL;
 	struct err err;

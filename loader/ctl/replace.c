@@ -30,7 +30,7 @@ int verb_replace(struct ctl *ctl, int argc, char **argv)
 		.doc = "Replaces objects as a whole. They must exist; where a file has a "
 		       "resourceVersion, it must be the stored one.",
 	};
-	struct options options = { .ctl = ctl };
+	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct jobs jobs = {
 		.options = &options, .doing = "replacing", .prepare = prepare, .check = true
 	};

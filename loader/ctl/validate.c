@@ -12,7 +12,7 @@ int verb_validate(struct ctl *ctl, int argc, char **argv)
 		.takes = TAKE_FILES | TAKE_NAMESPACE,
 		.doc = "Checks files as apply does, without a store.",
 	};
-	struct options options = { .ctl = ctl };
+	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct input input = { 0 };
 
 	options_parse(&options, &spec, argc, argv);

@@ -137,24 +137,6 @@ static void add_document(struct load *load, const json_t *root, unsigned int lin
 	load->refused[load->refused_count++] = TAKE_PTR(rel);
 }
 
-/* A document may be a List, as `kubectl get -o yaml` writes it. */
-static void add_root(struct load *load, const struct doc *doc)
-{
-	const char *kind = json_string_value(json_object_get(doc->root, "kind"));
-	json_t *items = json_object_get(doc->root, "items"), *item;
-	size_t i;
-
-	if (!kind || strcmp(kind, "List") || !json_is_array(items)) {
-		add_document(load, doc->root, doc->line);
-		return;
-	}
-	json_array_foreach(items, i, item) {
-		_cleanup_free_ char *path = xasprintf("items[%zu]", i);
-
-		add_document(load, item, doc_line(doc, path));
-	}
-}
-
 /* --- last valid copies --- */
 
 static char *copy_path(const struct manifests *manifests, const struct manifest_file *file)
@@ -268,8 +250,9 @@ static void load_text(struct load *load)
 		problem(load, line, NULL, err.text);
 		return;
 	}
+	docs_flatten_lists(docs);
 	for (size_t i = 0; i < docs->count; i++)
-		add_root(load, &docs->v[i]);
+		add_document(load, docs->v[i].root, docs->v[i].line);
 }
 
 static void clear_problems(struct manifests *manifests, const struct manifest_file *file)

@@ -1,0 +1,483 @@
+# SPDX-License-Identifier: Apache-2.0
+"""margayctl on a directory store: verbs, messages and exit statuses are kubectl's, tables calicoctl's."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.path.join(TOP, os.environ.get("BUILD", "build"), "margayctl")
+
+POOL = """\
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata:
+  name: pool
+  labels: {team: net}
+spec:
+  cidr: 10.244.0.0/16
+  ipipMode: CrossSubnet
+  natOutgoing: true
+"""
+DENY = """\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress]
+"""
+CALICO_DENY = """\
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: deny, namespace: shop}
+spec:
+  tier: default
+  order: 10
+  selector: app == 'db'
+  types: [Ingress]
+"""
+NODE = """\
+apiVersion: v1
+kind: Node
+metadata:
+  name: n1
+  annotations:
+    projectcalico.org/IPv4Address: 10.0.0.1/24
+    projectcalico.org/ASNumber: "64513"
+    example.com/other: kept
+spec:
+  podCIDR: 10.1.0.0/24
+  podCIDRs: [10.1.0.0/24]
+  taints: [{key: a, effect: NoSchedule}]
+status:
+  addresses: [{type: InternalIP, address: 10.0.0.1}, {type: Hostname, address: n1}]
+"""
+
+
+class Ctl:
+    def __init__(self, folder, program=PROGRAM):
+        self.folder, self.program = str(folder), program
+        self.manifests = os.path.join(self.folder, "manifests.d")
+        self.environment = {"PATH": "/usr/bin:/bin", "DATASTORE_TYPE": f"dir:{self.folder}/store"}
+
+    def __call__(self, *arguments, stdin="", status=0):
+        done = subprocess.run([self.program, *arguments], input=stdin, env=self.environment, text=True,
+                              capture_output=True, timeout=60, cwd=self.folder)
+        assert done.returncode == status, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        self.errors = done.stderr
+        return done.stdout
+
+    def apply(self, text, *arguments, status=0):
+        # A text that begins with { is JSON; behind a document's start it may be YAML's flow style.
+        return self("apply", "-f", "-", *arguments, stdin="---\n" + text if text[0] == "{" else text, status=status)
+
+    def get(self, *arguments):
+        return json.loads(self("get", *arguments, "-o", "json"))
+
+    def fails(self, *arguments, stdin="", status=1):
+        """The text of the failure; nothing may have been printed as success."""
+        self(*arguments, stdin=stdin, status=status)
+        assert self.errors
+        return self.errors
+
+    def write(self, name, text, mode=0o644):
+        path = os.path.join(self.folder, name)
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with open(path, "w") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+
+@pytest.fixture
+def ctl(tmp_path):
+    os.chmod(tmp_path, 0o700)
+    return Ctl(tmp_path)
+
+
+def rows(table):
+    return [line.split() for line in table.strip().split("\n")]
+
+
+# --- apply ---
+
+
+def test_apply_messages(ctl):
+    assert ctl.apply(POOL) == "ippool.projectcalico.org/pool created\n"
+    assert ctl.apply(POOL) == "ippool.projectcalico.org/pool unchanged\n"
+    assert ctl.apply(POOL.replace("natOutgoing: true", "natOutgoing: false")) == \
+        "ippool.projectcalico.org/pool configured\n"
+    assert ctl.apply("{apiVersion: v1, kind: Namespace, metadata: {name: a}}") == "namespace/a created\n"
+
+
+def test_apply_three_way(ctl):
+    """What left the file leaves the object; what others set stays."""
+    ctl.apply(POOL)
+    ctl("label", "ippool", "pool", "by=hand")
+    ctl.apply(POOL.replace("  natOutgoing: true\n", "").replace("{team: net}", "{team: ops}"))
+    pool = ctl.get("ippool", "pool")
+    assert pool["metadata"]["labels"] == {"team": "ops", "by": "hand"}
+    assert "natOutgoing" not in pool["spec"]
+    assert pool["spec"]["ipipMode"] == "CrossSubnet"
+
+
+def test_apply_together(ctl):
+    """Several objects of one apply are one version."""
+    ctl.apply("---\n".join([POOL, DENY, CALICO_DENY]))
+    versions = {item["metadata"]["resourceVersion"] for item in ctl.get("ippool,netpol,cnp", "-A")["items"]}
+    assert len(versions) == 1
+
+
+def test_apply_bad_among_good(ctl):
+    """A refused object is named by file, line and field; it is not half applied, and the others are."""
+    bad = POOL.replace("name: pool", "name: bad").replace("CrossSubnet", "Sometimes")
+    path = ctl.write("in/pools.yaml", POOL + "---\n" + bad)
+    out = ctl("apply", "-f", path, status=1)
+    assert out == "ippool.projectcalico.org/pool created\n"
+    assert f"{path}:18: ippool.projectcalico.org/bad: spec.ipipMode: " in ctl.errors
+    assert "CrossSubnet" in ctl.errors  # what was expected
+    assert len(ctl.get("ippool")["items"]) == 1
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("", "no objects"),
+    ("a: [b", "line "),
+    ("apiVersion: v1\nkind: Nothing\nmetadata: {name: x}\n", 'no kind "Nothing" in apiVersion "v1"'),
+    ("kind: IPPool\n", "apiVersion: missing"),
+    ("apiVersion: v1\nkind: Pod\n", "metadata.name: missing"),
+    ("apiVersion: v1\nkind: Pod\nmetadata: {name: yes}\n", "metadata.name: expected a text, not true"),
+    ("apiVersion: v1\nkind: Pod\nmetadata: {name: a/b}\n", "'/'"),
+    ("[1, 2]", "expected an object"),
+    (POOL + "---\n" + POOL, "is given twice"),
+])
+def test_apply_refuses(ctl, text, expected):
+    assert expected in ctl.fails("apply", "-f", "-", stdin=text)
+
+
+def test_apply_sources(ctl):
+    ctl.write("d/a.yaml", POOL)
+    ctl.write("d/b.json", json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "b"}}))
+    ctl.write("d/.hidden.yaml", "nonsense: [")
+    ctl.write("d/readme.txt", "nonsense: [")
+    ctl.write("d/below/c.yml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: c}\n")
+    assert ctl("apply", "-f", "d") == "ippool.projectcalico.org/pool created\nnamespace/b created\n"
+    assert "namespace/c created\n" in ctl("apply", "-R", "-f", "d")
+    assert "No such file" in ctl.fails("apply", "-f", "absent.yaml")
+    assert "expected -f" in ctl.fails("apply")
+    os.mkdir(os.path.join(ctl.folder, "empty"))
+    assert "no .yaml" in ctl.fails("apply", "-f", "empty")
+
+
+def test_apply_list(ctl):
+    ctl.apply("---\n".join([POOL, DENY]))
+    saved = ctl("get", "ippool,netpol", "-A", "-o", "yaml", "--export")
+    ctl("delete", "ippool,netpol", "--all", "-A")
+    assert "networkpolicy.networking.k8s.io/deny created\n" in ctl.apply(saved)
+    assert ctl.apply(saved.replace("natOutgoing: true", "natOutgoing: 7"), status=1) == \
+        "networkpolicy.networking.k8s.io/deny unchanged\n"
+    assert "standard input:" in ctl.errors and "spec.natOutgoing" in ctl.errors
+
+
+def test_apply_stale(ctl):
+    ctl.apply(POOL)
+    old = ctl("get", "ippool", "pool", "-o", "yaml")
+    ctl("label", "ippool", "pool", "a=b")
+    assert "Error from server (Conflict)" in ctl.fails("apply", "-f", "-", stdin=old)
+
+
+def test_namespaces(ctl):
+    pod = "{apiVersion: v1, kind: Pod, metadata: {name: p}}"
+    ctl.apply(pod)
+    ctl.apply(pod, "-n", "other")
+    assert [p["metadata"]["namespace"] for p in ctl.get("pods", "-A")["items"]] == ["default", "other"]
+    assert len(ctl.get("pods", "-n", "other")["items"]) == 1
+    assert "does not match the namespace" in ctl.fails("apply", "-n", "x", "-f", "-", stdin=DENY)
+
+
+def test_no_effect_yet(ctl):
+    peer = "{apiVersion: projectcalico.org/v3, kind: BGPPeer, metadata: {name: p}, spec: {peerIP: 1.2.3.4, asNumber: 5}}"
+    assert ctl.apply(peer) == "bgppeer.projectcalico.org/p created\n"
+    assert "no effect yet" in ctl.errors
+
+
+def test_dry_run(ctl):
+    assert ctl.apply(POOL, status=0) == "ippool.projectcalico.org/pool created\n"
+    other = POOL.replace("name: pool", "name: two").replace("244", "245")
+    assert ctl.apply(other, "--dry-run=client") == "ippool.projectcalico.org/two created (dry run)\n"
+    assert ctl("delete", "ippool", "pool", "--dry-run=server") == \
+        'ippool.projectcalico.org "pool" deleted (dry run)\n'
+    assert ctl("get", "ippool", "-o", "name") == "ippool.projectcalico.org/pool\n"
+
+
+def test_output_of_apply(ctl):
+    assert ctl.apply(POOL, "-o", "name") == "ippool.projectcalico.org/pool\n"
+    assert json.loads(ctl.apply(POOL, "-o", "json"))["spec"]["cidr"] == "10.244.0.0/16"
+
+
+# --- create, replace, delete ---
+
+
+def test_create(ctl):
+    other = POOL.replace("name: pool", "name: two").replace("244", "245")
+    assert ctl("create", "-f", "-", stdin=POOL) == "ippool.projectcalico.org/pool created\n"
+    out = ctl("create", "-f", "-", stdin=POOL + "---\n" + other, status=1)
+    assert out == "ippool.projectcalico.org/two created\n"
+    assert 'Error from server (AlreadyExists): error when creating "standard input": ' \
+        'ippools.projectcalico.org "pool" already exists' in ctl.errors
+    ctl("create", "-f", "-", "--skip-exists", stdin=POOL)
+
+
+def test_replace(ctl):
+    assert "(NotFound)" in ctl.fails("replace", "-f", "-", stdin=POOL, status=1) or "no store" in ctl.errors
+    ctl.apply(POOL)
+    uid = ctl.get("ippool", "pool")["metadata"]["uid"]
+    assert ctl("replace", "-f", "-", stdin=POOL.replace("  natOutgoing: true\n", "")) == \
+        "ippool.projectcalico.org/pool replaced\n"
+    pool = ctl.get("ippool", "pool")
+    assert "natOutgoing" not in pool["spec"] and pool["metadata"]["uid"] == uid
+    assert 'ippools.projectcalico.org "two" not found' in \
+        ctl.fails("replace", "-f", "-", stdin=POOL.replace("name: pool", "name: two"))
+
+
+def test_delete(ctl):
+    ctl.apply("---\n".join([POOL, DENY]))
+    assert ctl("delete", "-f", "-", stdin=DENY) == 'networkpolicy.networking.k8s.io "deny" deleted\n'
+    assert "(NotFound)" in ctl.fails("delete", "-f", "-", stdin=DENY)
+    assert ctl("delete", "-f", "-", "--ignore-not-found", stdin=DENY) == ""
+    assert ctl("delete", "ipp", "pool", "absent", status=1) == 'ippool.projectcalico.org "pool" deleted\n'
+    assert 'ippools.projectcalico.org "absent" not found' in ctl.errors
+    assert "expected names" in ctl.fails("delete", "ippool")
+
+
+def test_delete_selected(ctl):
+    for name, app in (("a", "web"), ("b", "web"), ("c", "db")):
+        ctl.apply(f"{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, labels: {{app: {app}}}}}}}")
+    assert ctl("delete", "pods", "-l", "app=web") == 'pod "a" deleted\npod "b" deleted\n'
+    assert ctl("delete", "pod", "--all", "-o", "name") == "pod/c\n"
+    assert ctl("get", "pods") == "" and "No resources found in default namespace." in ctl.errors
+
+
+# --- patch and label ---
+
+
+def test_patch(ctl):
+    ctl.apply(POOL)
+    assert ctl("patch", "ipp", "pool", "-p", '{"spec":{"disabled":true}}') == \
+        "ippool.projectcalico.org/pool patched\n"
+    assert ctl("patch", "ipp", "pool", "-p", '{"spec":{"disabled":true}}') == \
+        "ippool.projectcalico.org/pool patched (no change)\n"
+    ctl("patch", "ippool/pool", "-t", "merge", "-p", '{"spec":{"disabled":null}}')
+    assert "disabled" not in ctl.get("ippool", "pool")["spec"]
+    ctl("patch", "ippool", "pool", "--type=json", "-p", '[{"op":"replace","path":"/spec/natOutgoing","value":false}]')
+    assert ctl.get("ippool", "pool")["spec"]["natOutgoing"] is False
+    assert "spec.ipipMode" in ctl.fails("patch", "ippool", "pool", "-p", '{"spec":{"ipipMode":"x"}}')
+    assert "patch[0]" in ctl.fails("patch", "ippool", "pool", "-t", "json", "-p", '[{"op":"remove","path":"/no/such"}]')
+    assert "(NotFound)" in ctl.fails("patch", "ippool", "absent", "-p", "{}")
+
+
+def test_label(ctl):
+    ctl.apply(POOL)
+    assert ctl("label", "ippool", "pool", "a=b", "c=") == "ippool.projectcalico.org/pool labeled\n"
+    assert ctl("label", "ippool", "pool", "a=b") == "ippool.projectcalico.org/pool not labeled\n"
+    assert "already has a value (b), and --overwrite is false" in ctl.fails("label", "ippool", "pool", "a=x")
+    assert ctl("label", "ippool", "pool", "a=x", "--overwrite") == "ippool.projectcalico.org/pool labeled\n"
+    assert ctl("label", "ippool", "pool", "a-") == "ippool.projectcalico.org/pool unlabeled\n"
+    assert ctl("label", "ippool", "pool", "c", "--remove") == "ippool.projectcalico.org/pool unlabeled\n"
+    assert ctl.get("ippool", "pool")["metadata"]["labels"] == {"team": "net"}
+    assert "expected labels" in ctl.fails("label", "ippool", "pool")
+
+
+# --- get ---
+
+
+def test_pool_columns(ctl):
+    ctl.apply(POOL)
+    assert rows(ctl("get", "ipp")) == [["NAME", "CIDR", "SELECTOR"], ["pool", "10.244.0.0/16", "all()"]]
+    assert rows(ctl("get", "pools", "-o", "wide")) == [
+        ["NAME", "CIDR", "NAT", "IPIPMODE", "VXLANMODE", "DISABLED", "DISABLEBGPEXPORT", "SELECTOR", "ASSIGNMENTMODE"],
+        ["pool", "10.244.0.0/16", "true", "CrossSubnet", "Never", "false", "false", "all()", "Automatic"]]
+    assert rows(ctl("get", "ippool", "--no-headers")) == [["pool", "10.244.0.0/16", "all()"]]
+    assert rows(ctl("get", "ippool", "--show-labels"))[1][-1] == "team=net"
+
+
+def test_workload_endpoint_columns(ctl):
+    ctl.apply("""{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: n1-k8s-web-eth0, namespace: shop},
+        spec: {orchestrator: k8s, node: n1, pod: web, endpoint: eth0, interfaceName: cali1, ipNetworks: [10.0.0.1/32, "fd00::1/128"],
+        containerID: abc, profiles: [kns.shop]}}""")
+    assert rows(ctl("get", "wep", "-A")) == [["NAMESPACE", "WORKLOAD", "NODE", "NETWORKS", "INTERFACE"],
+                                             ["shop", "web", "n1", "10.0.0.1/32,fd00::1/128", "cali1"]]
+    wide = rows(ctl("get", "workloadendpoints", "-n", "shop", "-o", "wide"))
+    assert wide[0] == ["NAME", "WORKLOAD", "NODE", "NETWORKS", "INTERFACE", "PROFILES", "NATS"]
+
+
+def test_two_groups(ctl):
+    """A bare networkpolicy means both groups; with its group it is one."""
+    ctl.apply("---\n".join([DENY, CALICO_DENY]))
+    table = rows(ctl("get", "networkpolicy", "-n", "shop"))
+    assert table[0][:2] == ["NAME", "GROUP"]
+    assert [row[1] for row in table[1:]] == ["networking.k8s.io", "projectcalico.org"]
+    assert rows(ctl("get", "networkpolicy.networking.k8s.io", "-n", "shop"))[1][:2] == ["deny", "app=web"]
+    assert rows(ctl("get", "networkpolicy.projectcalico.org", "-A", "-o", "wide")) == [
+        ["NAMESPACE", "NAME", "TIER", "ORDER", "SELECTOR"], ["shop", "deny", "default", "10", "app", "==", "'db'"]]
+    assert "say which" in ctl.fails("delete", "networkpolicy", "deny", "-n", "shop")
+    ctl("delete", "networkpolicy.projectcalico.org", "deny", "-n", "shop")
+    assert ctl("delete", "networkpolicy", "deny", "-n", "shop") == 'networkpolicy.networking.k8s.io "deny" deleted\n'
+
+
+def test_node_forms(ctl):
+    """A Node is shown in Calico's form, whatever it is stored as; what that form lacks is not lost."""
+    ctl.apply(NODE)
+    node = ctl.get("node", "n1")
+    assert node["apiVersion"] == "projectcalico.org/v3"
+    assert node["spec"]["bgp"] == {"ipv4Address": "10.0.0.1/24", "asNumber": 64513}
+    assert {"address": "10.0.0.1", "type": "InternalIP"} in node["spec"]["addresses"]
+    assert node["status"]["podCIDRs"] == ["10.1.0.0/24"]
+    assert node["metadata"]["annotations"]["example.com/other"] == "kept"
+    assert rows(ctl("get", "nodes", "-o", "wide")) == [["NAME", "ASN", "IPV4", "IPV6"],
+                                                       ["n1", "64513", "10.0.0.1/24", "<none>"]]
+    ctl("patch", "node", "n1", "-p", "spec: {bgp: {asNumber: 64999}}")
+    with open(os.path.join(ctl.folder, "store/objects/core/Node/_/n1.json")) as file:
+        stored = json.load(file)
+    assert stored["apiVersion"] == "v1"
+    assert stored["metadata"]["annotations"]["projectcalico.org/ASNumber"] == "64999"
+    assert stored["spec"]["taints"] == [{"key": "a", "effect": "NoSchedule"}]
+    assert ctl.apply(ctl("get", "node", "n1", "-o", "yaml")).startswith("node/n1 ")
+    assert ctl.get("node", "n1")["spec"]["bgp"]["asNumber"] == 64999
+
+
+def test_formats(ctl):
+    ctl.apply("---\n".join([POOL, DENY]))
+    assert ctl.get("ippool", "pool")["kind"] == "IPPool"
+    assert ctl.get("ippool")["kind"] == "List"
+    assert ctl("get", "ippool,netpol", "-A", "-o", "name") == \
+        "ippool.projectcalico.org/pool\nnetworkpolicy.networking.k8s.io/deny\n"
+    assert ctl("get", "ippool", "-o", "custom-columns=N:.metadata.name,C:.spec.cidr,X:.spec.none") == \
+        "N      C               X\npool   10.244.0.0/16   <none>\n"
+    assert ctl("get", "ippool", "-o", "custom-columns=NAME,NAT") == "NAME   NAT\npool   true\n"
+    assert "no column" in ctl.fails("get", "ippool", "-o", "custom-columns=NONSENSE")
+    assert ctl("get", "ippool", "pool", "-o", "jsonpath={.spec.cidr}") == "10.244.0.0/16"
+    assert "is none of" in ctl.fails("get", "ippool", "-o", "xml")
+    assert "cidr: 10.244.0.0/16\n" in ctl("get", "ippool/pool", "-o", "yaml")
+
+
+def test_get_selected(ctl):
+    ctl.apply(POOL)
+    assert len(ctl.get("ippool", "-l", "team in (net, ops)")["items"]) == 1
+    assert ctl.get("ippool", "-l", "team!=net")["items"] == []
+    assert "label selector" in ctl.fails("get", "ippool", "-l", "a in b")
+    assert 'ippools.projectcalico.org "x" not found' in ctl.fails("get", "ippool", "x")
+    assert 'no kind of objects named "nonsense"' in ctl.fails("get", "nonsense")
+
+
+def test_watch(ctl):
+    ctl.apply(POOL)
+    watch = subprocess.Popen([PROGRAM, "get", "ippool", "-w"], env=ctl.environment, text=True, stdout=subprocess.PIPE)
+    try:
+        assert watch.stdout.readline().split() == ["NAME", "CIDR", "SELECTOR"]
+        assert watch.stdout.readline().split() == ["pool", "10.244.0.0/16", "all()"]
+        ctl.apply(POOL.replace("name: pool", "name: two").replace("244", "245"))
+        assert watch.stdout.readline().split() == ["two", "10.245.0.0/16", "all()"]
+    finally:
+        watch.send_signal(signal.SIGINT)
+        watch.wait(10)
+
+
+# --- validate ---
+
+
+def test_validate(ctl):
+    """No store is needed or made."""
+    assert ctl("validate", "-f", "-", stdin=POOL) == "ippool.projectcalico.org/pool valid\n"
+    assert "spec.cidr" in ctl.fails("validate", "-f", "-", stdin=POOL.replace("10.244.0.0/16", "10.244.0.1/16"))
+    assert not os.path.exists(os.path.join(ctl.folder, "store"))
+
+
+# --- manifests ---
+
+
+def test_manifests(ctl):
+    path = ctl.write("manifests.d/net.yaml", "# ours\n" + POOL)
+    ctl.apply("{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
+    ours = ("--manifests", ctl.manifests)
+    assert rows(ctl("get", "ippool", *ours))[1][0] == "pool"
+    changed = POOL.replace("true", "false")
+    for arguments in (("apply", "-f", "-"), ("replace", "-f", "-"), ("delete", "ippool", "pool"),
+                      ("label", "ippool", "pool", "a=b"), ("apply", "-f", "-", "--dry-run"),
+                      ("patch", "ippool", "pool", "-p", '{"spec":{"disabled":true}}')):
+        assert f"comes from the file {path}:2: change it there" in ctl.fails(*arguments, *ours, stdin=changed)
+    assert "comes from the file" in ctl.fails("apply", "-f", "-", *ours, stdin=changed + "---\n" + DENY)
+    assert ctl("get", "netpol", "-n", "shop", "-o", "name") == "networkpolicy.networking.k8s.io/deny\n"
+
+
+def test_manifest_folder_of_others(ctl):
+    ctl.write("manifests.d/net.yaml", POOL)
+    ctl.apply(DENY)
+    os.chmod(ctl.manifests, 0o777)
+    assert "chmod go-w" in ctl.fails("get", "ippool", "--manifests", ctl.manifests)
+
+
+# --- where the store is ---
+
+
+def test_datastores(ctl):
+    assert "no store there" in ctl.fails("get", "pods")
+    for name in ("kubernetes", "etcdv3"):
+        ctl.environment["DATASTORE_TYPE"] = name
+        text = ctl.fails("get", "pods")
+        assert f'"{name}" (from DATASTORE_TYPE) is not built yet' in text and "--datastore dir:PATH" in text
+    assert "from --datastore" in ctl.fails("get", "pods", "--datastore", "etcd")
+    assert "expected dir:/absolute/path" in ctl.fails("get", "pods", "--datastore", "nonsense")
+    del ctl.environment["DATASTORE_TYPE"]
+    config = ctl.write("calicoctl.cfg", "apiVersion: projectcalico.org/v3\nkind: CalicoAPIConfig\nmetadata:\n"
+                                        "spec:\n  datastoreType: \"etcdv3\"\n")
+    assert f"(from {config})" in ctl.fails("get", "pods", "--config", config)
+    assert ctl("apply", "-f", "-", "--datastore", f"dir:{ctl.folder}/other", stdin=POOL).endswith("created\n")
+    assert os.stat(os.path.join(ctl.folder, "other")).st_mode & 0o777 == 0o700
+
+
+def test_store_of_others(ctl):
+    ctl.apply(POOL)
+    os.chmod(os.path.join(ctl.folder, "store"), 0o777)
+    assert "chmod go-w" in ctl.fails("get", "ippool")
+
+
+# --- how it is called ---
+
+
+@pytest.mark.parametrize("name", ["calicoctl", "kubectl-margay"])
+def test_other_names(ctl, name):
+    program = os.path.join(ctl.folder, name)
+    shutil.copy(PROGRAM, program)
+    ctl.program = program
+    ctl.apply(POOL)
+    if name == "calicoctl":
+        assert rows(ctl("-l", "panic", "get", "ippool", "--allow-version-mismatch", "-a"))[1][0] == "pool"
+    assert name in ctl("--help")
+
+
+def test_usage(ctl):
+    assert "Verbs:" in ctl("--help")
+    assert "-f, --filename" in ctl("apply", "--help")
+    assert "unknown verb" in ctl.fails("nonsense")
+    assert "unrecognized option" in ctl.fails("get", "--nonsense")
+    assert "flows show" in ctl.fails("flows")
+    ctl.fails()
+
+
+def test_version(ctl):
+    version = json.loads(ctl("version", "-o", "json", "--socket", "/nonexistent"))
+    assert version["agent"] is None and "no margay-agent runs" in version["agentError"]
+    assert version["kernel"] == os.uname().release and version["client"] and version["abi"]
+    assert ctl("version", "--client").startswith("Client version")
+
+
+def test_full_output(ctl):
+    """A result that cannot be written is an error."""
+    ctl.apply(POOL)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PROGRAM, "get", "ippool"], env=ctl.environment, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"cannot be written" in done.stderr
