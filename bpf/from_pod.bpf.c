@@ -32,7 +32,7 @@ static __always_inline int from_pod_steps(struct __sk_buff *skb, struct packet *
 		return arp_answer(skb, pkt, ep);
 	r = parse_skb(skb, pkt);
 	if (!r)
-		r = guard(skb, pkt, ep, local);
+		r = guard(skb, pkt, ep);
 	return r ? r : pod_out(skb, pkt, local);
 }
 

@@ -12,3 +12,16 @@ $(TINY): selftests/bpf/tiny.bpf.c
 	$(call say,BPF,$@) $(CLANG) $(BPF_CFLAGS) $(TINY_FLAGS) -c $< -o $@
 
 $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/prog/test_*.c)): | $(TINY)
+
+# Benchmarks: nothing is asserted but the path that is measured.
+BENCH := $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/bench/bench_*.c))
+BENCH_LIBS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard selftests/lib/*.c)) \
+	$(addprefix $(BUILD)/lib,sync.a state.a policy.a ipam.a datastore.a dataplane.a model.a base.a)
+
+$(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BENCH_LIBS)
+	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -lcmocka $(SYSTEM_LIBS) -o $@
+$(BENCH:%=%.o): $(SKEL)
+
+.PHONY: bench
+bench: $(BENCH) ## cost of packets by path, an empty program subtracted (root)
+	$(Q)for program in $(BENCH); do $$program || exit 1; done

@@ -61,13 +61,18 @@ static __always_inline bool flow_key_of(struct mg_flow_key *ret_key, struct flow
 }
 
 /* The key of the packet as it is now: pkt->key and PKT_SWAPPED. */
-static __always_inline void flow_key(struct packet *pkt)
+__weak __noinline int flow_key(struct packet *pkt)
 {
-	struct flow_end src = { &pkt->src, pkt->sport }, dst = { &pkt->dst, pkt->dport };
+	struct flow_end src, dst;
 
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	src = (struct flow_end){ &pkt->src, pkt->sport };
+	dst = (struct flow_end){ &pkt->dst, pkt->dport };
 	pkt->flags &= ~PKT_SWAPPED;
 	if (flow_key_of(&pkt->key, src, dst, pkt->proto))
 		pkt->flags |= PKT_SWAPPED;
+	return 0;
 }
 
 /* The key of the partner of a translated row: the tuple as it leaves. pkt still has the tuple

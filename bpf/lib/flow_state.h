@@ -104,17 +104,18 @@ static __always_inline void flow_demote(struct mg_flow_key *key, struct mg_flow 
 }
 
 /* The partner learns the state, and moves along. */
-static __always_inline void flow_update_partner(struct packet *pkt, struct mg_flow *flow,
-						enum flow_move move)
+__weak __noinline int flow_update_partner(struct packet *pkt, struct mg_flow *flow, __u32 move)
 {
 	struct mg_flow *partner;
 
+	if (!pkt || !flow)
+		return 0;
 	flow_key_partner(pkt, flow);
 	partner = bpf_map_lookup_elem(&mg_flow_e, &pkt->key2);
 	if (!partner)
 		partner = bpf_map_lookup_elem(&mg_flow_t, &pkt->key2);
 	if (!partner)
-		return;
+		return 0;
 	partner->state = flow->state;
 	partner->both = flow->both;
 	partner->flags |= flow->flags & MG_FLOW_BOTH_SEEN;
@@ -123,6 +124,7 @@ static __always_inline void flow_update_partner(struct packet *pkt, struct mg_fl
 		flow_promote(&pkt->key2, partner);
 	else if (move == FLOW_DEMOTE)
 		flow_demote(&pkt->key2, partner);
+	return 0;
 }
 
 /* Plain additions: two CPUs at once in one direction may lose a count, an atomic costs every

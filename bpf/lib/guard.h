@@ -58,17 +58,11 @@ static __always_inline int guard_content(const struct packet *pkt, const struct 
 	return is_dhcp_answer(pkt) ? -MG_DROP_POD_CONTROL : 0;
 }
 
-/* Step of from_pod, after parse. */
-static __always_inline int guard(struct __sk_buff *skb, struct packet *pkt, struct mg_ep *ep,
-				 const struct mg_local *local)
+static __always_inline int guard_routed(const struct packet *pkt, const struct mg_ep *ep,
+					const struct mg_local *local)
 {
-	int r;
+	int r = check_source(pkt, ep, local);
 
-	if (pkt->family == 6 && is_link_message(pkt)) {
-		r = guard_link_source(pkt, ep);
-		return r ? r : nd_link(skb, pkt, ep);
-	}
-	r = check_source(pkt, ep, local);
 	if (!r)
 		r = guard_content(pkt, local);
 	if (r)
@@ -76,6 +70,20 @@ static __always_inline int guard(struct __sk_buff *skb, struct packet *pkt, stru
 	if (pkt->flags & PKT_MULTICAST) /* memberships end here, and nothing else goes there */
 		return pkt->proto == PROTO_IGMP ? MG_FINAL_CONSUMED : -MG_DROP_NO_ROUTE;
 	return 0;
+}
+
+/* Step of from_pod, after parse. */
+__weak __noinline int guard(struct __sk_buff *skb, struct packet *pkt, struct mg_ep *ep)
+{
+	const struct mg_local *local = local_row();
+	int r;
+
+	if (!pkt || !ep || !local)
+		return -MG_DROP_INTERNAL;
+	if (pkt->family != 6 || !is_link_message(pkt))
+		return guard_routed(pkt, ep, local);
+	r = guard_link_source(pkt, ep);
+	return r ? r : nd_link(skb, pkt, ep);
 }
 
 #endif

@@ -32,6 +32,7 @@
 	(PKT_FRAGMENT | PKT_LATER_FRAGMENT | PKT_ICMP_ERROR | PKT_ICMP_QUERY | PKT_DF |            \
 	 PKT_MULTICAST | PKT_WALK)
 
+#define IP_RESERVED 0x8000
 #define IP_FLAG_DF 0x4000
 #define IP_FLAG_MF 0x2000
 #define IP_OFFSET_MASK 0x1fff
@@ -52,18 +53,24 @@ static __always_inline int check_length(struct packet *pkt, __u32 field, __u32 s
 	return 0;
 }
 
-static __always_inline void parse_fragment4(struct packet *pkt, const struct iphdr *ip)
+static __always_inline int parse_fragment4(struct packet *pkt, const struct iphdr *ip)
 {
-	__u32 offset = bpf_ntohs(ip->frag_off);
+	__u32 offset = bpf_ntohs(ip->frag_off) & ~IP_RESERVED;
 
-	if (offset & IP_FLAG_DF)
+	if (offset == IP_FLAG_DF) {
 		pkt->flags |= PKT_DF;
-	if (offset & (IP_FLAG_MF | IP_OFFSET_MASK)) {
-		pkt->flags |= PKT_FRAGMENT;
-		pkt->frag_id = ip->id;
+		return 0;
 	}
+	if (!offset)
+		return 0;
+	pkt->frag_id = ip->id;
+	pkt->flags |= offset & IP_FLAG_DF ? PKT_FRAGMENT | PKT_DF : PKT_FRAGMENT;
 	if (offset & IP_OFFSET_MASK)
 		pkt->flags |= PKT_LATER_FRAGMENT;
+	/* a second fragment that begins inside the TCP header could change its flags (RFC 3128) */
+	if ((offset & IP_OFFSET_MASK) == 1 && pkt->proto == IPPROTO_TCP)
+		return -MG_DROP_MALFORMED;
+	return 0;
 }
 
 static __always_inline int parse_ip4(const struct frame *frame, struct packet *pkt)
@@ -87,15 +94,11 @@ static __always_inline int parse_ip4(const struct frame *frame, struct packet *p
 	pkt->l4_offset = pkt->l3_offset + header;
 	addr_set_v4(&pkt->src, ip->saddr);
 	addr_set_v4(&pkt->dst, ip->daddr);
-	parse_fragment4(pkt, ip);
-	/* a second fragment that begins inside the TCP header could change its flags (RFC 3128) */
-	if ((ip->frag_off & bpf_htons(IP_OFFSET_MASK)) == bpf_htons(1) && pkt->proto == IPPROTO_TCP)
-		return -MG_DROP_MALFORMED;
 	if (ip->daddr == 0xffffffff || (ip->daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000))
 		pkt->flags |= PKT_MULTICAST;
 	if (header > sizeof(*ip))
 		pkt->flags |= PKT_WALK;
-	return 0;
+	return parse_fragment4(pkt, ip);
 }
 
 static __always_inline int parse_ip6(const struct frame *frame, struct packet *pkt)

@@ -32,11 +32,14 @@ __weak __noinline int parse_skb_inner(struct __sk_buff *skb, struct packet *pkt)
 	return pkt ? parse_inner(&frame, pkt) : -MG_DROP_INTERNAL;
 }
 
-static __always_inline int parse_skb_once(struct __sk_buff *skb, struct packet *pkt)
+__weak __noinline int parse_skb_once(struct __sk_buff *skb, struct packet *pkt)
 {
 	struct frame frame = frame_of(skb);
-	int r = parse_fixed(&frame, pkt);
+	int r;
 
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	r = parse_fixed(&frame, pkt);
 	if (!r && (pkt->flags & PKT_WALK)) {
 		r = parse_skb_walk(skb, pkt);
 		frame = frame_of(skb);
@@ -50,20 +53,15 @@ static __always_inline int parse_skb_once(struct __sk_buff *skb, struct packet *
 
 /* A first try reads what lies in the linear part, a second what bpf_skb_pull_data() brought
  * there. */
-__weak __noinline int parse_skb(struct __sk_buff *skb, struct packet *pkt)
+static __always_inline int parse_skb(struct __sk_buff *skb, struct packet *pkt)
 {
-	int r = -MG_DROP_INTERNAL;
+	int r = parse_skb_once(skb, pkt);
 
-	if (!pkt)
+	if (r != -MG_DROP_SHORT)
 		return r;
-	for (int i = 0; i < 2; i++) {
-		r = parse_skb_once(skb, pkt);
-		if (r != -MG_DROP_SHORT || i)
-			break;
-		if (bpf_skb_pull_data(skb, skb->len < MG_PULL_BYTES ? skb->len : MG_PULL_BYTES))
-			break;
-	}
-	return r;
+	if (bpf_skb_pull_data(skb, skb->len < MG_PULL_BYTES ? skb->len : MG_PULL_BYTES))
+		return r;
+	return parse_skb_once(skb, pkt);
 }
 
 #endif
