@@ -197,7 +197,7 @@ static int take_number(const json_t *answer, const char *key, json_int_t limit, 
 
 static int take_attach_type(const json_t *answer, int *ret_type)
 {
-	const char *text = json_string_value(json_object_get(answer, "attach_type"));
+	const char *text = json_string_value(json_object_get(answer, "attach"));
 
 	if (!text)
 		*ret_type = DP_ATTACH_AUTO;
@@ -236,7 +236,7 @@ int agent_allocate(const struct cni_config *config, struct attachment *attachmen
 	    take_routes(json_object_get(answer, "routes"), attachment) < 0)
 		return strange(error, "routes");
 	if (take_attach_type(answer, &type) < 0)
-		return strange(error, "attach_type");
+		return strange(error, "attach");
 	*ret_attach_type = type;
 	return 0;
 }

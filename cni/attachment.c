@@ -18,6 +18,7 @@
 void attachment_done(struct attachment *attachment)
 {
 	json_decref(attachment->dns);
+	json_decref(attachment->labels);
 	arena_free(attachment->arena);
 	memset(attachment, 0, sizeof(*attachment));
 }

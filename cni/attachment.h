@@ -49,7 +49,8 @@ struct attachment {
 	struct mg_prefix *routes; /* through the gateway */
 	size_t route_count;
 	struct bandwidth bandwidth;
-	json_t *dns; /* of the IPAM plugin; NULL */
+	json_t *dns;	/* of the IPAM plugin; NULL */
+	json_t *labels; /* asked for in the configuration; NULL */
 };
 
 void attachment_done(struct attachment *attachment);

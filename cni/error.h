@@ -22,10 +22,11 @@ enum cni_code {
 	CNI_TRY_AGAIN = 11,
 	CNI_NOT_AVAILABLE = 50,
 	CNI_LIMITED = 51,
-	CNI_KERNEL = 100,	/* the kernel refused something */
+	/* 100 is the agent's: no address */
 	CNI_NAME_TAKEN = 101,	/* an interface, address or route belongs to somebody else */
 	CNI_CHECK_FAILED = 102, /* CHECK found a difference */
 	CNI_IPAM = 103,		/* the delegated IPAM plugin failed without an error of its own */
+	CNI_KERNEL = 104,	/* the kernel refused something */
 };
 
 struct cni_error {

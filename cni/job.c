@@ -321,6 +321,7 @@ void job_init(struct job *job, struct plugin *plugin)
 		attachment->arena, *env->pod_namespace ? env->pod_namespace : "default");
 	attachment->uid = arena_strdup(attachment->arena, env->pod_uid);
 	attachment->bandwidth = plugin->config.bandwidth;
+	attachment->labels = json_incref(plugin->config.labels);
 	host_ifname(attachment->pod_namespace, attachment->pod, attachment->ifname,
 		    attachment->host_ifname);
 }

@@ -83,6 +83,8 @@ json_t *record_encode(const struct attachment *attachment)
 	put_bandwidth(tree, &attachment->bandwidth);
 	if (attachment->dns)
 		json_object_set(tree, "dns", attachment->dns);
+	if (attachment->labels)
+		json_object_set(tree, "labels", attachment->labels);
 	return tree;
 }
 
@@ -215,5 +217,6 @@ int record_decode(const json_t *tree, struct attachment *attachment)
 	if (json_object_get(tree, "config"))
 		get_text(attachment->arena, tree, "config", &attachment->config);
 	attachment->dns = json_incref(json_object_get(tree, "dns"));
+	attachment->labels = json_incref(json_object_get(tree, "labels"));
 	return 0;
 }

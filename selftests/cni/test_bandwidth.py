@@ -94,7 +94,7 @@ def test_without_ifb_it_says_so(shaped, host, agent, sandbox):
     before, inside = host.snapshot(), pod.snapshot()
     with pytest.raises(CniError) as caught:
         shaped.add(pod, runtimeConfig=limits(egress=LIMIT))
-    assert caught.value.code == 100 and "ifb" in caught.value.error["details"]
+    assert caught.value.code == 104 and "ifb" in caught.value.error["details"]
     assert host.snapshot() == before and pod.snapshot() == inside and not agent.held
 
 

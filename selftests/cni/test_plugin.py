@@ -297,6 +297,10 @@ def test_what_the_agent_is_asked(host, agent, sandbox):
     assert result["ips"][0]["address"] == "10.1.0.77/32"
     (inner,) = pod.json("ip", "-j", "link", "show", "eth0")
     assert inner["mtu"] == 1400 and inner["address"] == "02:00:00:00:00:42"
+    with open(os.path.join(host.state, "attachments", f"{pod.container}:eth0.json")) as file:
+        record = json.load(file)  # what an agent that starts anew reads
+    assert record["labels"] == {"app": "web"} and record["bandwidth"]["ingressRate"] == 1000000 and record["ready"]
+    assert record["slot"] == 1 and record["addresses"] == ["10.1.0.77"] and record["pod"] == "front"
     commit = agent.requests[1]
     assert commit["op"] == "commit" and commit["mac"] == "02:00:00:00:00:42" and commit["host_mac"] == HOST_MAC
     assert commit["netns_cookie"] > 0 and commit["host_ifname"] == host_name("front", "web")
@@ -382,7 +386,7 @@ def test_agent_started_anew_between_the_halves(runtime, agent, sandbox, host):
 
 
 def test_no_address_left(runtime, agent, sandbox, host):
-    agent.answers["allocate"] = {"ok": False, "code": 103, "msg": "no free address", "details": "pools: blue"}
+    agent.answers["allocate"] = {"ok": False, "code": 100, "msg": "no free address", "details": "pools: blue"}
     with pytest.raises(CniError) as caught:
         runtime.add(sandbox("front"))
     assert caught.value.error["details"] == "pools: blue"
