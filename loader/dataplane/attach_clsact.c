@@ -49,7 +49,7 @@ static int fail(int ifindex, enum dp_way way, int r, struct err *err)
 			way == DP_INGRESS ? "ingress" : "egress");
 }
 
-static int ensure_qdisc(struct net_sock *sock, int ifindex, struct err *err)
+int nl_clsact_ensure(struct net_sock *sock, int ifindex, struct err *err)
 {
 	const struct tcmsg info = { .tcm_ifindex = ifindex,
 				    .tcm_parent = TC_H_CLSACT,
@@ -199,7 +199,7 @@ static int clsact_attach(int ifindex, enum dp_way way, int prog_fd, struct err *
 		return err_errno(err, r, "program");
 	r = net_open(&sock, err);
 	if (!r)
-		r = ensure_qdisc(sock, ifindex, err);
+		r = nl_clsact_ensure(sock, ifindex, err);
 	if (!r)
 		r = list_filters(sock, ifindex, way, &list, err);
 	if (r)

@@ -83,6 +83,9 @@ int nl_family(const union mg_addr *addr);
 void nl_put_addr(struct nl_msg *msg, int type, const union mg_addr *addr);
 union mg_addr nl_get_addr(const struct nlattr *attr); /* zero where attr is NULL */
 
+/* The qdisc clsact on a device; -EBUSY: "ingress" is in its place. */
+int nl_clsact_ensure(struct net_sock *sock, int ifindex, struct err *err);
+
 /* Answers to structures; false: not of interest (another family). */
 bool nl_read_link(struct nlmsghdr *answer, struct net_link *ret_link);
 bool nl_read_addr(struct nlmsghdr *answer, struct net_addr *ret_addr);

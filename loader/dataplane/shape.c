@@ -78,25 +78,8 @@ int net_ifb_create(struct net_sock *sock, const char *name, __u32 mtu, int *ret_
 	return 0;
 }
 
-/* The place of filters; ours stand there already where the kernel has no TCX. */
-static int ensure_clsact(struct net_sock *sock, int ifindex, struct err *err)
-{
-	const struct tcmsg info = {
-		.tcm_family = AF_UNSPEC,
-		.tcm_ifindex = ifindex,
-		.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0),
-		.tcm_parent = TC_H_CLSACT,
-	};
-	_cleanup_msg_ struct nl_msg *msg =
-		nl_new(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
-	int r;
-
-	nl_put_text(msg, TCA_KIND, "clsact");
-	r = nl_talk(sock, msg, NULL, NULL, err);
-	return r == -EEXIST ? 0 : r;
-}
-
-/* options { actions { 1 { kind "mirred", options { redirect to the egress of ifb } } } } */
+/* options { actions { 1 { kind "mirred", options { redirect to the egress of ifb } } }, selector }
+ */
 static void put_redirect(struct nl_msg *msg, int ifb)
 {
 	const struct tc_mirred redirect = {
@@ -104,8 +87,13 @@ static void put_redirect(struct nl_msg *msg, int ifb)
 		.eaction = TCA_EGRESS_REDIR,
 		.ifindex = (__u32)ifb,
 	};
+	/* One key that compares no bit: every packet. */
+	const struct {
+		struct tc_u32_sel head;
+		struct tc_u32_key key;
+	} all = { .head = { .flags = TC_U32_TERMINAL, .nkeys = 1 } };
 	struct nlattr *options = nl_nest(msg, TCA_OPTIONS);
-	struct nlattr *actions = nl_nest(msg, TCA_MATCHALL_ACT);
+	struct nlattr *actions = nl_nest(msg, TCA_U32_ACT);
 	struct nlattr *first = nl_nest(msg, 1);
 	struct nlattr *own;
 
@@ -115,6 +103,7 @@ static void put_redirect(struct nl_msg *msg, int ifb)
 	nla_nest_end(msg, own);
 	nla_nest_end(msg, first);
 	nla_nest_end(msg, actions);
+	nl_put(msg, TCA_U32_SEL, &all, sizeof(all));
 	nla_nest_end(msg, options);
 }
 
@@ -130,9 +119,10 @@ int net_ifb_divert(struct net_sock *sock, int ifindex, int ifb, struct err *err)
 		nl_new(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &info, sizeof(info));
 	int r;
 
-	r = ensure_clsact(sock, ifindex, err);
+	r = nl_clsact_ensure(sock, ifindex, err);
 	if (!r) {
-		nl_put_text(msg, TCA_KIND, "matchall");
+		/* Not matchall, which slim kernels leave out. */
+		nl_put_text(msg, TCA_KIND, "u32");
 		put_redirect(msg, ifb);
 		r = nl_talk(sock, msg, NULL, NULL, err);
 	}

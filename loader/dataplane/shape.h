@@ -4,7 +4,7 @@
  * its ingress by way of an ifb device whose egress is limited. Rates are bytes a second, bursts
  * bytes. Everything but the ifb device goes when the device goes.
  *
- * -ENOENT, -EOPNOTSUPP: the kernel lacks sch_tbf, ifb, cls_matchall or act_mirred.
+ * -ENOENT, -EOPNOTSUPP: the kernel lacks sch_tbf, ifb, cls_u32 or act_mirred.
  */
 #ifndef MARGAY_DATAPLANE_SHAPE_H
 #define MARGAY_DATAPLANE_SHAPE_H

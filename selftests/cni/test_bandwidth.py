@@ -20,7 +20,7 @@ def limits(**which):
 def has_ifb(host):
     """ifb devices, and the filter and action that lead to them."""
     return host.run("sh", "-c", "ip link add probe type ifb && { tc qdisc add dev probe clsact && "
-                    "tc filter add dev probe ingress matchall action mirred egress redirect dev lo; r=$?; "
+                    "tc filter add dev probe ingress protocol all u32 match u32 0 0 action mirred egress redirect dev lo; r=$?; "
                     "ip link del probe; exit $r; }", check=False).returncode == 0
 
 
@@ -40,7 +40,7 @@ def shaped(host, agent):
 @pytest.fixture
 def diverted(host, shaped):
     if not has_ifb(host):
-        pytest.skip("this kernel has no ifb, cls_matchall or act_mirred")
+        pytest.skip("this kernel has no ifb, cls_u32 or act_mirred")
     return shaped
 
 
@@ -89,7 +89,7 @@ def test_sent(diverted, host, sandbox):
 
 def test_without_ifb_it_says_so(shaped, host, agent, sandbox):
     if has_ifb(host):
-        pytest.skip("this kernel has ifb, cls_matchall and act_mirred")
+        pytest.skip("this kernel has ifb, cls_u32 and act_mirred")
     pod = sandbox("front")
     before, inside = host.snapshot(), pod.snapshot()
     with pytest.raises(CniError) as caught:

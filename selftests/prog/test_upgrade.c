@@ -181,6 +181,19 @@ static void swap_on_every_device(void **state)
 	expect_attached(f);
 }
 
+/* A device passes packets only once the kernel's link watch has seen its carrier. */
+static void wait_running(struct fixture *f, int ifindex)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	struct net_link link = { 0 };
+
+	for (int i = 0; i < 2000 && !(link.flags & IFF_RUNNING); i++) {
+		nanosleep(&pause, NULL);
+		OK(f, net_link_get(f->sock, ifindex, &link, &f->err));
+	}
+	assert_true(link.flags & IFF_RUNNING);
+}
+
 static int packet_socket(int ifindex)
 {
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = ifindex };
@@ -230,6 +243,7 @@ static void no_packet_passes_unseen(void **state)
 		pid_t pid;
 
 		assert_int_equal(pipe(stop) | pipe(result), 0);
+		wait_running(f, f->peer[i]);
 		pid = start_sender(f->peer[i], stop[0], result[1]);
 		for (int turn = 0; turn < 6; turn++) {
 			open_build(f, !(turn % 2));
