@@ -40,7 +40,8 @@ static __always_inline int check_known(const struct packet *pkt, struct mg_flow 
 {
 	__u32 back = !flow_direction(pkt, flow);
 	__u16 way = back ? flow->way[1] : flow->way[0];
-	struct mg_ident from;
+	struct mg_ident from, to;
+	int r;
 
 	if (flow->flags & (MG_FLOW_WAY0_NODE << back))
 		return !(pkt->flags & PKT_FROM_TUNNEL) || way == pkt->in_node
@@ -48,11 +49,19 @@ static __always_inline int check_known(const struct packet *pkt, struct mg_flow 
 			       : -MG_DROP_TUNNEL_SPOOF;
 	ident_exact(&pkt->src, &from);
 	ident_complete(&pkt->src, &from);
+	r = check_from(pkt, &from);
+	if (r)
+		return r;
+	if (from.flags & MG_ADDR_HOST) {
+		/* answers to a node go in the tunnel of the pod's own pool */
+		ident_exact(&pkt->dst, &to);
+		from.flags |= to.flags & ADDR_MODES;
+	}
 	if (back)
 		flow_keep_way(flow, &from, 1);
 	else
 		flow_keep_way(flow, &from, 0);
-	return check_from(pkt, &from);
+	return 0;
 }
 
 /* An answer to a translated connection; its row was found by the tuple on the wire. */
