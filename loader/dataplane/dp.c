@@ -12,7 +12,7 @@ const struct dp_map *dp_get_map(const struct dp *dp, const char *name)
 {
 	for (size_t i = 0; i < dp->row_count; i++) {
 		if (!strcmp(dp->rows[i].name, name))
-			return &dp->rows[i].map;
+			return dp->rows[i].map.fd >= 0 ? &dp->rows[i].map : NULL;
 	}
 	return NULL;
 }

@@ -313,16 +313,26 @@ static bool all_pinned(const struct dp *dp)
 	return true;
 }
 
+/* The pinned programs have a scratch of their own, which is not pinned. */
+static void adopt(struct dp *dp)
+{
+	memcpy(dp->prog, dp->former_prog, sizeof(dp->prog));
+	memset(dp->former_prog, -1, sizeof(dp->former_prog));
+	for (size_t i = 0; i < dp->row_count; i++) {
+		if (dp->rows[i].class == MAP_SCRATCH)
+			dp_map_done(&dp->rows[i].map);
+	}
+	dp->adopted = true;
+	dp->in_force = true;
+}
+
 static int load_programs(struct dp *dp, struct err *err)
 {
 	bool fits_runtime;
 	int r = 0;
 
 	if (!any_made(dp) && dp_meta_matches(dp, &fits_runtime) && all_pinned(dp)) {
-		memcpy(dp->prog, dp->former_prog, sizeof(dp->prog));
-		memset(dp->former_prog, -1, sizeof(dp->former_prog));
-		dp->adopted = true;
-		dp->in_force = true;
+		adopt(dp);
 		return 0;
 	}
 	for (int group = 0; group < DP_GROUP_MAX && !r; group++)

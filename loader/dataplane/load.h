@@ -76,7 +76,7 @@ void dp_close(struct dp *dp); /* accepts NULL */
 DEFINE_CLEANUP(struct dp *, dp_close)
 #define _cleanup_dp_ _cleanup_(dp_close_p)
 
-/* NULL: no such map. Valid until dp_close(). */
+/* NULL: no such map (of an adopted set also scratch). Valid until dp_close(). */
 const struct dp_map *dp_get_map(const struct dp *dp, const char *name);
 /* -ENOENT: no such program, or its group did not load. The descriptor stays dp's. */
 int dp_prog_fd(const struct dp *dp, const char *name);

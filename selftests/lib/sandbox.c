@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/capability.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -50,5 +51,18 @@ int sandbox_object(const char *name, void **ret_data, size_t *ret_size)
 	r = file_read(AT_FDCWD, path, OBJECT_MAX, &text, ret_size);
 	if (!r)
 		*ret_data = text;
+	return r;
+}
+
+int sandbox_drop(void)
+{
+	const cap_value_t keep[] = { CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON };
+	cap_t caps = cap_init();
+	int r = 0;
+
+	if (!caps || cap_set_flag(caps, CAP_PERMITTED, 3, keep, CAP_SET) ||
+	    cap_set_flag(caps, CAP_EFFECTIVE, 3, keep, CAP_SET) || cap_set_proc(caps))
+		r = -errno;
+	cap_free(caps);
 	return r;
 }

@@ -17,4 +17,8 @@ int sandbox_enter(char ret_root[PATH_MAX]);
 /* A BPF object of selftests/bpf/ by name ("tiny"), in memory; the caller frees. */
 int sandbox_object(const char *name, void **ret_data, size_t *ret_size);
 
+/* Keeps the agent's lasting capabilities alone: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON. For a child.
+ */
+int sandbox_drop(void);
+
 #endif

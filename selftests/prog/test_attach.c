@@ -12,6 +12,7 @@
 #include <linux/pkt_cls.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/err.h"
 #include "dataplane/attach.h"
@@ -204,6 +205,39 @@ static void repair_order(void **state)
 	}
 }
 
+/* The agent that dropped CAP_SYS_ADMIN knows its own programs by descriptor. */
+static int repair_in_child(struct fixture *f, const struct dp_attach_ops *ops)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(sandbox_drop()							  ? 2
+		      : dp_attach_repair(ops, f->dev, DP_INGRESS, f->from_pod, NULL) == 1 ? 0
+											  : 3);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void repair_without_sys_admin(void **state)
+{
+	struct fixture *f = *state;
+	struct dp_attached now;
+
+	for (int tcx = 0; tcx < 2; tcx++) {
+		OK(f, ops_of(tcx)->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+		if (tcx)
+			OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, MG_F_BEFORE));
+		else
+			OK(f, clsact_foreign(f->dev, f->foreign, 1, 9));
+		assert_int_equal(repair_in_child(f, ops_of(tcx)), 0);
+		OK(f, ops_of(tcx)->query(f->dev, DP_INGRESS, &now, &f->err));
+		assert_true(now.first);
+		assert_int_equal(now.count, 2);
+		OK(f, dp_detach_all(f->dev, &f->err));
+	}
+}
+
 /* A TCX program of another runs before any clsact filter: that cannot be mended, only told. */
 static void tcx_ahead_of_clsact(void **state)
 {
@@ -298,6 +332,7 @@ int main(void)
 		CASE(attach_query_detach),
 		CASE(first_beside_foreign),
 		CASE(repair_order),
+		CASE(repair_without_sys_admin),
 		CASE(tcx_ahead_of_clsact),
 		CASE(swap_in_place),
 		CASE(change_of_way),

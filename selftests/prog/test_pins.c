@@ -21,7 +21,6 @@
 #include "dataplane/control.h"
 #include "dataplane/events.h"
 #include "dataplane/load.h"
-#include "dataplane/pages.h"
 #include "dataplane/pins.h"
 #include "dataplane/probe.h"
 #include "dataplane/trace.h"
@@ -332,34 +331,6 @@ static void counters_sum_over_cpus(void **state)
 	assert_int_equal(sum.bytes, 5 * 60);
 }
 
-static void pages_grow_and_stay(void **state)
-{
-	struct fixture *f = *state;
-	const struct dp_map *outer = dp_get_map(f->dp, "mg_pages");
-	struct mg_page page = { { 7, 8, 9 } }, got;
-	struct dp_pages *pages;
-
-	OK(f, dp_pages_open(f->root, outer, &pages, &f->err));
-	assert_int_equal(dp_pages_capacity(pages), MG_CHUNK_PAGES);
-	OK(f, dp_pages_write(pages, 3, &page));
-	OK(f, dp_pages_read(pages, 5000, &got)); /* no memory yet: zero */
-	assert_int_equal(got.v[0], 0);
-	OK(f, dp_pages_write(pages, 5000, &page));
-	OK(f, dp_pages_poke(pages, 5000, 255, 77));
-	assert_int_equal(dp_pages_capacity(pages), 2 * MG_CHUNK_PAGES);
-	assert_int_equal(dp_pages_write(pages, MG_CHUNKS_MAX * MG_CHUNK_PAGES, &page), -E2BIG);
-	assert_int_equal(dp_pages_poke(pages, 3, MG_PAGE_ENTRIES, 1), -E2BIG);
-	dp_pages_close(pages);
-	reopen(f);
-	OK(f, dp_pages_open(f->root, dp_get_map(f->dp, "mg_pages"), &pages, &f->err));
-	OK(f, dp_pages_read(pages, 5000, &got));
-	assert_int_equal(got.v[2], 9);
-	assert_int_equal(got.v[255], 77);
-	OK(f, dp_pages_read(pages, 3, &got));
-	assert_int_equal(got.v[1], 8);
-	dp_pages_close(pages);
-}
-
 static void control_is_one_store(void **state)
 {
 	struct fixture *f = *state;
@@ -478,7 +449,6 @@ int main(void)
 		CASE(trie_rows),
 		CASE(full_map_tells_how_far),
 		CASE(counters_sum_over_cpus),
-		CASE(pages_grow_and_stay),
 		CASE(control_is_one_store),
 		CASE(events_come_in_turns),
 		CASE(trace_copy_has_its_own_state),
