@@ -105,10 +105,12 @@ __weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 		return r;
 	}
 	flow->change = pkt->change;
-	flow->flags &= ~FLOW_WAYS;
-	flow->way[0] = 0;
-	if (!(flow->flags & FLOW_TRANSLATED))
+	/* a translated row's way is the pod's slot, checked at delivery, or the world */
+	if (!(flow->flags & FLOW_TRANSLATED)) {
+		flow->flags &= ~FLOW_WAYS;
+		flow->way[0] = 0;
 		flow->way[1] = 0;
+	}
 	return 0;
 }
 
