@@ -86,8 +86,11 @@ int state_peer_row(const struct state *state, uint16_t number, struct mg_peer *r
 
 /* Facts of this node that are not in objects. */
 struct state_node_facts {
-	uint32_t uplink_mtu;	  /* the smallest of the uplinks; 0: none known */
-	uint32_t vxlan_ifindex;	  /* 0: no idle device */
+	uint32_t uplink_mtu;	/* the smallest of the uplinks; 0: none known */
+	uint32_t vxlan_ifindex; /* 0: no idle device */
+	bool accept_ipip;	/* taken in although no pool asks for it: see agent/pool_switch.h */
+	bool accept_vxlan;
+	bool flow_events;	  /* somebody reads records of new flows */
 	uint64_t flows_new_until; /* boot time, ns; 0: flow tables were taken over */
 };
 void state_local_row(const struct state *state, const struct state_node_facts *facts,
@@ -95,6 +98,9 @@ void state_local_row(const struct state *state, const struct state_node_facts *f
 
 /* FelixConfiguration of this node, merged; valid until the next state_object_*(). */
 const struct felix_params *state_params(const struct state *state);
+
+/* NULL: no such pool. */
+const struct object *state_pool(const struct state *state, const char *name);
 
 /* Encapsulation that some pool asks for. */
 bool state_uses_vxlan(const struct state *state);
@@ -139,6 +145,8 @@ const struct object *state_pod(const struct state *state, const char *ns, const 
 /* An address of a pod, wherever it lives. -ENOENT: none of that family is known. */
 int state_pod_addr(const struct state *state, const char *ns, const char *name, bool want6,
 		   union mg_addr *ret_addr);
+/* "namespace/name" of the pod that has the address; NULL: none is known. */
+const char *state_addr_owner(const struct state *state, const union mg_addr *addr);
 const struct object *state_namespace(const struct state *state, const char *name);
 
 #endif

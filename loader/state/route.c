@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kernel routes that tell where pods are: each remote block by its node, own blocks into a
+ * blackhole (the host routes of living pods are longer). Encapsulation is made in to_netdev; the
+ * route gives host sockets their source and segment size.
+ */
+#include <string.h>
+
+#include "base/inet.h"
+#include "state/internal.h"
+
+#define OVERHEAD_IPIP 20
+#define OVERHEAD_VXLAN 50
+#define OVERHEAD_OUTER6 20 /* an IPv6 outer header is that much longer */
+
+static uint32_t flags_overhead(uint16_t flags, bool outer6)
+{
+	uint32_t bytes = 0;
+
+	if (flags & MG_ADDR_IPIP)
+		bytes = OVERHEAD_IPIP;
+	if (flags & MG_ADDR_VXLAN)
+		bytes = OVERHEAD_VXLAN;
+	return bytes && outer6 ? bytes + OVERHEAD_OUTER6 : bytes;
+}
+
+/* Outer packets go over IPv4 where both nodes have it, else over IPv6. */
+static bool outer_is6(const struct node *self, const struct node *other)
+{
+	union mg_addr a = self->v4.addr, b = other->v4.addr;
+
+	return addr_is_zero(&a) || addr_is_zero(&b);
+}
+
+uint32_t encap_overhead(const struct state *state, const struct mg_prefix *prefix)
+{
+	const struct peer *self = peer_self(state);
+	union mg_addr v4 = { .d = { 0 } };
+
+	if (self)
+		v4 = node_of(self->object)->v4.addr;
+	return flags_overhead(pool_flags(state, prefix), addr_is_zero(&v4));
+}
+
+uint32_t state_pod_mtu(const struct state *state, uint32_t uplink_mtu)
+{
+	uint32_t widest = 0;
+
+	if (!uplink_mtu)
+		uplink_mtu = 1500;
+	for (const struct net *net = state->nets; net; net = net->hh.next) {
+		uint32_t bytes = net->pool ? encap_overhead(state, &net->prefix) : 0;
+
+		if (bytes > widest)
+			widest = bytes;
+	}
+	return uplink_mtu > widest + 1280 ? uplink_mtu - widest : uplink_mtu;
+}
+
+/* Whether packets to this block travel encapsulated to the node. */
+static bool is_tunnelled(uint16_t flags, const struct peer *peer, bool outer6)
+{
+	bool same = outer6 ? peer->subnet6 : peer->subnet4;
+
+	if (!(flags & (MG_ADDR_IPIP | MG_ADDR_VXLAN)))
+		return false;
+	return !(flags & MG_ADDR_CROSS) || !same;
+}
+
+static bool remote_route(const struct state *state, const struct net *net, const struct peer *self,
+			 struct state_route *route)
+{
+	const struct peer *peer = state->by_number[net->node];
+	const struct node *own = node_of(self->object), *other = node_of(peer->object);
+	bool is4 = prefix_is4(&net->prefix), outer6 = outer_is6(own, other);
+	uint16_t flags = pool_flags(state, &net->prefix);
+	const struct mg_way *outer = outer6 ? &peer->way6 : &peer->way4;
+	const struct mg_way *inner = is4 ? &peer->way4 : &peer->way6;
+	union mg_addr node_addr = is4 ? other->v4.addr : other->v6.addr;
+
+	route->ifindex = inner->ifindex ? inner->ifindex : outer->ifindex;
+	if (!route->ifindex)
+		return false;
+	route->src = is4 ? own->v4.addr : own->v6.addr;
+	/* The next hop must be a neighbour, so that the packet reaches the device's egress. */
+	if (inner->ifindex)
+		route->gateway = addr_is_zero(&inner->gateway) ? node_addr : inner->gateway;
+	route->mtu = outer->mtu;
+	if (route->mtu && is_tunnelled(flags, peer, outer6))
+		route->mtu -= flags_overhead(flags, outer6);
+	return true;
+}
+
+void state_routes(const struct state *state, const struct state_node_facts *facts,
+		  void (*each)(void *ctx, const struct state_route *route), void *ctx)
+{
+	const struct peer *self = peer_self(state);
+
+	(void)facts;
+	for (const struct net *net = state->nets; self && net; net = net->hh.next) {
+		struct state_route route = { .dst = net->prefix };
+
+		if (!net->block || !net->node)
+			continue;
+		route.blackhole = net->node == self->number;
+		if (route.blackhole || remote_route(state, net, self, &route))
+			each(ctx, &route);
+	}
+}

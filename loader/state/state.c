@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state's face: which file takes an object, and the small rows.
+ */
+#include "state/state.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/inet.h"
+#include "policy/knp.h"
+#include "state/internal.h"
+
+/* Lifetimes are ticks of 2^20 ns (abi/node.h). */
+#define MS_TO_TICKS(ms) ((uint32_t)(((uint64_t)(ms) * 1000000) >> 20))
+
+struct state *state_new(const char *node, struct engine *engine)
+{
+	struct state *state = xcalloc(1, sizeof(*state));
+
+	state->node = xstrdup(node);
+	state->engine = engine;
+	felix_merge(&state->params, NULL, NULL);
+	return state;
+}
+
+static void accounts_free(struct state *state)
+{
+	struct account *account, *next;
+
+	HASH_ITER(hh, state->accounts, account, next) {
+		HASH_DEL(state->accounts, account);
+		object_unref((struct object *)account->object);
+		free(account->key);
+		free(account);
+	}
+}
+
+void state_free(struct state *state)
+{
+	if (!state)
+		return;
+	state_touched_done(state);
+	owners_free(state);
+	peers_free(state);
+	nets_free(state);
+	accounts_free(state);
+	for (struct address *a = state->addresses, *next; a; a = next) {
+		next = a->hh.next;
+		HASH_DEL(state->addresses, a);
+		free(a);
+	}
+	object_unref((struct object *)state->felix_default);
+	object_unref((struct object *)state->felix_node);
+	free(state->node);
+	free(state);
+}
+
+/* --- objects ------------------------------------------------------------------------------- */
+
+static struct account *account_entry(const struct state *state, const char *ns, const char *name)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
+	struct account *account;
+
+	HASH_FIND_STR(state->accounts, key, account);
+	return account;
+}
+
+const struct object *account_find(const struct state *state, const char *ns, const char *name)
+{
+	const struct account *account = account_entry(state, ns, name);
+
+	return account ? account->object : NULL;
+}
+
+static void account_set(struct state *state, const char *ns, const char *name,
+			const struct object *object)
+{
+	struct account *account = account_entry(state, ns, name);
+
+	if (!account && object) {
+		account = xcalloc(1, sizeof(*account));
+		account->key = xasprintf("%s/%s", ns, name);
+		HASH_ADD_KEYPTR(hh, state->accounts, account->key, strlen(account->key), account);
+	}
+	if (!account)
+		return;
+	object_unref((struct object *)account->object);
+	account->object = object ? object_ref(object) : NULL;
+	if (!object) {
+		HASH_DEL(state->accounts, account);
+		free(account->key);
+		free(account);
+	}
+	space_refresh(state, space_get(state, ns));
+}
+
+static void space_set(struct state *state, const char *name, const struct object *object)
+{
+	struct space *space = space_get(state, name);
+
+	object_unref((struct object *)space->object);
+	space->object = object ? object_ref(object) : NULL;
+	space_refresh(state, space);
+}
+
+static void pod_set(struct state *state, const char *ns, const char *name,
+		    const struct object *object)
+{
+	struct owner *owner = owner_get(state, ns, name);
+
+	object_unref((struct object *)owner->pod);
+	owner->pod = object ? object_ref(object) : NULL;
+	owner_refresh(state, owner);
+}
+
+static void felix_set(struct state *state, const char *name, const struct object *object)
+{
+	_cleanup_free_ char *own = xasprintf("node.%s", state->node);
+	const struct object **slot = NULL;
+
+	if (!strcmp(name, "default"))
+		slot = &state->felix_default;
+	else if (!strcmp(name, own))
+		slot = &state->felix_node;
+	if (!slot)
+		return;
+	object_unref((struct object *)*slot);
+	*slot = object ? object_ref(object) : NULL;
+	felix_merge(&state->params, felix_config_of(state->felix_default),
+		    felix_config_of(state->felix_node));
+}
+
+void state_object_set(struct state *state, const struct object *object)
+{
+	if (object->kind == KIND_NAMESPACE)
+		space_set(state, object->name, object);
+	else if (object->kind == KIND_POD)
+		pod_set(state, object->ns, object->name, object);
+	else if (object->kind == KIND_SERVICE_ACCOUNT)
+		account_set(state, object->ns, object->name, object);
+	else if (object->kind == KIND_NODE)
+		peer_set(state, object);
+	else if (object->kind == KIND_NETWORK_POLICY)
+		engine_policy_set(state->engine, knp_policy(network_policy_of(object)));
+	else if (object->kind == KIND_IP_POOL)
+		pool_set(state, object);
+	else if (object->kind == KIND_IPAM_BLOCK)
+		block_set(state, object);
+	else if (object->kind == KIND_WORKLOAD_ENDPOINT)
+		wep_set(state, object);
+	else if (object->kind == KIND_FELIX_CONFIG)
+		felix_set(state, object->name, object);
+}
+
+void state_object_del(struct state *state, enum kind kind, const char *ns, const char *name)
+{
+	if (kind == KIND_NAMESPACE)
+		space_set(state, name, NULL);
+	else if (kind == KIND_POD)
+		pod_set(state, ns, name, NULL);
+	else if (kind == KIND_SERVICE_ACCOUNT)
+		account_set(state, ns, name, NULL);
+	else if (kind == KIND_NODE)
+		peer_del(state, name);
+	else if (kind == KIND_NETWORK_POLICY)
+		engine_policy_del(state->engine, kind_info(kind)->group, kind_info(kind)->kind, ns,
+				  name);
+	else if (kind == KIND_IP_POOL)
+		pool_del(state, name);
+	else if (kind == KIND_IPAM_BLOCK)
+		block_del(state, name);
+	else if (kind == KIND_WORKLOAD_ENDPOINT)
+		wep_del(state, ns, name);
+	else if (kind == KIND_FELIX_CONFIG)
+		felix_set(state, name, NULL);
+}
+
+const struct felix_params *state_params(const struct state *state)
+{
+	return &state->params;
+}
+
+const struct object *state_pod(const struct state *state, const char *ns, const char *name)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
+	struct owner *owner;
+
+	HASH_FIND_STR(state->owners, key, owner);
+	return owner ? owner->pod : NULL;
+}
+
+const struct object *state_namespace(const struct state *state, const char *name)
+{
+	struct space *space;
+
+	HASH_FIND_STR(state->spaces, name, space);
+	return space ? space->object : NULL;
+}
+
+/* --- this node ----------------------------------------------------------------------------- */
+
+static bool any_pool(const struct state *state, bool (*pick)(const struct ip_pool *))
+{
+	for (const struct net *net = state->nets; net; net = net->hh.next) {
+		if (net->pool && pick(ip_pool_of(net->pool)))
+			return true;
+	}
+	return false;
+}
+
+static bool pool_vxlan(const struct ip_pool *pool)
+{
+	return pool->vxlan != ENCAP_NEVER;
+}
+
+static bool pool_ipip(const struct ip_pool *pool)
+{
+	return pool->ipip != ENCAP_NEVER;
+}
+
+bool state_uses_vxlan(const struct state *state)
+{
+	return any_pool(state, pool_vxlan);
+}
+
+bool state_uses_ipip(const struct state *state)
+{
+	return any_pool(state, pool_ipip);
+}
+
+static uint32_t local_flags(const struct state *state, const struct state_node_facts *facts)
+{
+	const struct felix_params *params = &state->params;
+
+	return (state_uses_ipip(state) || facts->accept_ipip ? MG_LOCAL_IPIP : 0) |
+	       (state_uses_vxlan(state) || facts->accept_vxlan ? MG_LOCAL_VXLAN : 0) |
+	       (params->ipip_from_workloads ? MG_LOCAL_POD_IPIP : 0) |
+	       (params->vxlan_from_workloads ? MG_LOCAL_POD_VXLAN : 0) |
+	       (params->source_spoofing == FELIX_SPOOFING_ANY ? MG_LOCAL_ANY_SOURCE : 0) |
+	       (params->nat_exclusions == FELIX_NAT_POOLS_AND_HOSTS ? MG_LOCAL_NAT_SKIP_HOSTS : 0) |
+	       (facts->flows_new_until ? MG_LOCAL_FLOWS_NEW : 0) |
+	       (facts->flow_events ? MG_LOCAL_FLOW_EVENTS : 0);
+}
+
+/* Design section 5: away from node ports (30,000-32,767) and ephemeral ports (32,768-60,999). */
+static const struct mg_port_range nat_default[] = { { 10240, 29999 }, { 61000, 65535 } };
+
+static void local_nat(const struct felix_params *params, struct mg_local *row)
+{
+	if (params->nat_ports.last) {
+		row->nat[0] = (struct mg_port_range){ .first = params->nat_ports.first,
+						      .last = params->nat_ports.last };
+	} else {
+		row->nat[0] = nat_default[0];
+		row->nat[1] = nat_default[1];
+	}
+	for (unsigned int i = 0; i < MG_NAT_RANGES; i++) {
+		if (row->nat[i].last)
+			row->nat_total += (__u16)(row->nat[i].last - row->nat[i].first + 1);
+	}
+	if (addr_is_zero(&params->nat_address))
+		return;
+	if (addr_is4(&params->nat_address))
+		row->nat4 = params->nat_address;
+	else
+		row->nat6 = params->nat_address;
+}
+
+static void local_timeouts(const struct felix_timeouts *t, struct mg_local *row)
+{
+	row->timeout[MG_TMO_TCP_SYN] = MS_TO_TICKS(t->tcp_syn_sent);
+	row->timeout[MG_TMO_TCP_ESTABLISHED] = MS_TO_TICKS(t->tcp_established);
+	row->timeout[MG_TMO_TCP_FIN] = MS_TO_TICKS(t->tcp_fins_seen ? t->tcp_fins_seen : 30000);
+	row->timeout[MG_TMO_TCP_RST] = MS_TO_TICKS(t->tcp_reset_seen);
+	row->timeout[MG_TMO_UDP] = MS_TO_TICKS(t->udp);
+	row->timeout[MG_TMO_ICMP] = MS_TO_TICKS(t->icmp);
+	row->timeout[MG_TMO_GENERIC] = MS_TO_TICKS(t->generic);
+	row->timeout[MG_TMO_FRAG] = MS_TO_TICKS(30000); /* RFC 791: reassembly gives up */
+}
+
+static uint16_t inner_mtu(uint32_t configured, uint32_t uplink, uint32_t overhead)
+{
+	uint32_t mtu = configured ? configured : (uplink ? uplink : 1500) - overhead;
+
+	return (uint16_t)(mtu > UINT16_MAX ? UINT16_MAX : mtu);
+}
+
+void state_local_row(const struct state *state, const struct state_node_facts *facts,
+		     struct mg_local *ret_row)
+{
+	const struct felix_params *params = &state->params;
+	const struct peer *self = peer_self(state);
+	const struct node *node = self ? node_of(self->object) : NULL;
+
+	memset(ret_row, 0, sizeof(*ret_row));
+	if (node) {
+		ret_row->ip4 = node->v4.addr;
+		ret_row->ip6 = node->v6.addr;
+		ret_row->node = self->number;
+		memcpy(ret_row->vtep_mac, node->vxlan_mac4, sizeof(ret_row->vtep_mac));
+	}
+	ret_row->flows_new_until = facts->flows_new_until;
+	ret_row->flags = local_flags(state, facts);
+	ret_row->vni = params->vxlan_vni;
+	ret_row->vxlan_port = htons((uint16_t)params->vxlan_port);
+	ret_row->mtu_ipip = inner_mtu(params->ipip_mtu, facts->uplink_mtu, 20);
+	ret_row->mtu_vxlan = inner_mtu(params->vxlan_mtu, facts->uplink_mtu, 50);
+	ret_row->sport_first = 32768; /* as the kernel's own vxlan device: the ephemeral range */
+	ret_row->sport_count = 28232;
+	ret_row->vxlan_ifindex = facts->vxlan_ifindex;
+	local_nat(params, ret_row);
+	local_timeouts(&params->timeouts, ret_row);
+}
