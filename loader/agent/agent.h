@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon: one thread, one loop. What each file does, in the order of its life:
+ *
+ *	main.c		starts the parts, runs the loop, ends
+ *	restore.c	reads what a former agent left in the pinned maps
+ *	objects.c	follows the datastore, decodes, tells the state
+ *	node.c		this node's addresses, its Node object, ways to the others, uplinks
+ *	endpoint.c	attachments of this node: slots, records of the plugin, maps' rows
+ *	cni.c		the plugin's requests (docs/cni-socket.md)
+ *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
+ *	reconcile.c	engine and tables into the kernel
+ *	control.c	margayctl's requests
+ *	status.c	health, readiness, metrics
+ *
+ * Every change ends in agent_dirty(), which runs reconcile once at the end of the loop's turn.
+ */
+#ifndef MARGAY_AGENT_AGENT_H
+#define MARGAY_AGENT_AGENT_H
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <uthash.h>
+
+#include "agent/config.h"
+#include "base/err.h"
+#include "dataplane/attach.h"
+#include "dataplane/control.h"
+#include "dataplane/events.h"
+#include "dataplane/load.h"
+#include "dataplane/netlink.h"
+#include "dataplane/pages.h"
+#include "datastore/follow.h"
+#include "datastore/store.h"
+#include "ipam/ipam.h"
+#include "policy/engine.h"
+#include "state/state.h"
+#include "sync/sync.h"
+
+struct dp_trace;
+struct http;
+struct pool_change;
+struct publication;
+struct server;
+struct server_call;
+struct watcher;
+
+#define UPLINKS_MAX 64
+
+struct uplink {
+	int ifindex;
+	struct mg_uplink row;
+	char name[IFNAMSIZ];
+};
+
+/* One interface of a container on this node. */
+struct endpoint {
+	char *key; /* "container:ifname", the hash's key */
+	char *container;
+	char *ifname;
+	char *network;
+	char *ns;
+	char *pod;
+	char host_ifname[IFNAMSIZ];
+	bool committed; /* the veth pair stands, programs are attached */
+	bool ready;	/* its row says ready */
+	bool external;	/* another IPAM plugin owns the addresses */
+	uint16_t slot;
+	uint32_t ifindex;
+	uint32_t mtu;
+	uint64_t netns_cookie;
+	uint8_t mac[6];
+	uint8_t host_mac[6];
+	union mg_addr ip4;
+	union mg_addr ip6;
+	json_t *labels;		     /* object of strings; NULL: none */
+	struct server_call *waiting; /* commit, until the policy is in force */
+	UT_hash_handle hh;
+};
+
+struct agent {
+	struct agent_config config;
+	struct event_base *base;
+	struct event *dirty_event;
+	struct event *grace_event;
+	struct event *ipam_event;
+	struct event *store_event, *store_timer;
+	struct event *netlink_event, *check_event, *events_event, *publish_event;
+	bool dirty;
+	bool synced;	/* the store was read whole */
+	bool took_over; /* our programs are the ones on the devices */
+	bool removal;	/* what is not wanted may be removed */
+	bool degraded;	/* the last build or write failed: text in problem */
+	struct err problem;
+	unsigned long builds, build_failures;
+	int retry_ms;
+
+	struct store *store;
+	struct follow *follow;
+	bool store_down;
+	struct engine *engine;
+	struct state *state;
+	struct ipam *ipam;
+
+	struct dp *dp;
+	const struct dp_attach_ops *attach;
+	struct mg_control *control;
+	struct dp_pages *pages;
+	struct dp_events *events;
+	struct sync *sync;
+	struct net_sock *net;
+	struct net_monitor *monitor;
+
+	union mg_addr own4, own6; /* this node's addresses, zero: none */
+	unsigned int own4_bits, own6_bits;
+	struct uplink uplinks[UPLINKS_MAX];
+	unsigned int uplink_count;
+	struct state_node_facts facts;
+	uint8_t vtep_mac[6];
+
+	struct endpoint *endpoints; /* by key */
+	struct endpoint **by_slot;  /* config slots + 1 */
+	unsigned int slots;
+	struct publication *publications; /* waiting to be written */
+
+	struct server *cni;
+	struct server *ctl;
+	struct http *http;
+	struct pool_change *pool_changes; /* kept back for a moment */
+	struct event *keep_event;
+	struct watcher *watchers; /* of events */
+	struct event *signals[2];
+	struct dp_trace *trace; /* the trace copy; NULL: not loaded */
+	struct event *trace_event;
+};
+
+/* Runs reconcile at the end of this turn. */
+void agent_dirty(struct agent *agent);
+
+#endif

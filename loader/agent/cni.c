@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The plugin's requests, docs/cni-socket.md. A request may come twice; twice the same answer.
+ */
+#include "agent/cni.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "agent/endpoint.h"
+#include "agent/server.h"
+#include "base/arena.h"
+#include "base/inet.h"
+#include "base/log.h"
+#include "base/rpc.h"
+#include "model/pod.h"
+
+/* CNI error codes (spec 1.1, section "Error") and our own from 100. */
+enum {
+	CNI_UNKNOWN_CONTAINER = 3,
+	CNI_DECODE = 6,
+	CNI_INVALID_CONFIG = 7,
+	CNI_TRY_AGAIN = 11,
+	CNI_NO_ADDRESS_LEFT = 50,
+	CNI_LIMITED = 51,
+	CNI_NO_ADDRESS = 100,
+	CNI_UNSUPPORTED = 1,
+};
+
+#define PROTOCOL_VERSION 1
+#define FIXED_MAX 8
+
+static const char *text_of(const json_t *request, const char *key)
+{
+	const char *text = json_string_value(json_object_get(request, key));
+
+	return text ? text : "";
+}
+
+static struct ipam_owner owner_of(const struct endpoint *endpoint)
+{
+	return (struct ipam_owner){ .network = *endpoint->network ? endpoint->network : NULL,
+				    .container = endpoint->container,
+				    .ifname = endpoint->ifname,
+				    .namespace_name = endpoint->ns,
+				    .pod = endpoint->pod };
+}
+
+/* --- allocate ------------------------------------------------------------------------------ */
+
+static void add_address(json_t *list, const union mg_addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!addr_is_zero(addr))
+		json_array_append_new(list, json_string(addr_format(addr, text)));
+}
+
+static const char *annotation(const struct object *object, const char *key)
+{
+	return object ? labels_get(&object->annotations, key) : NULL;
+}
+
+static json_t *allocation(const struct agent *agent, const struct endpoint *endpoint)
+{
+	const struct object *pod = state_pod(agent->state, endpoint->ns, endpoint->pod);
+	const char *mac = annotation(pod, "cni.projectcalico.org/hwAddr");
+	json_t *addresses = json_array(), *answer;
+
+	add_address(addresses, &endpoint->ip4);
+	add_address(addresses, &endpoint->ip6);
+	answer = json_pack("{s:b,s:o,s:i,s:i,s:i,s:s}", "ok", 1, "addresses", addresses, "slot",
+			   endpoint->slot, "ifindex", MG_IFINDEX_BASE + endpoint->slot, "mtu",
+			   (int)state_pod_mtu(agent->state, agent->facts.uplink_mtu), "attach",
+			   agent->attach->name);
+	if (mac)
+		json_object_set_new(answer, "mac", json_string(mac));
+	return answer;
+}
+
+/* A request that waits for addresses; the endpoint may be removed meanwhile. */
+struct allocate {
+	struct agent *agent;
+	struct server_call *call;
+	char *container;
+	char *ifname;
+};
+
+static int code_of(int status)
+{
+	if (status == -EAGAIN || status == -ECANCELED)
+		return CNI_TRY_AGAIN;
+	return status == -EINVAL ? CNI_INVALID_CONFIG : CNI_NO_ADDRESS;
+}
+
+static void on_addresses(void *context, const struct ipam_result *result)
+{
+	struct allocate *allocate = context;
+	struct endpoint *endpoint =
+		endpoint_find(allocate->agent, allocate->container, allocate->ifname);
+
+	if (result->status < 0) {
+		if (endpoint)
+			endpoint_remove(allocate->agent, endpoint);
+		server_fail(allocate->call, code_of(result->status), "%s", result->err.text);
+	} else if (!endpoint) {
+		server_fail(allocate->call, CNI_TRY_AGAIN, "deleted while it was added");
+	} else {
+		for (size_t i = 0; i < result->count; i++) {
+			const union mg_addr *addr = &result->addrs[i].addr;
+
+			*(addr_is4(addr) ? &endpoint->ip4 : &endpoint->ip6) = *addr;
+		}
+		server_answer(allocate->call, allocation(allocate->agent, endpoint));
+	}
+	free(allocate->container);
+	free(allocate->ifname);
+	free(allocate);
+}
+
+static size_t fixed_of(const json_t *request, union mg_addr *fixed)
+{
+	size_t count = 0, i;
+	struct mg_prefix prefix;
+	json_t *value;
+
+	json_array_foreach(json_object_get(request, "ips"), i, value) {
+		const char *text = json_string_value(value);
+
+		if (text && count < FIXED_MAX && !prefix_parse(text, true, &prefix))
+			fixed[count++] = prefix.addr;
+	}
+	return count;
+}
+
+static enum ipam_family families_of(const json_t *request)
+{
+	const json_t *v4 = json_object_get(request, "ipv4"), *v6 = json_object_get(request, "ipv6");
+
+	if (!v4 && !v6)
+		return IPAM_AUTO;
+	return (json_is_false(v4) ? 0 : IPAM_V4) | (json_is_true(v6) ? IPAM_V6 : 0);
+}
+
+static void ask_ipam(struct agent *agent, struct server_call *call, const json_t *request,
+		     struct endpoint *endpoint)
+{
+	const struct object *pod = state_pod(agent->state, endpoint->ns, endpoint->pod);
+	const struct object *ns = state_namespace(agent->state, endpoint->ns);
+	_cleanup_free_ char *pools4 = json_dumps(json_object_get(request, "ipv4_pools"), 0);
+	_cleanup_free_ char *pools6 = json_dumps(json_object_get(request, "ipv6_pools"), 0);
+	const struct label name = { .key = LABEL_METADATA_NAME, .value = endpoint->ns };
+	union mg_addr fixed[FIXED_MAX];
+	struct ipam_request ask = {
+		.owner = owner_of(endpoint),
+		.families = families_of(request),
+		.pod_pools = { annotation(pod, "cni.projectcalico.org/ipv4pools"),
+			       annotation(pod, "cni.projectcalico.org/ipv6pools") },
+		.ns_pools = { annotation(ns, "cni.projectcalico.org/ipv4pools"),
+			      annotation(ns, "cni.projectcalico.org/ipv6pools") },
+		.conf_pools = { pools4, pools6 },
+		.ip_addrs = annotation(pod, "cni.projectcalico.org/ipAddrs"),
+		.fixed = fixed,
+	};
+	const struct labels *labels =
+		ns ? &ns->labels : &(struct labels){ .count = 1, .v = (struct label *)&name };
+	struct allocate *allocate = xcalloc(1, sizeof(*allocate));
+
+	ask.ns_labels.items = (const struct ipam_label *)labels->v;
+	ask.ns_labels.count = labels->count;
+	ask.fixed_count = fixed_of(request, fixed);
+	allocate->agent = agent;
+	allocate->call = call;
+	allocate->container = xstrdup(endpoint->container);
+	allocate->ifname = xstrdup(endpoint->ifname);
+	ipam_request(agent->ipam, &ask, on_addresses, allocate);
+	event_active(agent->ipam_event, 0, 0);
+}
+
+static void op_allocate(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	const char *container = text_of(request, "container"), *ifname = text_of(request, "ifname");
+	struct endpoint *endpoint = endpoint_find(agent, container, ifname);
+	const json_t *addresses = json_object_get(request, "addresses");
+	json_t *labels = json_object_get(request, "labels");
+
+	if (!agent->synced) {
+		server_fail(call, CNI_TRY_AGAIN, "the agent has not read its datastore yet");
+		return;
+	}
+	if (!endpoint)
+		endpoint = endpoint_new(agent, container, ifname, 0);
+	if (!endpoint) {
+		server_fail(call, CNI_TRY_AGAIN, "all %u endpoint slots are in use",
+			    agent->slots - 1);
+		return;
+	}
+	endpoint_name(endpoint, request);
+	json_decref(endpoint->labels);
+	endpoint->labels = json_is_object(labels) ? json_deep_copy(labels) : NULL;
+	endpoint->external = addresses != NULL;
+	if (!addresses) {
+		ask_ipam(agent, call, request, endpoint);
+		return;
+	}
+	endpoint_addresses(endpoint, addresses);
+	server_answer(call, allocation(agent, endpoint));
+}
+
+/* --- commit, del, check, gc, status -------------------------------------------------------- */
+
+static void op_commit(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	struct endpoint *endpoint =
+		endpoint_find(agent, text_of(request, "container"), text_of(request, "ifname"));
+
+	if (!endpoint) {
+		server_fail(call, CNI_TRY_AGAIN,
+			    "not allocated, or the agent was restarted meanwhile");
+		return;
+	}
+	if (endpoint->waiting)
+		server_fail(endpoint->waiting, CNI_TRY_AGAIN, "asked again meanwhile");
+	endpoint_fill(endpoint, request);
+	endpoint->waiting = call;
+	endpoint->committed = true;
+	endpoint_changed(agent, endpoint);
+}
+
+static void on_released(void *context, const struct ipam_result *result)
+{
+	struct server_call *call = context;
+
+	if (result->status < 0)
+		server_fail(call, CNI_TRY_AGAIN, "%s", result->err.text);
+	else
+		server_answer(call, json_pack("{s:b}", "ok", 1));
+}
+
+static void op_del(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	const char *container = text_of(request, "container"), *ifname = text_of(request, "ifname");
+	struct endpoint *endpoint = endpoint_find(agent, container, ifname);
+	const char *network = text_of(request, "network");
+	const struct ipam_owner owner = { .network = *network ? network : NULL,
+					  .container = container,
+					  .ifname = ifname };
+
+	if (endpoint)
+		endpoint_remove(agent, endpoint);
+	if (json_is_true(json_object_get(request, "external"))) {
+		server_answer(call, json_pack("{s:b}", "ok", 1));
+		return;
+	}
+	ipam_release(agent->ipam, &owner, on_released, call);
+	event_active(agent->ipam_event, 0, 0);
+}
+
+static void op_check(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	const struct endpoint *endpoint =
+		endpoint_find(agent, text_of(request, "container"), text_of(request, "ifname"));
+	json_t *addresses;
+
+	if (!endpoint) {
+		server_fail(call, CNI_UNKNOWN_CONTAINER,
+			    "this node's agent holds no such attachment");
+		return;
+	}
+	addresses = json_array();
+	add_address(addresses, &endpoint->ip4);
+	add_address(addresses, &endpoint->ip6);
+	server_answer(call, json_pack("{s:b,s:o,s:i,s:i}", "ok", 1, "addresses", addresses, "slot",
+				      endpoint->slot, "ifindex", (int)endpoint->ifindex));
+}
+
+static bool listed(const json_t *valid, const struct endpoint *endpoint)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(valid, i, entry) {
+		if (!strcmp(text_of(entry, "container"), endpoint->container) &&
+		    !strcmp(text_of(entry, "ifname"), endpoint->ifname))
+			return true;
+	}
+	return false;
+}
+
+static void op_gc(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	const json_t *valid = json_object_get(request, "valid");
+	const char *network = text_of(request, "network");
+	struct endpoint *endpoint, *next;
+
+	if (!json_is_array(valid)) {
+		server_fail(call, CNI_DECODE, "valid: must be a list");
+		return;
+	}
+	HASH_ITER(hh, agent->endpoints, endpoint, next) {
+		struct ipam_owner owner = owner_of(endpoint);
+
+		if (strcmp(endpoint->network, network) || listed(valid, endpoint))
+			continue;
+		if (!endpoint->external)
+			ipam_release(agent->ipam, &owner, NULL, NULL);
+		endpoint_remove(agent, endpoint);
+	}
+	event_active(agent->ipam_event, 0, 0);
+	server_answer(call, json_pack("{s:b}", "ok", 1));
+}
+
+static void op_status(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	struct err err = { 0 };
+
+	(void)request;
+	if (dp_prog_fd(agent->dp, "from_pod") < 0 || dp_prog_fd(agent->dp, "to_pod") < 0)
+		server_fail(call, CNI_LIMITED, "programs are missing: %s",
+			    dp_group_error(agent->dp, DP_GROUP_POD));
+	else if (ipam_ready(agent->ipam, &err) < 0)
+		server_fail(call, CNI_NO_ADDRESS_LEFT, "%s", err.text);
+	else
+		server_answer(call, json_pack("{s:b}", "ok", 1));
+}
+
+static void op_node(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	const struct store_key key = { .kind = store_kind_find("v1", "Node"),
+				       .name = agent->config.node };
+	_cleanup_json_ json_t *node = NULL;
+	json_t *cidrs = NULL;
+	struct err err;
+
+	(void)request;
+	if (store_get(agent->store, &key, &node, &err) < 0) {
+		server_fail(call, CNI_TRY_AGAIN, "%s", err.text);
+		return;
+	}
+	cidrs = json_object_get(json_object_get(node, "spec"), "podCIDRs");
+	server_answer(call,
+		      json_pack("{s:b,s:O}", "ok", 1, "pod_cidrs", cidrs ? cidrs : json_array()));
+}
+
+static const struct op {
+	const char *name;
+	bool attachment; /* names one by container and ifname */
+	void (*run)(struct agent *agent, struct server_call *call, const json_t *request);
+} ops[] = {
+	{ "allocate", true, op_allocate },
+	{ "commit", true, op_commit },
+	{ "del", true, op_del },
+	{ "check", true, op_check },
+	{ "gc", false, op_gc },
+	{ "status", false, op_status },
+	{ "node", false, op_node },
+};
+
+void cni_handle(void *context, struct server_call *call, json_t *request)
+{
+	const char *name = text_of(request, "op");
+	struct agent *agent = context;
+
+	if (json_integer_value(json_object_get(request, "version")) != PROTOCOL_VERSION) {
+		server_fail(call, CNI_UNSUPPORTED,
+			    "the agent speaks version %d of the socket's protocol",
+			    PROTOCOL_VERSION);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		if (strcmp(ops[i].name, name))
+			continue;
+		if (ops[i].attachment &&
+		    (!*text_of(request, "container") || !*text_of(request, "ifname")))
+			server_fail(call, CNI_DECODE, "container and ifname are missing");
+		else
+			ops[i].run(agent, call, request);
+		return;
+	}
+	server_fail(call, CNI_UNSUPPORTED, "op \"%s\" is not known", name);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * margayctl's requests on /run/margay/ctl.sock: {"version":1,"op":...}, answered by one JSON
+ * object with stable names ({"ok":true,...}); docs/control-socket.md. Context is the agent.
+ */
+#ifndef MARGAY_AGENT_CONTROL_H
+#define MARGAY_AGENT_CONTROL_H
+
+#include "agent/agent.h"
+
+void control_handle(void *context, struct server_call *call, json_t *request);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Health and metrics over HTTP (libevent's evhttp): GET only, 4 KiB of headers, no body.
+ * Two listeners, as Calico's users expect: health (/healthz /readyz, /liveness /readiness) on
+ * localhost:9099 and metrics (/metrics, Prometheus text format) on :9091, unless configured.
+ */
+#ifndef MARGAY_AGENT_HTTP_H
+#define MARGAY_AGENT_HTTP_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct event_base;
+struct err;
+struct http;
+
+struct http_source {
+	/* false: 503, with the reasons written to out, a line each */
+	bool (*live)(void *context, FILE *out);
+	bool (*ready)(void *context, FILE *out);
+	void (*metrics)(void *context, FILE *out);
+	void *context;
+};
+
+struct http_config {
+	const char *health_host;  /* NULL: no health listener */
+	const char *metrics_host; /* NULL: no metrics listener; "" is every address */
+	unsigned int health_port;
+	unsigned int metrics_port;
+};
+
+int http_new(struct event_base *base, const struct http_config *config,
+	     const struct http_source *source, struct http **ret_http, struct err *err);
+void http_free(struct http *http); /* accepts NULL */
+
+#endif

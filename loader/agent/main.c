@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * margay-agent: starts the parts in the order in which they need each other, runs the loop, ends.
+ * Exit status as sysexits(3), for systemd: 64 usage, 69 something needed is missing, 71 the kernel
+ * refused, 78 configuration.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+
+#include "agent/agent.h"
+#include "agent/cni.h"
+#include "agent/control.h"
+#include "agent/endpoint.h"
+#include "agent/http.h"
+#include "agent/monitor.h"
+#include "agent/node.h"
+#include "agent/objects.h"
+#include "agent/pool_switch.h"
+#include "agent/privileges.h"
+#include "agent/publish.h"
+#include "agent/reconcile.h"
+#include "agent/restore.h"
+#include "agent/server.h"
+#include "agent/status.h"
+#include "agent/trace.h"
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#define PRIORITIES 3
+/* After the flow tables were made anew, segments of unknown connections are judged, not dropped. */
+#define FLOWS_NEW_SECONDS 60
+
+static int prepare_folders(struct agent *agent, struct err *err)
+{
+	const char *folders[] = { agent->config.run_dir, agent->config.state_dir };
+	int r = 0;
+
+	for (unsigned int i = 0; i < 2 && !r; i++) {
+		r = dir_make(folders[i], 0700, err);
+		if (!r)
+			r = dir_check_private(folders[i], err);
+	}
+	return r;
+}
+
+static uint64_t boot_time(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int open_dataplane(struct agent *agent, struct err *err)
+{
+	struct dp_config config = dp_config_default();
+	int r;
+
+	config.root = agent->config.bpffs;
+	r = dp_open(&config, &agent->dp, err);
+	if (!r)
+		r = dp_attach_pick(DP_ATTACH_AUTO, &agent->attach, err);
+	if (!r)
+		r = dp_control_open(dp_get_map(agent->dp, "mg_control"), &agent->control, err);
+	if (!r)
+		r = dp_pages_open(agent->config.bpffs, dp_get_map(agent->dp, "mg_pages"),
+				  &agent->pages, err);
+	if (!r)
+		r = net_open(&agent->net, err);
+	if (r < 0)
+		return r;
+	agent->slots = config.mg.slots;
+	agent->sync = sync_new_dp(agent->dp);
+	if (dp_flows_are_new(agent->dp))
+		agent->facts.flows_new_until =
+			boot_time() + (uint64_t)FLOWS_NEW_SECONDS * 1000000000;
+	return 0;
+}
+
+/* --- ipam ---------------------------------------------------------------------------------- */
+
+static void arm_ipam(struct agent *agent, int ms)
+{
+	const struct timeval when = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	if (ms != IPAM_IDLE)
+		event_add(agent->ipam_event, &when);
+}
+
+/* Answers first, then the store's share of the work. */
+static void on_ipam(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+	int ms = ipam_commit(agent->ipam);
+
+	(void)fd;
+	(void)what;
+	if (ms == 0)
+		ms = ipam_tick(agent->ipam);
+	arm_ipam(agent, ms);
+}
+
+static int open_ipam(struct agent *agent, struct err *err)
+{
+	_cleanup_free_ char *folder = xasprintf("%s/ipam", agent->config.state_dir);
+	const struct ipam_options options = { .store = agent->store,
+					      .node = agent->config.node,
+					      .dir = folder };
+	int r = ipam_open(&options, &agent->ipam, err);
+
+	if (r < 0)
+		return r;
+	agent->ipam_event = evtimer_new(agent->base, on_ipam, agent);
+	event_active(agent->ipam_event, 0, 0);
+	return 0;
+}
+
+/* What runs on this node keeps its addresses; what an earlier crash orphaned comes back. */
+static void collect_garbage(struct agent *agent)
+{
+	size_t count = 0, total = HASH_COUNT(agent->endpoints);
+	struct ipam_attachment *valid = xcalloc(total, sizeof(*valid));
+	union mg_addr *addrs = xcalloc(total * 2, sizeof(*addrs));
+	struct ipam_gc_report report;
+	struct err err;
+
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		union mg_addr *own = &addrs[count * 2];
+		struct ipam_attachment *entry = &valid[count++];
+
+		entry->owner = (struct ipam_owner){
+			.network = *ep->network ? ep->network : NULL,
+			.container = ep->container,
+			.ifname = ep->ifname,
+			.namespace_name = ep->ns,
+			.pod = ep->pod,
+		};
+		entry->addrs = own;
+		if (ep->external)
+			continue;
+		if (ep->ip4.d[0] | ep->ip4.d[1])
+			own[entry->addr_count++] = ep->ip4;
+		if (ep->ip6.d[0] | ep->ip6.d[1])
+			own[entry->addr_count++] = ep->ip6;
+	}
+	if (ipam_collect_garbage(agent->ipam, &(struct ipam_gc){ .valid = valid, .count = count },
+				 &report, &err) < 0)
+		log_warning("address garbage collection", "why", err.text, NULL);
+	free(valid);
+	free(addrs);
+}
+
+/* --- sockets ------------------------------------------------------------------------------- */
+
+static int open_sockets(struct agent *agent, struct err *err)
+{
+	_cleanup_free_ char *cni = xasprintf("%s/cni.sock", agent->config.run_dir);
+	_cleanup_free_ char *ctl = xasprintf("%s/ctl.sock", agent->config.run_dir);
+	int r = server_new(agent->base, ctl, control_handle, agent, &agent->ctl, err);
+
+	if (!r)
+		r = server_new(agent->base, cni, cni_handle, agent, &agent->cni, err);
+	return r < 0 ? r : status_listen(agent, err);
+}
+
+static void on_signal(evutil_socket_t signal, short what, void *context)
+{
+	struct agent *agent = context;
+
+	(void)what;
+	log_info("ends", "signal", strsignal(signal), NULL);
+	event_base_loopbreak(agent->base);
+}
+
+static void catch_signals(struct agent *agent)
+{
+	static const int signals[] = { SIGTERM, SIGINT };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		agent->signals[i] = evsignal_new(agent->base, signals[i], on_signal, agent);
+		event_add(agent->signals[i], NULL);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+static int start(struct agent *agent, struct err *err)
+{
+	int r;
+
+	agent->base = event_base_new();
+	if (!agent->base || event_base_priority_init(agent->base, PRIORITIES) < 0)
+		abort();
+	agent->engine = engine_new(NULL);
+	agent->state = state_new(agent->config.node, agent->engine);
+	reconcile_start(agent);
+	publish_start(agent);
+	r = prepare_folders(agent, err);
+	if (!r)
+		r = objects_open(agent, err);
+	if (!r)
+		r = open_dataplane(agent, err);
+	if (!r)
+		r = restore_read(agent, err);
+	if (!r)
+		r = node_start(agent, err);
+	if (!r)
+		r = open_ipam(agent, err);
+	if (!r)
+		r = endpoints_start(agent, err);
+	if (!r)
+		r = objects_start(agent, err);
+	if (r < 0)
+		return r;
+	collect_garbage(agent);
+	endpoints_released(agent);
+	reconcile(agent);
+	catch_signals(agent);
+	r = monitor_start(agent, err);
+	if (!r)
+		r = open_sockets(agent, err);
+	return r < 0 ? r : privileges_drop(err);
+}
+
+/* Programs, maps and attachments stay: the next agent takes them over. */
+static void stop(struct agent *agent)
+{
+	server_free(agent->cni);
+	server_free(agent->ctl);
+	trace_stop(agent);
+	monitor_stop(agent);
+	http_free(agent->http);
+	ipam_close(agent->ipam);
+	endpoints_stop(agent);
+	publish_stop(agent);
+	pool_switch_stop(agent);
+	objects_stop(agent);
+	node_stop(agent);
+	reconcile_stop(agent);
+	sync_free(agent->sync);
+	dp_pages_close(agent->pages);
+	dp_control_close(agent->control);
+	net_close(agent->net);
+	dp_close(agent->dp);
+	state_free(agent->state);
+	engine_free(agent->engine);
+	for (unsigned int i = 0; i < 2; i++) {
+		if (agent->signals[i])
+			event_free(agent->signals[i]);
+	}
+	if (agent->ipam_event)
+		event_free(agent->ipam_event);
+	if (agent->base)
+		event_base_free(agent->base);
+	agent_config_done(&agent->config);
+}
+
+static int exit_status(int error)
+{
+	switch (error) {
+	case -EINVAL:
+	case -EPROTONOSUPPORT:
+		return EX_CONFIG;
+	case -EPERM:
+	case -EACCES:
+		return EX_NOPERM;
+	case -ENOENT:
+	case -ENODEV:
+	case -EADDRNOTAVAIL:
+		return EX_UNAVAILABLE;
+	case -ENOMEM:
+	case -EAGAIN:
+	case -EBUSY:
+		return EX_TEMPFAIL;
+	default:
+		return EX_OSERR;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	static struct agent agent;
+	struct err err = { 0 };
+	int r;
+
+	r = agent_config_load(&agent.config, argc, argv, &err);
+	if (r < 0) {
+		log_error("cannot start", "why", err.text, NULL);
+		return EX_CONFIG;
+	}
+	log_set_level(agent.config.level);
+	/* Kernels before 5.11 counted BPF memory here; a refusal is no failure. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	r = start(&agent, &err);
+	if (!r) {
+		log_info("started", "node", agent.config.node, "datastore", agent.config.datastore,
+			 NULL);
+		event_base_dispatch(agent.base);
+	} else {
+		log_error("cannot start", "why", err.text, NULL);
+	}
+	stop(&agent);
+	return r < 0 ? exit_status(r) : 0;
+}

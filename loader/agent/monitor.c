@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/monitor.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "abi/reason.h"
+#include "agent/server.h"
+#include "agent/show.h"
+#include "base/arena.h"
+#include "base/inet.h"
+#include "base/log.h"
+
+#define RECORDS_A_TURN 256
+
+struct watcher {
+	struct server_call *call;
+	char *from;
+	char *to;
+	bool dropped, allowed;
+	unsigned int lost;
+	struct watcher *prev, *next;
+};
+
+#define HOOK_TEXT(name, text) [MG_HOOK_##name] = text,
+static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
+#define REASON_TEXT(name, text, help) [MG_DROP_##name] = text,
+static const char *const reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
+
+static const char *kind_text(unsigned int kind)
+{
+	switch ((enum mg_event_kind)kind) {
+	case MG_EVENT_DROP:
+		return "drop";
+	case MG_EVENT_FLOW:
+		return "flow";
+	case MG_EVENT_LOG:
+		return "log";
+	}
+	return "unknown";
+}
+
+/* "ns/pod", where a pod has the address; else the address. */
+static char *end_text(const struct agent *agent, const union mg_addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+	const char *owner = state_addr_owner(agent->state, addr);
+
+	return xstrdup(owner ? owner : addr_format(addr, text));
+}
+
+static bool is_end(const struct agent *agent, const char *wanted, const union mg_addr *addr)
+{
+	_cleanup_free_ char *text = NULL;
+	char plain[ADDR_TEXT_MAX];
+
+	if (!wanted)
+		return true;
+	text = end_text(agent, addr);
+	return !strcmp(wanted, text) || !strcmp(wanted, addr_format(addr, plain));
+}
+
+static bool fits(const struct agent *agent, const struct watcher *watcher,
+		 const struct mg_event *event)
+{
+	if (event->kind == MG_EVENT_DROP ? !watcher->dropped : !watcher->allowed)
+		return false;
+	return is_end(agent, watcher->from, &event->src) && is_end(agent, watcher->to, &event->dst);
+}
+
+static char *captured_hex(const struct mg_event *event)
+{
+	unsigned int size = event->captured < MG_EVENT_BYTES ? event->captured : MG_EVENT_BYTES;
+	char *text = xcalloc(size * 2 + 1, 1);
+
+	for (unsigned int i = 0; i < size; i++)
+		snprintf(text + i * 2, 3, "%02x", event->data[i]);
+	return text;
+}
+
+static json_t *event_json(struct agent *agent, const struct mg_event *event)
+{
+	_cleanup_free_ char *from = end_text(agent, &event->src),
+			    *to = end_text(agent, &event->dst);
+	_cleanup_free_ char *data = captured_hex(event);
+	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+
+	return json_pack(
+		"{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:i,s:s}", "kind",
+		kind_text(event->kind), "time", (json_int_t)event->time, "hook",
+		event->hook < MG_HOOK_MAX ? hooks[event->hook] : "?", "reason",
+		event->reason < MG_DROP_MAX ? reasons[event->reason] : "?", "from", from, "to", to,
+		"src", addr_format(&event->src, src), "dst", addr_format(&event->dst, dst), "proto",
+		event->proto, "sport", ntohs(event->sport), "dport", ntohs(event->dport), "length",
+		(int)event->length, "ifindex", (int)event->ifindex, "egress_rule",
+		show_rule(agent, event->rule[0]), "ingress_rule", show_rule(agent, event->rule[1]),
+		"l3_offset", event->l3_offset, "data", data);
+}
+
+static void on_event(const struct mg_event *event, void *context)
+{
+	struct agent *agent = context;
+	struct watcher *watcher;
+
+	DL_FOREACH(agent->watchers, watcher) {
+		if (!fits(agent, watcher, event))
+			continue;
+		if (watcher->lost &&
+		    server_stream(watcher->call, json_pack("{s:s,s:i}", "kind", "lost", "count",
+							   (int)watcher->lost)))
+			watcher->lost = 0;
+		if (!server_stream(watcher->call, event_json(agent, event)))
+			watcher->lost++;
+	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+	unsigned int bad = 0;
+
+	(void)fd;
+	(void)what;
+	if (dp_events_read(agent->events, RECORDS_A_TURN, &bad) < 0 || bad)
+		log_warning("ring buffer", "why", "records of an unknown size", NULL);
+}
+
+static void watcher_free(struct agent *agent, struct watcher *watcher)
+{
+	DL_DELETE(agent->watchers, watcher);
+	free(watcher->from);
+	free(watcher->to);
+	free(watcher);
+}
+
+/* New flows cost a record each: made only while somebody reads them. */
+static void set_flow_events(struct agent *agent)
+{
+	const struct watcher *watcher;
+	bool wanted = false;
+
+	DL_FOREACH(agent->watchers, watcher)
+		wanted |= watcher->allowed;
+	if (agent->facts.flow_events == wanted)
+		return;
+	agent->facts.flow_events = wanted;
+	agent_dirty(agent);
+}
+
+static void on_gone(void *context, struct server_call *call)
+{
+	struct agent *agent = context;
+	struct watcher *watcher, *next;
+
+	DL_FOREACH_SAFE(agent->watchers, watcher, next) {
+		if (watcher->call == call)
+			watcher_free(agent, watcher);
+	}
+	set_flow_events(agent);
+}
+
+static char *copy_of(const json_t *request, const char *key)
+{
+	const char *text = json_string_value(json_object_get(request, key));
+
+	return text && *text ? xstrdup(text) : NULL;
+}
+
+void monitor_handle(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	const char *verdict = json_string_value(json_object_get(request, "verdict"));
+	struct watcher *watcher;
+
+	if (verdict && strcmp(verdict, "dropped") && strcmp(verdict, "allowed")) {
+		server_fail(call, 7, "verdict \"%s\": must be dropped or allowed", verdict);
+		return;
+	}
+	watcher = xcalloc(1, sizeof(*watcher));
+	watcher->call = call;
+	watcher->from = copy_of(request, "from");
+	watcher->to = copy_of(request, "to");
+	watcher->dropped = !verdict || !strcmp(verdict, "dropped");
+	watcher->allowed = !verdict || !strcmp(verdict, "allowed");
+	DL_APPEND(agent->watchers, watcher);
+	server_keep(call, on_gone, agent);
+	server_stream(call, json_pack("{s:b}", "ok", 1));
+	set_flow_events(agent);
+}
+
+int monitor_start(struct agent *agent, struct err *err)
+{
+	int r = dp_events_open(dp_get_map(agent->dp, "mg_events"), on_event, agent, &agent->events,
+			       err);
+
+	if (r < 0)
+		return r;
+	agent->events_event = event_new(agent->base, dp_events_fd(agent->events),
+					EV_READ | EV_PERSIST, on_readable, agent);
+	event_priority_set(agent->events_event, 2);
+	event_add(agent->events_event, NULL);
+	return 0;
+}
+
+void monitor_stop(struct agent *agent)
+{
+	if (agent->events_event)
+		event_free(agent->events_event);
+	dp_events_close(agent->events);
+}

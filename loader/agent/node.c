@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This node: its addresses, its Node object, and the ways to the other nodes.
+ */
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+#include "agent/node.h"
+
+#include "agent/uplink.h"
+#include "base/inet.h"
+#include "base/log.h"
+
+/* Interfaces that carry no address of the node, whoever made them. */
+static const char *const not_uplinks[] = { "lo",      "docker", "cali",	   "tunl",   "veth",
+					   "br-",     "virbr",	"flannel", "cni",    "kube-",
+					   "margay.", "vxlan",	"lxc",	   "podman", "wg" };
+
+static bool may_have_address(const struct net_link *link)
+{
+	for (size_t i = 0; i < sizeof(not_uplinks) / sizeof(not_uplinks[0]); i++) {
+		if (!strncmp(link->name, not_uplinks[i], strlen(not_uplinks[i])))
+			return false;
+	}
+	return link->flags & IFF_UP;
+}
+
+static const struct net_link *link_of(const struct net_link *links, size_t count, int ifindex)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (links[i].ifindex == ifindex)
+			return &links[i];
+	}
+	return NULL;
+}
+
+struct found {
+	union mg_addr *addr;
+	unsigned int *bits;
+	int ifindex; /* of what was found; 0: nothing yet */
+};
+
+static void consider(struct found *found, const struct net_addr *addr)
+{
+	if (found->ifindex && found->ifindex <= addr->ifindex)
+		return;
+	*found->addr = addr->addr;
+	*found->bits = addr->bits;
+	found->ifindex = addr->ifindex;
+}
+
+/* first-found: the first global address of the interface with the lowest index. */
+static int find_first(struct agent *agent, bool want4, bool want6, struct err *err)
+{
+	_cleanup_free_ struct net_link *links = NULL;
+	_cleanup_free_ struct net_addr *addrs = NULL;
+	struct found v4 = { .addr = &agent->own4, .bits = &agent->own4_bits };
+	struct found v6 = { .addr = &agent->own6, .bits = &agent->own6_bits };
+	size_t link_count, addr_count;
+	int r;
+
+	r = net_link_list(agent->net, &links, &link_count, err);
+	if (!r)
+		r = net_addr_list(agent->net, 0, &addrs, &addr_count, err);
+	for (size_t i = 0; !r && i < addr_count; i++) {
+		const struct net_link *link = link_of(links, link_count, addrs[i].ifindex);
+
+		if (!link || !may_have_address(link) || addrs[i].scope != RT_SCOPE_UNIVERSE)
+			continue;
+		if (want4 && addr_is4(&addrs[i].addr))
+			consider(&v4, &addrs[i]);
+		else if (want6 && !addr_is4(&addrs[i].addr) && !(addrs[i].flags & IFA_F_TEMPORARY))
+			consider(&v6, &addrs[i]);
+	}
+	return r;
+}
+
+static int given(const char *text, bool v4, union mg_addr *addr, unsigned int *bits,
+		 struct err *err)
+{
+	struct mg_prefix prefix;
+
+	if (!strcmp(text, "none") || !strcmp(text, "first-found") || !strcmp(text, "autodetect"))
+		return 0;
+	if (prefix_parse(text, true, &prefix) < 0 || prefix_is4(&prefix) != v4)
+		return err_set(err, -EINVAL, "%s: \"%s\" is not an IPv%d address with its length",
+			       v4 ? "ipv4" : "ipv6", text, v4 ? 4 : 6);
+	*addr = prefix.addr;
+	*bits = prefix_bits(&prefix);
+	return 0;
+}
+
+static bool wants_first(const char *text)
+{
+	return !strcmp(text, "first-found") || !strcmp(text, "autodetect");
+}
+
+static int find_addresses(struct agent *agent, struct err *err)
+{
+	const struct agent_config *config = &agent->config;
+	int r;
+
+	r = given(config->ip4, true, &agent->own4, &agent->own4_bits, err);
+	if (!r)
+		r = given(config->ip6, false, &agent->own6, &agent->own6_bits, err);
+	if (!r)
+		r = find_first(agent, wants_first(config->ip4), wants_first(config->ip6), err);
+	if (r < 0)
+		return r;
+	if (addr_is_zero(&agent->own4) && addr_is_zero(&agent->own6))
+		return err_set(err, -EADDRNOTAVAIL,
+			       "no address found: name one with --ipv4 or --ipv6");
+	return 0;
+}
+
+/* --- the Node object ----------------------------------------------------------------------- */
+
+static char *own_text(const union mg_addr *addr, unsigned int bits)
+{
+	char text[ADDR_TEXT_MAX];
+
+	return addr_is_zero(addr) ? NULL : xasprintf("%s/%u", addr_format(addr, text), bits);
+}
+
+static void annotate(json_t *annotations, const char *key, char *value)
+{
+	if (value)
+		json_object_set_new(annotations, key, json_string(value));
+	else
+		json_object_del(annotations, key);
+	free(value);
+}
+
+static json_t *member(json_t *object, const char *key)
+{
+	json_t *value = json_object_get(object, key);
+
+	if (!json_is_object(value)) {
+		value = json_object();
+		json_object_set_new(object, key, value);
+	}
+	return value;
+}
+
+static void add_status_address(json_t *list, const union mg_addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!addr_is_zero(addr))
+		json_array_append_new(list, json_pack("{s:s,s:s}", "type", "InternalIP", "address",
+						      addr_format(addr, text)));
+}
+
+static void fill_node(const struct agent *agent, json_t *object)
+{
+	json_t *metadata = member(object, "metadata"), *status = member(object, "status");
+	json_t *annotations = member(metadata, "annotations"), *addresses = json_array();
+	const uint8_t *mac = agent->vtep_mac;
+
+	json_object_set_new(member(metadata, "labels"), "kubernetes.io/hostname",
+			    json_string(agent->config.node));
+	annotate(annotations, "projectcalico.org/IPv4Address",
+		 own_text(&agent->own4, agent->own4_bits));
+	annotate(annotations, "projectcalico.org/IPv6Address",
+		 own_text(&agent->own6, agent->own6_bits));
+	annotate(annotations, "projectcalico.org/VXLANTunnelMACAddr",
+		 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+			   mac[5]));
+	annotate(annotations, "projectcalico.org/VXLANTunnelMACAddrV6",
+		 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+			   mac[5]));
+	add_status_address(addresses, &agent->own4);
+	add_status_address(addresses, &agent->own6);
+	json_object_set_new(status, "addresses", addresses);
+}
+
+/* Locally administered, the same after each restart. FNV-1a of the name. */
+static void make_vtep_mac(struct agent *agent)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (const char *p = agent->config.node; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
+	for (unsigned int i = 0; i < 6; i++)
+		agent->vtep_mac[i] = (uint8_t)(hash >> (8 * i));
+	agent->vtep_mac[0] = (uint8_t)((agent->vtep_mac[0] & 0xfc) | 0x02);
+}
+
+static int register_node(struct agent *agent, struct err *err)
+{
+	const struct store_key key = { .kind = store_kind_find("v1", "Node"),
+				       .name = agent->config.node };
+	json_t *object = NULL;
+	int r;
+
+	for (unsigned int tries = 0; tries < 100; tries++) {
+		json_t *stored = NULL;
+		bool fresh;
+
+		r = store_get(agent->store, &key, &stored, err);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		fresh = r == -ENOENT;
+		object = fresh ? json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", "v1", "kind", "Node",
+					   "metadata", "name", agent->config.node)
+			       : json_deep_copy(stored);
+		json_decref(stored);
+		fill_node(agent, object);
+		r = fresh ? store_create(agent->store, object, NULL, err)
+			  : store_update(agent->store, object, NULL, err);
+		json_decref(object);
+		if (r != -ESTALE && r != -EEXIST)
+			break;
+	}
+	if (r == -EROFS) {
+		log_info("the Node object comes from a manifest and is left alone", "node",
+			 agent->config.node, NULL);
+		return 0;
+	}
+	return r;
+}
+
+static int register_cluster(struct agent *agent, struct err *err)
+{
+	json_t *object =
+		json_pack("{s:s,s:s,s:{s:s},s:{s:b,s:s}}", "apiVersion", "projectcalico.org/v3",
+			  "kind", "ClusterInformation", "metadata", "name", "default", "spec",
+			  "datastoreReady", 1, "clusterType", "margay");
+	int r = store_create(agent->store, object, NULL, err);
+
+	json_decref(object);
+	return r == -EEXIST || r == -EROFS ? 0 : r;
+}
+
+/* --- ways ---------------------------------------------------------------------------------- */
+
+static bool in_subnet(const union mg_addr *own, unsigned int bits, const union mg_addr *other)
+{
+	struct mg_prefix prefix = { .addr = *own, .len = bits };
+
+	if (addr_is4(own))
+		prefix.len += MG_V4_PREFIX_BITS;
+	return !addr_is_zero(own) && prefix_contains(&prefix, other);
+}
+
+static void refresh_way(struct agent *agent, const struct state_peer *peer, int family)
+{
+	const union mg_addr *addr = family == 4 ? &peer->ip4 : &peer->ip6;
+	const union mg_addr *own = family == 4 ? &agent->own4 : &agent->own6;
+	unsigned int bits = family == 4 ? agent->own4_bits : agent->own6_bits;
+	struct net_route route;
+	struct mg_way way = { 0 };
+
+	if (!addr_is_zero(addr) && !addr_is_zero(own) &&
+	    !net_route_lookup(agent->net, addr, &route, NULL) && route.type == RTN_UNICAST) {
+		way.ifindex = (uint32_t)route.ifindex;
+		way.gateway = route.gateway;
+		way.mtu = route.mtu ? route.mtu : uplink_mtu(agent, route.ifindex);
+	}
+	state_way_set(agent->state, peer->number, family, &way, in_subnet(own, bits, addr));
+}
+
+static void refresh_peer(void *context, const struct state_peer *peer)
+{
+	struct agent *agent = context;
+
+	if (peer->self)
+		return;
+	refresh_way(agent, peer, 4);
+	refresh_way(agent, peer, 6);
+}
+
+void node_refresh_ways(struct agent *agent)
+{
+	state_each_peer(agent->state, refresh_peer, agent);
+}
+
+/* --- events of the kernel ------------------------------------------------------------------ */
+
+static void on_net_event(const struct net_event *event, void *context)
+{
+	struct agent *agent = context;
+
+	/* Our own routes and what happens on pods' interfaces changes no way to a node. */
+	if (event->kind == NET_EVENT_ROUTE && event->route.protocol == NET_PROTOCOL)
+		return;
+	if (event->kind == NET_EVENT_NEIGH || event->kind == NET_EVENT_FILTER)
+		return;
+	agent_dirty(agent);
+}
+
+static void on_netlink(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+	struct err err;
+
+	(void)fd;
+	(void)what;
+	if (net_monitor_read(agent->monitor, 256, &err) < 0)
+		log_warning("netlink events", "why", err.text, NULL);
+}
+
+int node_start(struct agent *agent, struct err *err)
+{
+	int r;
+
+	make_vtep_mac(agent);
+	r = find_addresses(agent, err);
+	if (!r)
+		r = register_node(agent, err);
+	if (!r)
+		r = register_cluster(agent, err);
+	if (!r)
+		r = net_monitor_open(on_net_event, agent, &agent->monitor, err);
+	if (r < 0)
+		return r;
+	agent->netlink_event = event_new(agent->base, net_monitor_fd(agent->monitor),
+					 EV_READ | EV_PERSIST, on_netlink, agent);
+	event_add(agent->netlink_event, NULL);
+	return 0;
+}
+
+void node_stop(struct agent *agent)
+{
+	if (agent->netlink_event)
+		event_free(agent->netlink_event);
+	net_monitor_close(agent->monitor);
+}

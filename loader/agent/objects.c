@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the datastore to the state: follow, decode, tell. Bad objects never stop the agent: what
+ * does not decode is kept out by the store (its last valid copy is served), what decodes with a
+ * bad part is served without it and named in the log.
+ */
+#include "agent/objects.h"
+#include <string.h>
+
+#include "agent/pool_switch.h"
+#include "agent/trace.h"
+#include "base/log.h"
+#include "model/decode.h"
+
+#define KINDS_MAX 64
+
+static void report(const struct object *object, const json_t *root, const struct problems *problems)
+{
+	_cleanup_free_ char *title = object ? object_title(object) : NULL;
+	const char *name =
+		json_string_value(json_object_get(json_object_get(root, "metadata"), "name"));
+
+	for (size_t i = 0; i < problems->count; i++) {
+		_cleanup_free_ char *text = problem_text(&problems->v[i]);
+
+		if (problems->v[i].severity == PROBLEM_WARNING)
+			log_debug("object", "object", title ? title : name, "what", text, NULL);
+		else
+			log_warning("bad object", "object", title ? title : name, "what", text,
+				    NULL);
+	}
+}
+
+static int decode(const json_t *root, struct object **ret_object)
+{
+	_cleanup_problems_ struct problems problems = { 0 };
+	struct object *object = NULL;
+	int r;
+
+	r = object_decode(root, &(struct decode_options){ .mode = DECODE_LENIENT }, &object,
+			  &problems);
+	report(object, root, &problems);
+	if (r < 0)
+		return r;
+	*ret_object = object;
+	return 0;
+}
+
+/* What the store asks before it serves an object: design section 7, case 3. */
+static int check(const json_t *root, struct err *err)
+{
+	_cleanup_problems_ struct problems problems = { 0 };
+	_cleanup_object_ struct object *object = NULL;
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = object_decode(root, &(struct decode_options){ .mode = DECODE_LENIENT }, &object,
+			  &problems);
+	if (!r)
+		return 0;
+	for (size_t i = 0; i < problems.count && !text; i++) {
+		if (problems.v[i].severity == PROBLEM_ERROR)
+			text = problem_text(&problems.v[i]);
+	}
+	return err_set(err, r, "%s", text ? text : "does not decode");
+}
+
+static void on_delete(struct agent *agent, const struct store_event *event)
+{
+	struct store_key key;
+	enum kind kind;
+	char api[80];
+
+	if (store_key_of(event->object, &key, NULL) < 0 ||
+	    kind_find(store_kind_api_version(key.kind, api), key.kind->kind, &kind) < 0)
+		return;
+	if (kind == KIND_IP_POOL)
+		pool_switch_cancel(agent, key.name);
+	state_object_del(agent->state, kind, key.ns ? key.ns : "", key.name);
+}
+
+/* IPAM reads its objects itself: it only wants to know which ones changed. */
+static void tell_ipam(struct agent *agent, const struct store_event *event)
+{
+	const json_t *metadata = json_object_get(event->object, "metadata");
+	const char *name = json_string_value(json_object_get(metadata, "name"));
+	const char *version = json_string_value(json_object_get(metadata, "resourceVersion"));
+
+	if (strcmp(event->kind->group, API_GROUP_CALICO) || !agent->ipam || !name)
+		return;
+	ipam_notice(agent->ipam, event->kind->kind, name,
+		    event->type == STORE_DELETED ? NULL : version);
+	event_active(agent->ipam_event, 0, 0);
+}
+
+static bool kept_back(struct agent *agent, const struct object *object)
+{
+	return object->kind == KIND_IP_POOL && agent->synced && pool_switch(agent, object);
+}
+
+static void on_events(const struct store_event *events, size_t count, bool synced, void *arg)
+{
+	struct agent *agent = arg;
+
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_object_ struct object *object = NULL;
+
+		tell_ipam(agent, &events[i]);
+		if (!strcmp(events[i].kind->kind, "TraceRequest")) {
+			if (events[i].type != STORE_DELETED)
+				trace_object(agent, events[i].object);
+			continue;
+		}
+		if (events[i].type == STORE_DELETED)
+			on_delete(agent, &events[i]);
+		else if (!decode(events[i].object, &object) && !kept_back(agent, object))
+			state_object_set(agent->state, object);
+	}
+	agent->synced |= synced;
+	agent_dirty(agent);
+}
+
+static void arm_timer(struct agent *agent)
+{
+	int store = store_timeout_ms(agent->store), follow = follow_timeout_ms(agent->follow);
+	int ms = store < 0 || (follow >= 0 && follow < store) ? follow : store;
+	struct timeval when = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	if (ms >= 0)
+		event_add(agent->store_timer, &when);
+}
+
+static void on_store(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+	struct err err = { 0 };
+	int r;
+
+	(void)fd;
+	(void)what;
+	r = store_dispatch(agent->store, &err);
+	if (!r)
+		r = follow_dispatch(agent->follow, &err);
+	if (r < 0 && !agent->store_down)
+		log_warning("datastore out of reach", "why", err.text, NULL);
+	if (!r && agent->store_down)
+		log_info("datastore is back", NULL);
+	agent->store_down = r < 0;
+	arm_timer(agent);
+}
+
+static size_t wanted_kinds(struct store_query *queries)
+{
+	size_t count, used = 0;
+	const struct store_kind *kinds = store_kinds(&count);
+	enum kind kind;
+	char api[80];
+
+	for (size_t i = 0; i < count && used < KINDS_MAX; i++) {
+		if (!kind_find(store_kind_api_version(&kinds[i], api), kinds[i].kind, &kind) &&
+		    kind_info(kind)->effect)
+			queries[used++] = (struct store_query){ .kind = &kinds[i] };
+	}
+	return used;
+}
+
+int objects_open(struct agent *agent, struct err *err)
+{
+	const struct store_options options = { .create = true,
+					       .manifests = agent->config.manifests,
+					       .instance = agent->config.node,
+					       .check = check };
+
+	return store_open(agent->config.datastore, &options, &agent->store, err);
+}
+
+int objects_start(struct agent *agent, struct err *err)
+{
+	struct store_query queries[KINDS_MAX];
+	struct follow_args args = { .queries = queries, .fn = on_events, .arg = agent };
+	int r;
+
+	args.count = wanted_kinds(queries);
+	r = follow_open(agent->store, &args, &agent->follow, err);
+	if (r < 0)
+		return r;
+	agent->store_event = event_new(agent->base, store_fd(agent->store), EV_READ | EV_PERSIST,
+				       on_store, agent);
+	agent->store_timer = evtimer_new(agent->base, on_store, agent);
+	event_add(agent->store_event, NULL);
+	arm_timer(agent);
+	return 0;
+}
+
+void objects_stop(struct agent *agent)
+{
+	if (agent->store_event)
+		event_free(agent->store_event);
+	if (agent->store_timer)
+		event_free(agent->store_timer);
+	follow_close(agent->follow);
+	store_close(agent->store);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/publish.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/inet.h"
+#include "base/log.h"
+#include "base/rpc.h"
+
+#define BATCH_MAX 128
+
+/* What is to be written of one object; object NULL: delete. */
+struct publication {
+	char *key; /* "namespace/name" */
+	char *ns;
+	char *name;
+	json_t *object;
+	UT_hash_handle hh;
+};
+
+/* Calico's name of a WorkloadEndpoint: node-orchestrator-pod-endpoint, each dash doubled. */
+static void put_part(FILE *out, const char *part)
+{
+	for (; *part; part++) {
+		fputc(*part, out);
+		if (*part == '-')
+			fputc('-', out);
+	}
+}
+
+static char *object_name(const struct agent *agent, const struct endpoint *endpoint)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		abort();
+	put_part(out, agent->config.node);
+	fputs("-k8s-", out);
+	put_part(out, endpoint->pod);
+	fputc('-', out);
+	put_part(out, endpoint->ifname);
+	fclose(out);
+	return text;
+}
+
+static void add_net(json_t *list, const union mg_addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (addr_is_zero(addr))
+		return;
+	json_array_append_new(
+		list, json_sprintf("%s/%d", addr_format(addr, text), addr_is4(addr) ? 32 : 128));
+}
+
+static json_t *labels_of(const struct endpoint *endpoint)
+{
+	json_t *labels = endpoint->labels ? json_deep_copy(endpoint->labels) : json_object();
+
+	json_object_set_new(labels, "projectcalico.org/namespace", json_string(endpoint->ns));
+	json_object_set_new(labels, "projectcalico.org/orchestrator", json_string("k8s"));
+	return labels;
+}
+
+static json_t *object_of(const struct agent *agent, const struct endpoint *endpoint,
+			 const char *name)
+{
+	json_t *nets = json_array();
+	const uint8_t *mac = endpoint->mac;
+	char text[18];
+
+	add_net(nets, &endpoint->ip4);
+	add_net(nets, &endpoint->ip6);
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+		 mac[3], mac[4], mac[5]);
+	return json_pack(
+		"{s:s,s:s,s:{s:s,s:s,s:o},s:{s:s,s:s,s:s,s:s,s:s,s:s,s:o,s:s,s:[o]}}", "apiVersion",
+		"projectcalico.org/v3", "kind", "WorkloadEndpoint", "metadata", "name", name,
+		"namespace", endpoint->ns, "labels", labels_of(endpoint), "spec", "orchestrator",
+		"k8s", "node", agent->config.node, "containerID", endpoint->container, "pod",
+		endpoint->pod, "endpoint", endpoint->ifname, "interfaceName", endpoint->host_ifname,
+		"ipNetworks", nets, "mac", text, "profiles", json_sprintf("kns.%s", endpoint->ns));
+}
+
+static void publication_free(struct agent *agent, struct publication *publication)
+{
+	HASH_DEL(agent->publications, publication);
+	json_decref(publication->object);
+	free(publication->key);
+	free(publication->ns);
+	free(publication->name);
+	free(publication);
+}
+
+/* The newest word about an object replaces what waits. */
+static void enqueue(struct agent *agent, const struct endpoint *endpoint, bool removed)
+{
+	char *name = object_name(agent, endpoint);
+	char *key = xasprintf("%s/%s", endpoint->ns, name);
+	struct publication *publication;
+
+	HASH_FIND_STR(agent->publications, key, publication);
+	if (publication)
+		publication_free(agent, publication);
+	publication = xcalloc(1, sizeof(*publication));
+	publication->key = key;
+	publication->ns = xstrdup(endpoint->ns);
+	publication->name = name;
+	publication->object = removed ? NULL : object_of(agent, endpoint, name);
+	HASH_ADD_KEYPTR(hh, agent->publications, publication->key, strlen(publication->key),
+			publication);
+	event_active(agent->publish_event, 0, 0);
+}
+
+void publish_endpoint(struct agent *agent, const struct endpoint *endpoint)
+{
+	enqueue(agent, endpoint, false);
+}
+
+void publish_removed(struct agent *agent, const struct endpoint *endpoint)
+{
+	enqueue(agent, endpoint, true);
+}
+
+static struct store_key key_of(const struct publication *publication)
+{
+	return (struct store_key){
+		.kind = store_kind_find("projectcalico.org/v3", "WorkloadEndpoint"),
+		.ns = publication->ns,
+		.name = publication->name,
+	};
+}
+
+/* Labels that somebody set by `label workloadendpoint` live on over a restart of the agent. */
+static void keep_labels(json_t *object, const json_t *stored)
+{
+	json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
+	const json_t *old = json_object_get(json_object_get(stored, "metadata"), "labels");
+
+	if (json_is_object(old))
+		json_object_update_missing(labels, (json_t *)old);
+}
+
+/* -EAGAIN: the store is out of reach, it stays in the queue. */
+static int write_one(struct agent *agent, const struct publication *publication, struct err *err)
+{
+	const struct store_key key = key_of(publication);
+	_cleanup_json_ json_t *stored = NULL;
+	int r;
+
+	r = store_get(agent->store, &key, &stored, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (!publication->object)
+		return r == -ENOENT ? 0 : store_delete(agent->store, &key, NULL, err);
+	if (r == -ENOENT)
+		return store_create(agent->store, publication->object, NULL, err);
+	keep_labels(publication->object, stored);
+	return store_update(agent->store, publication->object, NULL, err);
+}
+
+static void flush(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval again = { .tv_sec = 1 };
+	struct agent *agent = context;
+	struct publication *publication, *next;
+	unsigned int written = 0;
+
+	(void)fd;
+	(void)what;
+	HASH_ITER(hh, agent->publications, publication, next) {
+		struct err err = { 0 };
+		int r = write_one(agent, publication, &err);
+
+		if (store_unreachable(r) || r == -ENOSPC || ++written == BATCH_MAX) {
+			event_add(agent->publish_event, &again);
+			return;
+		}
+		if (r < 0)
+			log_warning("WorkloadEndpoint", "object", publication->key, "why", err.text,
+				    NULL);
+		publication_free(agent, publication);
+	}
+}
+
+void publish_start(struct agent *agent)
+{
+	agent->publish_event = evtimer_new(agent->base, flush, agent);
+}
+
+void publish_stop(struct agent *agent)
+{
+	struct publication *publication, *next;
+
+	HASH_ITER(hh, agent->publications, publication, next)
+		publication_free(agent, publication);
+	if (agent->publish_event)
+		event_free(agent->publish_event);
+}

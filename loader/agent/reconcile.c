@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/reconcile.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+#include "agent/endpoint.h"
+#include "agent/node.h"
+#include "agent/uplink.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/rpc.h"
+#include "state/table.h"
+#include "sync/plan.h"
+#include "sync/routes.h"
+
+#define RETRY_MAX_MS 30000
+/* TCX lists announce nothing: looked at by the minute (design, "Beside others"). */
+#define CHECK_SECONDS 60
+
+static void add_peer(void *context, const struct state_peer *peer)
+{
+	struct table *table = ((void **)context)[1];
+	struct agent *agent = ((void **)context)[0];
+	__u32 number = peer->number;
+	struct mg_peer row;
+
+	if (!state_peer_row(agent->state, peer->number, &row))
+		table_add(table, &number, &row);
+}
+
+static int want_nodes(struct agent *agent)
+{
+	_cleanup_table_ struct table local, peers, uplinks;
+	void *context[2] = { agent, &peers };
+	struct mg_local row;
+	__u32 zero = 0;
+	int r;
+
+	table_init(&local, "mg_local", sizeof(__u32), sizeof(struct mg_local));
+	table_init(&peers, "mg_peers", sizeof(__u32), sizeof(struct mg_peer));
+	table_init(&uplinks, "mg_uplinks", sizeof(__u32), sizeof(struct mg_uplink));
+	state_local_row(agent->state, &agent->facts, &row);
+	table_add(&local, &zero, &row);
+	state_each_peer(agent->state, add_peer, context);
+	for (unsigned int i = 0; i < agent->uplink_count; i++) {
+		__u32 ifindex = (__u32)agent->uplinks[i].ifindex;
+
+		table_add(&uplinks, &ifindex, &agent->uplinks[i].row);
+	}
+	r = sync_want(agent->sync, &local);
+	if (!r)
+		r = sync_want(agent->sync, &peers);
+	return r < 0 ? r : sync_want(agent->sync, &uplinks);
+}
+
+/* ready is the last thing a new endpoint becomes: after its sets are in force. */
+static int want_endpoints(struct agent *agent)
+{
+	_cleanup_table_ struct table rows, by_ifindex;
+	int r;
+
+	table_init(&rows, "mg_ep", sizeof(__u32), sizeof(struct mg_ep));
+	table_init(&by_ifindex, "mg_ep_if", sizeof(__u32), sizeof(__u32));
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		__u32 slot = ep->slot, ifindex = ep->ifindex;
+		struct mg_ep row;
+
+		if (!ep->committed || state_endpoint_row(agent->state, ep->slot, true, &row) < 0)
+			continue;
+		table_add(&rows, &slot, &row);
+		if (ifindex != MG_IFINDEX_BASE + slot)
+			table_add(&by_ifindex, &ifindex, &slot);
+	}
+	r = sync_want(agent->sync, &rows);
+	return r < 0 ? r : sync_want(agent->sync, &by_ifindex);
+}
+
+static int run_sync(struct agent *agent, struct err *err)
+{
+	struct sync_status status;
+	int r = sync_run(agent->sync, (uint64_t)rpc_now(), &status);
+
+	if (r < 0)
+		*err = status.error;
+	return r;
+}
+
+/* --- routes -------------------------------------------------------------------------------- */
+
+struct wanted_routes {
+	struct net_route *v;
+	size_t count, room;
+};
+
+static void add_route(void *context, const struct state_route *route)
+{
+	struct wanted_routes *wanted = context;
+
+	if (wanted->count == wanted->room) {
+		wanted->room = wanted->room ? wanted->room * 2 : 16;
+		wanted->v = xrealloc(wanted->v, wanted->room, sizeof(*wanted->v));
+	}
+	wanted->v[wanted->count++] = (struct net_route){
+		.dst = route->dst,
+		.type = route->blackhole ? RTN_BLACKHOLE : RTN_UNICAST,
+		.ifindex = (int)route->ifindex,
+		.gateway = route->gateway,
+		.src = route->src,
+		.mtu = route->mtu,
+		.protocol = NET_PROTOCOL,
+		.onlink = !route->blackhole,
+	};
+}
+
+/* Routes of the plugin to local pods are of our protocol too: they stay. */
+static void keep_pods(struct agent *agent, struct wanted_routes *wanted)
+{
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		const union mg_addr *addrs[] = { &ep->ip4, &ep->ip6 };
+		struct net_link link;
+
+		/* DEL takes the interface away before it tells us. */
+		if (!ep->committed || net_link_get(agent->net, (int)ep->ifindex, &link, NULL) < 0)
+			continue;
+		for (unsigned int i = 0; i < 2; i++) {
+			struct state_route route = { .dst = { .len = MG_ADDR_BITS,
+							      .addr = *addrs[i] },
+						     .ifindex = ep->ifindex };
+			if (!(addrs[i]->d[0] | addrs[i]->d[1]))
+				continue;
+			add_route(wanted, &route);
+			wanted->v[wanted->count - 1].onlink = false;
+		}
+	}
+}
+
+static int want_routes(struct agent *agent, struct err *err)
+{
+	struct wanted_routes wanted = { 0 };
+	struct routes_report report;
+	int r;
+
+	state_routes(agent->state, &agent->facts, add_route, &wanted);
+	keep_pods(agent, &wanted);
+	r = routes_sync(agent->net, wanted.v, wanted.count, agent->synced, &report, err);
+	free(wanted.v);
+	/* An interface that went between the look and the write: the next event looks again. */
+	return r == -ENODEV ? 0 : r;
+}
+
+/* --- one round ----------------------------------------------------------------------------- */
+
+static int write_policy(struct agent *agent, struct err *err)
+{
+	const struct plan_target target = {
+		.dp = agent->dp,
+		.pages = agent->pages,
+		.control = agent->control,
+		.engine = agent->engine,
+		.state = agent->state,
+		.removal = agent->synced,
+	};
+	const struct timeval now = { 0 };
+	struct plan_report report;
+	const struct plan *plan;
+	int built, r;
+
+	built = engine_build(agent->engine, &plan, err);
+	agent->builds++;
+	r = plan_write(&target, plan, &report, built < 0 ? NULL : err);
+	if (r < 0)
+		return r;
+	engine_applied(agent->engine);
+	state_touched_done(agent->state);
+	event_add(agent->grace_event, &now);
+	return built;
+}
+
+static int round_of(struct agent *agent, struct err *err)
+{
+	struct err other;
+	int first, r;
+
+	/* What fails here (an interface that vanished) must not keep policy back. */
+	first = uplinks_refresh(agent, err);
+	node_refresh_ways(agent);
+	r = want_nodes(agent);
+	if (!r)
+		r = run_sync(agent, first < 0 ? &other : err);
+	if (!r)
+		r = write_policy(agent, first < 0 ? &other : err);
+	if (!r)
+		r = want_endpoints(agent);
+	if (!r)
+		r = run_sync(agent, first < 0 ? &other : err);
+	if (!r && !agent->took_over) {
+		r = dp_takeover(agent->dp, first < 0 ? &other : err);
+		agent->took_over = !r;
+	}
+	if (!r)
+		endpoints_settled(agent);
+	if (!first)
+		first = r;
+	r = want_routes(agent, first < 0 ? &other : err);
+	return first < 0 ? first : r;
+}
+
+static void retry_later(struct agent *agent)
+{
+	struct timeval when;
+
+	agent->retry_ms = agent->retry_ms ? agent->retry_ms * 2 : 100;
+	if (agent->retry_ms > RETRY_MAX_MS)
+		agent->retry_ms = RETRY_MAX_MS;
+	when = (struct timeval){ .tv_sec = agent->retry_ms / 1000,
+				 .tv_usec = agent->retry_ms % 1000 * 1000 };
+	event_add(agent->dirty_event, &when);
+}
+
+void reconcile(struct agent *agent)
+{
+	struct err err = { 0 };
+	int r;
+
+	/* Nothing is touched before everything that should be is known. */
+	if (!agent->synced)
+		return;
+	agent->dirty = false;
+	r = round_of(agent, &err);
+	if (r < 0) {
+		agent->build_failures++;
+		if (!agent->degraded || strcmp(agent->problem.text, err.text))
+			log_error("not all is in force", "why", err.text, NULL);
+		agent->problem = err;
+		agent->degraded = true;
+		retry_later(agent);
+		return;
+	}
+	if (agent->degraded)
+		log_info("everything is in force again", NULL);
+	agent->degraded = false;
+	agent->retry_ms = 0;
+}
+
+static void on_dirty(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	reconcile(context);
+}
+
+/* In an idle turn after a commit: numbers that nobody reads any more become free. */
+static void on_grace(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+
+	(void)fd;
+	(void)what;
+	if (dp_grace(agent->dp) == 0)
+		engine_grace_done(agent->engine);
+	if (engine_pending(agent->engine))
+		agent_dirty(agent);
+}
+
+static void on_check(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+
+	(void)fd;
+	(void)what;
+	endpoints_released(agent);
+	agent_dirty(agent);
+}
+
+void agent_dirty(struct agent *agent)
+{
+	const struct timeval now = { 0 };
+
+	if (agent->dirty)
+		return;
+	agent->dirty = true;
+	event_add(agent->dirty_event, &now);
+}
+
+void reconcile_start(struct agent *agent)
+{
+	const struct timeval check = { .tv_sec = CHECK_SECONDS };
+
+	agent->dirty_event = evtimer_new(agent->base, on_dirty, agent);
+	agent->grace_event = evtimer_new(agent->base, on_grace, agent);
+	agent->check_event = event_new(agent->base, -1, EV_PERSIST, on_check, agent);
+	/* Requests and object changes first, then one round for all of them. */
+	event_priority_set(agent->dirty_event, 1);
+	event_priority_set(agent->grace_event, 2);
+	event_add(agent->check_event, &check);
+}
+
+void reconcile_stop(struct agent *agent)
+{
+	struct event *events[] = { agent->dirty_event, agent->grace_event, agent->check_event };
+
+	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (events[i])
+			event_free(events[i]);
+	}
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/show.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "abi/event.h"
+#include "abi/flow.h"
+#include "abi/reason.h"
+#include "agent/status.h"
+#include "base/arena.h"
+#include "base/inet.h"
+
+#define HOOK_TEXT(name, text) [MG_HOOK_##name] = text,
+static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
+#define REASON_TEXT(name, text, help) [MG_DROP_##name] = { text, help },
+static const struct {
+	const char *name, *help;
+} reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
+
+static json_t *addr_json(const union mg_addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	return addr_is_zero(addr) ? json_null() : json_string(addr_format(addr, text));
+}
+
+json_t *show_status(struct agent *agent)
+{
+	_cleanup_free_ char *text = NULL;
+	struct engine_stats stats;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	bool ready;
+
+	if (!out)
+		abort();
+	ready = status_ready(agent, out);
+	fclose(out);
+	engine_stats(agent->engine, &stats);
+	return json_pack("{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o}", "node",
+			 agent->config.node, "ready", ready, "reasons", text, "datastore_up",
+			 !agent->store_down, "endpoints", (json_int_t)HASH_COUNT(agent->endpoints),
+			 "addresses", (json_int_t)stats.addresses, "identities",
+			 (json_int_t)stats.identities, "policy_generation",
+			 (json_int_t)stats.generation, "build_failures",
+			 (json_int_t)agent->build_failures, "attach", agent->attach->name, "ipv4",
+			 addr_json(&agent->own4), "ipv6", addr_json(&agent->own6));
+}
+
+json_t *show_endpoints(struct agent *agent)
+{
+	json_t *list = json_array();
+
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		uint16_t identity = 0;
+
+		engine_addr_identity(agent->engine, addr_is_zero(&ep->ip4) ? &ep->ip6 : &ep->ip4,
+				     &identity);
+		json_array_append_new(
+			list,
+			json_pack("{s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:o,s:o,s:i,s:b,s:I,s:I}",
+				  "namespace", ep->ns, "pod", ep->pod, "container", ep->container,
+				  "ifname", ep->ifname, "interface", ep->host_ifname, "slot",
+				  ep->slot, "ifindex", (int)ep->ifindex, "ipv4",
+				  addr_json(&ep->ip4), "ipv6", addr_json(&ep->ip6), "identity",
+				  identity, "ready", ep->ready, "ingress_set",
+				  (json_int_t)engine_endpoint_set_number(agent->engine, ep->slot,
+									 MG_STAGE_WORKLOAD_IN),
+				  "egress_set",
+				  (json_int_t)engine_endpoint_set_number(agent->engine, ep->slot,
+									 MG_STAGE_WORKLOAD_OUT)));
+	}
+	return list;
+}
+
+json_t *show_drops(struct agent *agent)
+{
+	const struct dp_map *map = dp_get_map(agent->dp, "mg_drops");
+	json_t *list = json_array();
+	__u64 sum[sizeof(struct mg_drop_count) / sizeof(__u64)];
+
+	for (unsigned int hook = 0; hook < MG_HOOK_MAX; hook++) {
+		for (unsigned int reason = 1; reason < MG_DROP_MAX; reason++) {
+			if (dp_map_sum(map, hook * MG_DROP_SLOTS + reason, sum) < 0 || !sum[0])
+				continue;
+			json_array_append_new(
+				list, json_pack("{s:s,s:s,s:I,s:I,s:s}", "hook", hooks[hook],
+						"reason", reasons[reason].name, "packets",
+						(json_int_t)sum[0], "bytes", (json_int_t)sum[1],
+						"meaning", reasons[reason].help));
+		}
+	}
+	return list;
+}
+
+struct flow_walk {
+	json_t *list;
+	const char *table;
+};
+
+static json_t *flow_json(const struct mg_flow_key *key, const struct mg_flow *flow,
+			 const char *table)
+{
+	bool from_b = flow->flags & MG_FLOW_FROM_B;
+	const union mg_addr *src = from_b ? &key->b : &key->a;
+	const union mg_addr *dst = from_b ? &key->a : &key->b;
+	json_t *row = json_pack("{s:s,s:i,s:o,s:i,s:o,s:i,s:I,s:I,s:i,s:[I,I]}", "table", table,
+				"proto", key->proto, "src", addr_json(src), "sport",
+				ntohs(from_b ? key->port_b : key->port_a), "dst", addr_json(dst),
+				"dport", ntohs(from_b ? key->port_a : key->port_b), "packets",
+				(json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes,
+				"state", flow->state, "rules", (json_int_t)flow->rule[0],
+				(json_int_t)flow->rule[1]);
+
+	if (flow->flags & (MG_FLOW_SNAT | MG_FLOW_DNAT)) {
+		json_object_set_new(
+			row, flow->flags & MG_FLOW_SNAT ? "translated_src" : "translated_dst",
+			addr_json(&flow->xlat));
+		json_object_set_new(row, "translated_port",
+				    json_integer(ntohs((__be16)flow->way[1])));
+	}
+	return row;
+}
+
+static int add_flow(const void *key, const void *value, void *data)
+{
+	struct flow_walk *walk = data;
+	struct mg_flow_key k;
+	struct mg_flow v;
+
+	memcpy(&k, key, sizeof(k));
+	memcpy(&v, value, sizeof(v));
+	json_array_append_new(walk->list, flow_json(&k, &v, walk->table));
+	return json_array_size(walk->list) >= SHOW_FLOWS_MAX;
+}
+
+json_t *show_flows(struct agent *agent)
+{
+	struct flow_walk walk = { .list = json_array(), .table = "established" };
+
+	dp_map_each(dp_get_map(agent->dp, "mg_flow_e"), add_flow, &walk);
+	walk.table = "transient";
+	if (json_array_size(walk.list) < SHOW_FLOWS_MAX)
+		dp_map_each(dp_get_map(agent->dp, "mg_flow_t"), add_flow, &walk);
+	return walk.list;
+}
+
+static int add_identity(const void *key, const void *value, void *data)
+{
+	union mg_addr addr;
+	struct mg_ident row;
+	json_t *table = data;
+	char number[8];
+	json_t *list;
+
+	memcpy(&addr, key, sizeof(addr));
+	memcpy(&row, value, sizeof(row));
+	snprintf(number, sizeof(number), "%u", row.identity);
+	list = json_object_get(table, number);
+	if (!list) {
+		list = json_array();
+		json_object_set_new(table, number, list);
+	}
+	json_array_append_new(list, addr_json(&addr));
+	return 0;
+}
+
+json_t *show_identities(struct agent *agent)
+{
+	json_t *table = json_object(), *list = json_array(), *addresses;
+	const char *number;
+
+	dp_map_each(dp_get_map(agent->dp, "mg_addrs"), add_identity, table);
+	json_object_foreach(table, number, addresses) {
+		int identity = atoi(number);
+		_cleanup_free_ char *text = engine_identity_text(agent->engine, (uint16_t)identity);
+
+		json_array_append_new(list,
+				      json_pack("{s:i,s:s,s:O}", "identity", identity, "atoms",
+						text ? text : "", "addresses", addresses));
+	}
+	json_decref(table);
+	return list;
+}
+
+static void add_route(void *context, const struct state_route *route)
+{
+	json_t *list = context;
+	char text[PREFIX_TEXT_MAX];
+
+	json_array_append_new(
+		list, json_pack("{s:s,s:b,s:i,s:i,s:o,s:o}", "destination",
+				prefix_format(&route->dst, text), "blackhole", route->blackhole,
+				"ifindex", (int)route->ifindex, "mtu", (int)route->mtu, "gateway",
+				addr_json(&route->gateway), "source", addr_json(&route->src)));
+}
+
+json_t *show_routes(struct agent *agent)
+{
+	json_t *list = json_array();
+
+	state_routes(agent->state, &agent->facts, add_route, list);
+	return list;
+}
+
+static void add_policy(void *context, const struct policy *policy)
+{
+	json_array_append_new(context, json_pack("{s:s,s:s,s:s,s:s}", "kind", policy->kind, "tier",
+						 policy->tier, "namespace", policy->namespace,
+						 "name", policy->name));
+}
+
+json_t *show_policies(struct agent *agent, uint16_t slot)
+{
+	json_t *list = json_array();
+
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		json_t *in = json_array(), *out = json_array();
+
+		if (slot && ep->slot != slot) {
+			json_decref(in);
+			json_decref(out);
+			continue;
+		}
+		engine_endpoint_policies(agent->engine, ep->slot, POLICY_IN, add_policy, in);
+		engine_endpoint_policies(agent->engine, ep->slot, POLICY_OUT, add_policy, out);
+		json_array_append_new(list,
+				      json_pack("{s:s,s:s,s:o,s:o}", "namespace", ep->ns, "pod",
+						ep->pod, "ingress", in, "egress", out));
+	}
+	return list;
+}
+
+json_t *show_rule(struct agent *agent, uint32_t number)
+{
+	struct engine_rule rule;
+
+	if (!number || engine_rule_get(agent->engine, number, &rule) < 0)
+		return json_null();
+	return json_pack("{s:s,s:s,s:s,s:s,s:i,s:s}", "kind", rule.policy->kind, "namespace",
+			 rule.policy->namespace, "name", rule.policy->name, "direction",
+			 rule.direction == POLICY_IN ? "ingress" : "egress", "rule",
+			 (int)rule.index, "text", rule.text ? rule.text : "");
+}

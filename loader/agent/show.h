@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the control socket shows: each function returns a new list or object with the stable names
+ * that `margayctl ... -o json` prints. Never NULL.
+ */
+#ifndef MARGAY_AGENT_SHOW_H
+#define MARGAY_AGENT_SHOW_H
+
+#include "agent/agent.h"
+
+#define SHOW_FLOWS_MAX 20000
+
+json_t *show_status(struct agent *agent);
+json_t *show_endpoints(struct agent *agent);
+json_t *show_drops(struct agent *agent);
+json_t *show_flows(struct agent *agent);
+json_t *show_identities(struct agent *agent);
+json_t *show_routes(struct agent *agent);
+/* Policies of endpoints in order; slot 0: of all. */
+json_t *show_policies(struct agent *agent, uint16_t slot);
+
+/* {"policy":..., "direction":..., "rule":..., "text":...}, or null where no rule decided. */
+json_t *show_rule(struct agent *agent, uint32_t number);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/status.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "abi/event.h"
+#include "abi/reason.h"
+#include "agent/http.h"
+#include "base/arena.h"
+
+bool status_ready(void *context, FILE *out)
+{
+	struct agent *agent = context;
+	bool ready = true;
+
+	if (!agent->synced) {
+		fputs("the datastore has not been read whole yet\n", out);
+		ready = false;
+	}
+	if (agent->degraded) {
+		fprintf(out, "%s\n", agent->problem.text);
+		ready = false;
+	}
+	for (unsigned int i = 0; i < DP_GROUP_MAX; i++) {
+		const char *error = dp_group_error(agent->dp, i);
+
+		if (!error)
+			continue;
+		fprintf(out, "programs of group %s did not load: %s\n", dp_group_name(i), error);
+		ready = false;
+	}
+	return ready;
+}
+
+/* Answering at all is being alive: the loop runs. */
+static bool live(void *context, FILE *out)
+{
+	(void)context;
+	(void)out;
+	return true;
+}
+
+/* --- metrics ------------------------------------------------------------------------------- */
+
+static void head(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void gauge(FILE *out, const char *name, const char *help, unsigned long long value)
+{
+	head(out, name, "gauge", help);
+	fprintf(out, "%s %llu\n", name, value);
+}
+
+static void counter(FILE *out, const char *name, const char *help, unsigned long long value)
+{
+	head(out, name, "counter", help);
+	fprintf(out, "%s %llu\n", name, value);
+}
+
+#define HOOK_TEXT(name, text) [MG_HOOK_##name] = text,
+static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
+#define REASON_TEXT(name, text, help) [MG_DROP_##name] = text,
+static const char *const reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
+
+static void put_drops(struct agent *agent, FILE *out)
+{
+	const struct dp_map *map = dp_get_map(agent->dp, "mg_drops");
+	__u64 sum[sizeof(struct mg_drop_count) / sizeof(__u64)];
+
+	head(out, "margay_dropped_packets_total", "counter",
+	     "Packets dropped, by program and reason.");
+	for (unsigned int hook = 0; hook < MG_HOOK_MAX; hook++) {
+		for (unsigned int reason = 1; reason < MG_DROP_MAX; reason++) {
+			if (dp_map_sum(map, hook * MG_DROP_SLOTS + reason, sum) < 0 || !sum[0])
+				continue;
+			fprintf(out,
+				"margay_dropped_packets_total{program=\"%s\",reason=\"%s\"} %llu\n",
+				hooks[hook], reasons[reason], (unsigned long long)sum[0]);
+		}
+	}
+}
+
+static void put_engine(struct agent *agent, FILE *out)
+{
+	static const char *const maps[PLAN_MAPS] = {
+		[PLAN_PAGE] = "mg_pages",	   [PLAN_SET] = "mg_sets",
+		[PLAN_CLASS] = "mg_classes",	   [PLAN_VERDICT] = "mg_verdicts",
+		[PLAN_SLOT] = "mg_slots",	   [PLAN_COMMIT_ROW] = "mg_commits",
+		[PLAN_IDENT_DIG] = "mg_ident_dig", [PLAN_SET_DIG] = "mg_set_dig",
+		[PLAN_RULE_DIG] = "mg_rule_dig",
+	};
+	struct engine_stats stats;
+
+	engine_stats(agent->engine, &stats);
+	head(out, "margay_map_rows", "gauge", "Rows in use of the policy maps.");
+	for (unsigned int i = 0; i < PLAN_MAPS; i++)
+		fprintf(out, "margay_map_rows{map=\"%s\"} %u\n", maps[i], stats.used[i]);
+	head(out, "margay_map_rows_limit", "gauge", "Rows the policy maps have room for.");
+	for (unsigned int i = 0; i < PLAN_MAPS; i++)
+		fprintf(out, "margay_map_rows_limit{map=\"%s\"} %u\n", maps[i], stats.limit[i]);
+	gauge(out, "margay_identities", "Identities of addresses on this node.", stats.identities);
+	gauge(out, "margay_addresses", "Addresses of pods and nodes known.", stats.addresses);
+	gauge(out, "margay_policy_generation", "Number of the last policy commit.",
+	      stats.generation);
+}
+
+static unsigned long long resident_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%*u %llu", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
+}
+
+static void metrics(void *context, FILE *out)
+{
+	struct agent *agent = context;
+	struct ipam_status ipam;
+
+	gauge(out, "margay_endpoints", "Local endpoints.", HASH_COUNT(agent->endpoints));
+	gauge(out, "margay_uplinks", "Interfaces that carry the netdev programs.",
+	      agent->uplink_count);
+	gauge(out, "margay_datastore_up", "1 while the datastore is in reach.", !agent->store_down);
+	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
+	counter(out, "margay_builds_total", "Policy builds.", agent->builds);
+	counter(out, "margay_build_failures_total", "Policy builds or writes that failed.",
+		agent->build_failures);
+	put_engine(agent, out);
+	put_drops(agent, out);
+	ipam_read_status(agent->ipam, &ipam);
+	gauge(out, "margay_ipam_unwritten_addresses", "Addresses not yet in the datastore.",
+	      ipam.unwritten);
+	gauge(out, "margay_ipam_conflicts", "Pods' addresses that the store gave to another.",
+	      ipam.conflicts);
+	gauge(out, "margay_ipam_waiting_requests", "Requests that wait for an address.",
+	      ipam.waiting);
+	gauge(out, "process_resident_memory_bytes", "Resident memory of the agent.",
+	      resident_bytes());
+}
+
+int status_listen(struct agent *agent, struct err *err)
+{
+	const struct felix_params *params = state_params(agent->state);
+	const struct http_config config = {
+		.health_host = params->health ? params->health_host : NULL,
+		.health_port = params->health_port,
+		.metrics_host = params->metrics ? params->metrics_host : NULL,
+		.metrics_port = params->metrics_port,
+	};
+	const struct http_source source = {
+		.live = live, .ready = status_ready, .metrics = metrics, .context = agent
+	};
+
+	http_free(agent->http);
+	agent->http = NULL;
+	return http_new(agent->base, &config, &source, &agent->http, err);
+}

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/trace.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <strings.h>
+
+#include "abi/reason.h"
+#include "agent/endpoint.h"
+#include "agent/packet.h"
+#include "agent/server.h"
+#include "agent/show.h"
+#include "base/arena.h"
+#include "base/inet.h"
+#include "base/log.h"
+#include "base/rpc.h"
+#include "dataplane/trace.h"
+
+#define IDLE_SECONDS 60
+#define FRAME_MAX 2048
+#define SOURCE_PORT 51234 /* of a question that names none: any client's */
+
+#define CODE_BAD_REQUEST 7
+#define CODE_TRY_AGAIN 11
+
+/* --- words --------------------------------------------------------------------------------- */
+
+#define REASON_TEXT(name, text, help) [MG_DROP_##name] = { text, help },
+static const struct {
+	const char *name, *help;
+} reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
+
+#define HOOK_TEXT(name, text) [MG_HOOK_##name] = text,
+static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
+
+static char *slot_text(const struct agent *agent, uint32_t slot)
+{
+	const struct endpoint *ep = slot < agent->slots ? agent->by_slot[slot] : NULL;
+
+	return ep ? xasprintf("%s/%s", ep->ns, ep->pod) : xasprintf("slot %u", slot);
+}
+
+static char *rule_words(const struct agent *agent, uint32_t number)
+{
+	struct engine_rule rule;
+
+	if (!number || engine_rule_get(agent->engine, number, &rule) < 0)
+		return NULL;
+	return xasprintf("%s %s/%s, %s rule %u%s%s", rule.policy->kind, rule.policy->namespace,
+			 rule.policy->name, rule.direction == POLICY_IN ? "ingress" : "egress",
+			 rule.index, rule.text ? ": " : "", rule.text ? rule.text : "");
+}
+
+struct names {
+	FILE *out;
+	unsigned int count;
+};
+
+static void add_name(void *context, const struct policy *policy)
+{
+	struct names *names = context;
+
+	fprintf(names->out, "%s%s %s/%s", names->count++ ? ", " : "", policy->kind,
+		policy->namespace, policy->name);
+}
+
+/* A denial without a rule: the policies that apply, none of which allows it. */
+static char *no_rule_words(const struct agent *agent, uint32_t slot, enum policy_direction way)
+{
+	char *text = NULL;
+	size_t size;
+	struct names names = { .out = open_memstream(&text, &size) };
+
+	if (!names.out)
+		abort();
+	fputs("no rule of ", names.out);
+	engine_endpoint_policies(agent->engine, slot, way, add_name, &names);
+	fputs(names.count ? " allows it" : "any policy decides", names.out);
+	fclose(names.out);
+	return text;
+}
+
+static bool verdict_allows(const struct agent *agent, uint32_t number)
+{
+	struct mg_verdict verdict;
+
+	if (number < MG_VERDICT_FIRST)
+		return number == MG_VERDICT_ALLOW;
+	return !dp_map_get(dp_get_map(agent->dp, "mg_verdicts"), &number, &verdict) &&
+	       verdict.action == MG_ACTION_ALLOW;
+}
+
+/* Which end a judgement belongs to: what the steps said before. */
+struct walk {
+	uint32_t src_slot, dst_slot;
+	uint32_t next_node;
+	uint32_t reason;
+};
+
+static char *judgement(const struct agent *agent, const struct mg_step *step, uint32_t slot,
+		       enum policy_direction way)
+{
+	bool allowed = verdict_allows(agent, step->b);
+	_cleanup_free_ char *who = slot_text(agent, slot);
+	_cleanup_free_ char *rule = rule_words(agent, step->c);
+
+	if (!rule && allowed)
+		rule = step->a == MG_SET_ALLOW_ALL ? xasprintf("no policy selects it")
+						   : xasprintf("without a rule");
+	if (!rule)
+		rule = no_rule_words(agent, slot, way);
+	return xasprintf("%s of %s: %s (%s)", way == POLICY_IN ? "ingress" : "egress", who,
+			 allowed ? "allowed" : "denied", rule);
+}
+
+static char *identity_words(const struct agent *agent, const char *what, uint32_t identity,
+			    uint32_t node)
+{
+	const char *name = state_peer_name(agent->state, (uint16_t)node);
+
+	return xasprintf("%s: identity %u%s%s", what, identity, name ? ", node " : "",
+			 name ? name : "");
+}
+
+static char *step_words(const struct agent *agent, const struct mg_step *step, struct walk *walk)
+{
+	static const char *const tables[] = { "no flow yet", "known, transient",
+					      "known, established" };
+	static const char *const ways[] = { "", "to the pod's side of its veth",
+					    "to the host's side of its veth",
+					    "to the host's stack" };
+	const char *node;
+
+	switch ((enum mg_step_kind)step->kind) {
+	case MG_STEP_ENTRY:
+		return xasprintf("%s at interface %u", step->a < MG_HOOK_MAX ? hooks[step->a] : "?",
+				 step->b);
+	case MG_STEP_ENDPOINT:
+		walk->src_slot = step->a;
+		return slot_text(agent, step->a);
+	case MG_STEP_FLOW:
+		return xasprintf("%s%s", step->a < 3 ? tables[step->a] : "?",
+				 step->c ? ", judged again" : "");
+	case MG_STEP_SOURCE:
+		return identity_words(agent, "source", step->a, step->b);
+	case MG_STEP_DESTINATION:
+		walk->dst_slot = step->b & 0xffff;
+		return identity_words(agent, "destination", step->a, step->b >> 16);
+	case MG_STEP_EGRESS:
+		return judgement(agent, step, walk->src_slot, POLICY_OUT);
+	case MG_STEP_INGRESS:
+		return judgement(agent, step, walk->dst_slot, POLICY_IN);
+	case MG_STEP_NAT:
+		return xasprintf("source becomes %u.%u.%u.%u port %u", step->b >> 24,
+				 step->b >> 16 & 255, step->b >> 8 & 255, step->b & 255, step->a);
+	case MG_STEP_ENCAP:
+		walk->next_node = step->b;
+		node = state_peer_name(agent->state, (uint16_t)step->b);
+		return xasprintf("%s to node %s", step->a == 17 ? "VXLAN" : "IP-in-IP",
+				 node ? node : "?");
+	case MG_STEP_DECAP:
+		node = state_peer_name(agent->state, (uint16_t)step->b);
+		return xasprintf("%s from node %s", step->a == 17 ? "VXLAN" : "IP-in-IP",
+				 node ? node : "?");
+	case MG_STEP_DELIVER:
+		if (!walk->dst_slot)
+			walk->dst_slot = step->a;
+		{
+			_cleanup_free_ char *who = slot_text(agent, step->a);
+
+			return xasprintf("%s %s", who, step->c < 4 ? ways[step->c] : "");
+		}
+	case MG_STEP_FORWARD:
+		if (step->b)
+			walk->next_node = step->b;
+		node = state_peer_name(agent->state, (uint16_t)step->b);
+		return xasprintf("out of interface %u%s%s", step->a, node ? " to node " : "",
+				 node ? node : "");
+	case MG_STEP_DROP:
+		walk->reason = step->a;
+		return xasprintf("%s: %s", step->a < MG_DROP_MAX ? reasons[step->a].name : "?",
+				 step->a < MG_DROP_MAX ? reasons[step->a].help : "");
+	case MG_STEP_MAX:
+		break;
+	}
+	return xasprintf("step %u", step->kind);
+}
+
+#define STEP_TEXT(name, text, help) [MG_STEP_##name] = text,
+static const char *const step_names[MG_STEP_MAX] = { MG_STEPS(STEP_TEXT) };
+
+static char *to_hex(const uint8_t *data, size_t size)
+{
+	char *text = xcalloc(size * 2 + 1, 1);
+
+	for (size_t i = 0; i < size; i++)
+		snprintf(text + i * 2, 3, "%02x", data[i]);
+	return text;
+}
+
+static json_t *answer_of(const struct agent *agent, const struct dp_trace_result *result)
+{
+	struct walk walk = { 0 };
+	json_t *steps = json_array(), *answer;
+	const char *next;
+
+	for (uint32_t i = 0; i < result->steps.count && i < MG_STEPS_MAX; i++) {
+		const struct mg_step *step = &result->steps.step[i];
+		_cleanup_free_ char *text = step_words(agent, step, &walk);
+
+		json_array_append_new(
+			steps, json_pack("{s:s,s:s}", "step",
+					 step->kind < MG_STEP_MAX ? step_names[step->kind] : "?",
+					 "text", text));
+	}
+	next = walk.next_node ? state_peer_name(agent->state, (uint16_t)walk.next_node) : NULL;
+	answer = json_pack("{s:b,s:s,s:s,s:o}", "ok", 1, "node", agent->config.node, "verdict",
+			   walk.reason && walk.reason != MG_DROP_ANSWERED ? "dropped"
+			   : next					  ? "forwarded"
+									  : "allowed",
+			   "steps", steps);
+	if (walk.reason && walk.reason < MG_DROP_MAX)
+		json_object_set_new(answer, "reason", json_string(reasons[walk.reason].name));
+	if (next && !walk.reason) {
+		_cleanup_free_ char *packet = to_hex(result->data, result->size);
+
+		json_object_set_new(answer, "next_node", json_string(next));
+		json_object_set_new(answer, "packet", json_string(packet));
+	}
+	return answer;
+}
+
+/* --- questions ----------------------------------------------------------------------------- */
+
+static const char *text_of(const json_t *request, const char *key)
+{
+	const char *text = json_string_value(json_object_get(request, key));
+
+	return text ? text : "";
+}
+
+/* "ns/pod" of any node, or an address. */
+static int find_address(const struct agent *agent, const char *who, bool want6,
+			union mg_addr *ret_addr, struct err *err)
+{
+	_cleanup_free_ char *copy = xstrdup(who);
+	char *slash = strchr(copy, '/');
+
+	if (!addr_parse(who, ret_addr))
+		return 0;
+	if (!slash)
+		return err_set(err, -EINVAL, "\"%s\": neither an address nor namespace/pod", who);
+	*slash = 0;
+	if (state_pod_addr(agent->state, copy, slash + 1, want6, ret_addr) < 0)
+		return err_set(err, -ENOENT, "pod %s: no IPv%d address is known", who,
+			       want6 ? 6 : 4);
+	return 0;
+}
+
+static int protocol_of(const json_t *request)
+{
+	const char *name = text_of(request, "protocol");
+	static const struct {
+		const char *name;
+		int number;
+	} known[] = { { "", IPPROTO_TCP },	    { "tcp", IPPROTO_TCP },
+		      { "udp", IPPROTO_UDP },	    { "icmp", IPPROTO_ICMP },
+		      { "icmpv6", IPPROTO_ICMPV6 }, { "sctp", IPPROTO_SCTP } };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (!strcasecmp(known[i].name, name))
+			return known[i].number;
+	}
+	return *name >= '0' && *name <= '9' && atoi(name) < 256 ? atoi(name) : -EINVAL;
+}
+
+static const struct endpoint *local_of(const struct agent *agent, const union mg_addr *addr)
+{
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		if (!addr_cmp(&ep->ip4, addr) || !addr_cmp(&ep->ip6, addr))
+			return ep;
+	}
+	return NULL;
+}
+
+/* Fills packet; data has room for FRAME_MAX. */
+static int new_connection(struct agent *agent, const json_t *request, uint8_t *data,
+			  struct dp_trace_packet *packet, struct err *err)
+{
+	bool want6 = json_integer_value(json_object_get(request, "family")) == 6;
+	struct packet_spec spec = { .sport = SOURCE_PORT };
+	const struct endpoint *ep;
+	int protocol = protocol_of(request), r;
+
+	if (protocol < 0)
+		return err_set(err, -EINVAL, "protocol \"%s\" is not known",
+			       text_of(request, "protocol"));
+	r = find_address(agent, text_of(request, "src"), want6, &spec.src, err);
+	if (!r)
+		r = find_address(agent, text_of(request, "dst"), !addr_is4(&spec.src), &spec.dst,
+				 err);
+	if (r < 0)
+		return r;
+	ep = local_of(agent, &spec.src);
+	if (!ep)
+		return err_set(err, -ENOENT, "%s is no pod of node %s: ask on its node",
+			       text_of(request, "src"), agent->config.node);
+	if (addr_is4(&spec.src) != addr_is4(&spec.dst))
+		return err_set(err, -EINVAL, "the two addresses are not of one family");
+	spec.proto = (uint8_t)protocol;
+	spec.dport = (uint16_t)json_integer_value(json_object_get(request, "port"));
+	memcpy(spec.src_mac, ep->mac, sizeof(spec.src_mac));
+	memcpy(spec.dst_mac, ep->host_mac, sizeof(spec.dst_mac));
+	*packet = (struct dp_trace_packet){ .prog = "from_pod",
+					    .ifindex = ep->ifindex,
+					    .data = data,
+					    .size = packet_build(&spec, data) };
+	return 0;
+}
+
+static int arrived(struct agent *agent, const json_t *request, uint8_t *data,
+		   struct dp_trace_packet *packet, struct err *err)
+{
+	const char *hex = text_of(request, "packet");
+	size_t size = strlen(hex) / 2;
+
+	if (strlen(hex) % 2 || size > FRAME_MAX || size < 14)
+		return err_set(err, -EINVAL, "packet: must be 14 to %d bytes in hexadecimal",
+			       FRAME_MAX);
+	for (size_t i = 0; i < size; i++) {
+		unsigned int byte;
+
+		if (sscanf(hex + i * 2, "%2x", &byte) != 1)
+			return err_set(err, -EINVAL, "packet: not hexadecimal");
+		data[i] = (uint8_t)byte;
+	}
+	if (!agent->uplink_count)
+		return err_set(err, -ENODEV, "no uplink for a packet to come in");
+	*packet = (struct dp_trace_packet){ .prog = "from_netdev",
+					    .ifindex = (uint32_t)agent->uplinks[0].ifindex,
+					    .data = data,
+					    .size = size };
+	return 0;
+}
+
+static void on_idle(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+
+	(void)fd;
+	(void)what;
+	dp_trace_free(agent->trace);
+	agent->trace = NULL;
+}
+
+static int load(struct agent *agent, struct err *err)
+{
+	const struct timeval idle = { .tv_sec = IDLE_SECONDS };
+
+	if (!agent->trace_event)
+		agent->trace_event = evtimer_new(agent->base, on_idle, agent);
+	event_add(agent->trace_event, &idle);
+	return agent->trace ? 0 : dp_trace_load(agent->dp, &agent->trace, err);
+}
+
+int trace_ask(struct agent *agent, const json_t *request, json_t **ret_answer, struct err *err)
+{
+	uint8_t data[FRAME_MAX], out[FRAME_MAX];
+	struct dp_trace_result result = { .data = out, .data_room = sizeof(out) };
+	struct dp_trace_packet packet;
+	int r;
+
+	r = json_object_get(request, "packet") ? arrived(agent, request, data, &packet, err)
+					       : new_connection(agent, request, data, &packet, err);
+	if (!r)
+		r = load(agent, err);
+	if (!r)
+		r = dp_trace_run(agent->trace, &packet, &result, err);
+	if (r < 0)
+		return r;
+	*ret_answer = answer_of(agent, &result);
+	return 0;
+}
+
+void trace_handle(struct agent *agent, struct server_call *call, const json_t *request)
+{
+	json_t *answer = NULL;
+	struct err err = { 0 };
+	int r = trace_ask(agent, request, &answer, &err);
+
+	if (r < 0)
+		server_fail(call, r == -EINVAL || r == -ENOENT ? CODE_BAD_REQUEST : CODE_TRY_AGAIN,
+			    "%s", err.text);
+	else
+		server_answer(call, answer);
+}
+
+/* --- questions of other nodes --------------------------------------------------------------- */
+
+/* Somebody on another node asks by an object: the answer is written into its status. Whoever asked
+ * removes the object. */
+void trace_object(struct agent *agent, const json_t *object)
+{
+	const json_t *spec = json_object_get(object, "spec");
+	_cleanup_json_ json_t *answered = NULL;
+	json_t *answer = NULL;
+	struct err err = { 0 };
+
+	if (strcmp(text_of(spec, "node"), agent->config.node) || json_object_get(object, "status"))
+		return;
+	if (trace_ask(agent, spec, &answer, &err) < 0)
+		answer = rpc_failure(CODE_TRY_AGAIN, err.text, NULL);
+	answered = json_deep_copy(object);
+	json_object_set_new(answered, "status", answer);
+	if (store_update(agent->store, answered, NULL, &err) < 0)
+		log_warning("trace", "why", err.text, NULL);
+}
+
+void trace_stop(struct agent *agent)
+{
+	dp_trace_free(agent->trace);
+	if (agent->trace_event)
+		event_free(agent->trace_event);
+}
