@@ -82,9 +82,23 @@ static int receive_line(int fd, char **ret_line, size_t *ret_size)
 	return 0;
 }
 
-static int exchange(const char *path, const json_t *request, json_t **ret_answer, struct err *err)
+static json_t *whole_request(const char *op, const json_t *request)
 {
-	_cleanup_free_ char *line = NULL, *answer = NULL;
+	json_t *whole = json_pack("{s:i, s:s}", "version", PROTOCOL_VERSION, "op", op);
+
+	if (request)
+		json_object_update_missing(whole, (json_t *)request);
+	return whole;
+}
+
+static const char *socket_of(const struct ctl *ctl)
+{
+	return ctl->socket ? ctl->socket : CTL_SOCKET;
+}
+
+static int open_and_send(const char *path, const json_t *request, int *ret_fd, struct err *err)
+{
+	_cleanup_free_ char *line = NULL;
 	_cleanup_close_ int fd = -1;
 	size_t size;
 	int r = open_socket(path, &fd, err);
@@ -94,8 +108,61 @@ static int exchange(const char *path, const json_t *request, json_t **ret_answer
 	r = rpc_encode(request, RPC_LINE_MAX, &line, &size);
 	if (!r)
 		r = send_all(fd, line, size);
-	if (!r)
-		r = receive_line(fd, &answer, &size);
+	if (r < 0)
+		return err_errno(err, r, "%s: the agent does not answer", path);
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int refusal(const json_t *answer, const char *op, struct err *err)
+{
+	return err_set(err, -EPROTO, "the agent refuses \"%s\": %s%s%s", op,
+		       json_text_or(answer, "msg", "no reason given"),
+		       json_text_at(answer, "details") ? ": " : "",
+		       json_text_or(answer, "details", ""));
+}
+
+int agent_stream(struct ctl *ctl, const char *op, const json_t *request,
+		 const struct agent_reader *reader, struct err *err)
+{
+	_cleanup_json_ json_t *whole = whole_request(op, request);
+	_cleanup_fclose_ FILE *lines = NULL;
+	_cleanup_free_ char *text = NULL;
+	bool more = true;
+	size_t room = 0;
+	int fd, r = open_and_send(socket_of(ctl), whole, &fd, err);
+
+	if (r < 0)
+		return r;
+	lines = fdopen(fd, "re");
+	if (!lines)
+		abort();
+	while (more) {
+		_cleanup_json_ json_t *line = NULL;
+		ssize_t size = getline(&text, &room, lines);
+
+		if (size < 0)
+			return err_set(err, -ECONNRESET, "the agent ended the connection");
+		r = rpc_decode(text, (size_t)size, RPC_LINE_MAX, &line, err);
+		if (r < 0)
+			return r;
+		if (json_is_false(json_object_get(line, "ok")))
+			return refusal(line, op, err);
+		more = reader->function(reader->context, line);
+	}
+	return 0;
+}
+
+static int exchange(const char *path, const json_t *request, json_t **ret_answer, struct err *err)
+{
+	_cleanup_free_ char *answer = NULL;
+	_cleanup_close_ int fd = -1;
+	size_t size = 0;
+	int r = open_and_send(path, request, &fd, err);
+
+	if (r < 0)
+		return r;
+	r = receive_line(fd, &answer, &size);
 	if (r < 0)
 		return err_errno(err, r, "%s: the agent does not answer", path);
 	r = rpc_decode(answer, size, AGENT_ANSWER_MAX, ret_answer, err);
@@ -105,21 +172,13 @@ static int exchange(const char *path, const json_t *request, json_t **ret_answer
 int agent_call(struct ctl *ctl, const char *op, const json_t *request, json_t **ret_answer,
 	       struct err *err)
 {
-	_cleanup_json_ json_t *whole =
-		json_pack("{s:i, s:s}", "version", PROTOCOL_VERSION, "op", op);
-	_cleanup_json_ json_t *answer = NULL;
-	int r;
+	_cleanup_json_ json_t *whole = whole_request(op, request), *answer = NULL;
+	int r = exchange(socket_of(ctl), whole, &answer, err);
 
-	if (request)
-		json_object_update_missing(whole, (json_t *)request);
-	r = exchange(ctl->socket ? ctl->socket : CTL_SOCKET, whole, &answer, err);
 	if (r < 0)
 		return r;
 	if (!json_is_true(json_object_get(answer, "ok")))
-		return err_set(err, -EPROTO, "the agent refuses \"%s\": %s%s%s", op,
-			       json_text_or(answer, "msg", "no reason given"),
-			       json_text_at(answer, "details") ? ": " : "",
-			       json_text_or(answer, "details", ""));
+		return refusal(answer, op, err);
 	*ret_answer = TAKE_PTR(answer);
 	return 0;
 }

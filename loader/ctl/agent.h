@@ -18,4 +18,13 @@
 int agent_call(struct ctl *ctl, const char *op, const json_t *request, json_t **ret_answer,
 	       struct err *err);
 
+/* The same for an op that goes on: each line to function, until it returns false or the agent ends
+ * the connection (then -ECONNRESET). */
+struct agent_reader {
+	bool (*function)(void *context, const json_t *line);
+	void *context;
+};
+int agent_stream(struct ctl *ctl, const char *op, const json_t *request,
+		 const struct agent_reader *reader, struct err *err);
+
 #endif

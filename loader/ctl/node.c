@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * margayctl node checksystem and node reset.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/rpc.h"
+#include "ctl/agent.h"
+#include "ctl/remove.h"
+#include "ctl/table.h"
+#include "ctl/verb.h"
+#include "dataplane/probe.h"
+#include "dataplane/reset.h"
+
+static const struct table_column feature_columns[] = {
+	{ .title = "FEATURE", .path = ".feature" },
+	{ .title = "PRESENT", .path = ".present" },
+	{ .title = "REQUIRED", .path = ".required" },
+	{ .title = "DETAIL", .path = ".detail", .empty = "" },
+	{ .title = "WITHOUT IT", .path = ".without" },
+};
+
+int verb_node_checksystem(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
+	const struct argp argp = { .doc = "What this kernel has, and what a lack costs.",
+				   .children = children };
+	const struct table table = { feature_columns,
+				     sizeof(feature_columns) / sizeof(feature_columns[0]), false,
+				     false };
+	struct dp_feature features[DP_FEATURE_MAX];
+	_cleanup_json_ json_t *rows = json_array();
+	bool usable = true;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, ctl))
+		return 1;
+	dp_probe(features);
+	for (unsigned int i = 0; i < DP_FEATURE_MAX; i++) {
+		usable &= features[i].present || !features[i].required;
+		json_array_append_new(rows,
+				      json_pack("{s:s,s:b,s:b,s:s,s:s}", "feature",
+						features[i].name, "present", features[i].present,
+						"required", features[i].required, "detail",
+						features[i].detail, "without", features[i].lack));
+	}
+	table_print(stdout, &table, rows);
+	if (!usable)
+		ctl_error(ctl, "this kernel lacks something that Margay cannot do without");
+	return ctl->failed;
+}
+
+/* --- reset --------------------------------------------------------------------------------- */
+
+struct reset {
+	struct ctl *ctl;
+	bool yes;
+};
+
+static const struct argp_option reset_options[] = {
+	{ "yes", 'y', NULL, 0, "do it: without this the command only says what it would do", 0 },
+	{ 0 },
+};
+
+static error_t parse_reset(int key, char *arg, struct argp_state *state)
+{
+	struct reset *reset = state->input;
+
+	(void)arg;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = reset->ctl;
+		return 0;
+	case 'y':
+		reset->yes = true;
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static bool agent_runs(struct ctl *ctl)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	struct err err;
+
+	return agent_call(ctl, "status", NULL, &answer, &err) == 0;
+}
+
+/* What agent and plugin keep; the store is shared by nodes and stays. */
+static const char *const own_folders[] = { "/run/margay", "/var/lib/margay/cni",
+					   "/var/lib/margay/ipam" };
+
+int verb_node_reset(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
+	const struct argp argp = { .options = reset_options,
+				   .parser = parse_reset,
+				   .doc = "Removes every program, map, route, interface and file "
+					  "of Margay from this node. "
+					  "Pods lose their network. The datastore stays.",
+				   .children = children };
+	const struct dp_reset what = { .link_prefix = "cali" };
+	struct reset reset = { .ctl = ctl };
+	struct dp_reset_report report = { 0 };
+	struct err err = { 0 };
+	int r;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &reset))
+		return 1;
+	if (!reset.yes) {
+		printf("would remove: programs on devices, pins below /sys/fs/bpf/margay, "
+		       "interfaces cali*, "
+		       "the idle VXLAN device, routes of protocol 80, and the folders");
+		for (size_t i = 0; i < sizeof(own_folders) / sizeof(own_folders[0]); i++)
+			printf(" %s", own_folders[i]);
+		printf("\nsay --yes to do it\n");
+		return 0;
+	}
+	if (agent_runs(ctl)) {
+		ctl_error(ctl, "margay-agent runs on this node: stop it first");
+		return 1;
+	}
+	r = dp_reset_node(&what, &report, &err);
+	for (size_t i = 0; i < sizeof(own_folders) / sizeof(own_folders[0]); i++) {
+		int removed = remove_tree(own_folders[i], r < 0 ? NULL : &err);
+
+		r = r < 0 ? r : removed;
+	}
+	printf("detached %u programs, deleted %u interfaces, %u routes, %u pins\n", report.detached,
+	       report.links, report.routes, report.pins);
+	if (r < 0)
+		ctl_error(ctl, "%s", err.text);
+	return ctl->failed;
+}
