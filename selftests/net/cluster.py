@@ -56,6 +56,8 @@ class Place:
             stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         assert self.holder.stdout.readline() == b"ready\n"
         self.pid, self.mounts = self.holder.pid, mounts
+        # Addresses are there at once: no duplicate address detection on links of our own.
+        self.sysctl(net__ipv6__conf__default__accept_dad=0)
         self.run("ip", "link", "set", "lo", "up")
         self.run("hostname", name)
         if mounts:
@@ -307,11 +309,9 @@ class Cluster:
 
     def drop_pod_addresses(self, *prefixes):
         """The underlay forgets packets that carry a pod's address: nothing may cross it unencapsulated."""
-        rules = "".join(f"add rule inet u f ip saddr {p} counter drop; add rule inet u f ip daddr {p} counter drop; "
-                        if ":" not in p else
-                        f"add rule inet u f ip6 saddr {p} counter drop; add rule inet u f ip6 daddr {p} counter drop; "
-                        for p in prefixes)
-        self.router.run("nft", "add table inet u; add chain inet u f { type filter hook forward priority 0; }; " + rules)
+        for prefix in prefixes:
+            for end in ("from", "to"):
+                self.router.run("ip", "-6" if ":" in prefix else "-4", "rule", "add", end, prefix, "blackhole")
 
     def start(self, *options):
         for node in self.nodes.values():
