@@ -172,6 +172,20 @@ abi-check:
 	$(Q)for target in "" "-target bpf"; do $(CLANG) $$target -std=gnu17 -Ibpf $(ARCH_INCLUDE) -Wall -Wextra \
 		-Wpadded -Werror -fsyntax-only $(BUILD)/gen/abi_check.c || exit 1; done
 
+# Debian's folder for CNI plugins; most runtimes look into /opt/cni/bin too.
+CNI_BIN ?= /opt/cni/bin
+install: all ## put everything into DESTDIR: programs, unit, configuration
+	$(Q)install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(CNI_BIN) \
+		$(DESTDIR)/lib/systemd/system $(DESTDIR)/etc/cni/net.d
+	$(Q)install -d -m 0755 $(DESTDIR)/etc/margay $(DESTDIR)/etc/margay/manifests.d
+	$(Q)install -m 0755 $(BUILD)/margay-agent $(DESTDIR)$(PREFIX)/sbin/
+	$(Q)install -m 0755 $(BUILD)/margayctl $(DESTDIR)$(PREFIX)/bin/
+	$(Q)ln -sf margayctl $(DESTDIR)$(PREFIX)/bin/kubectl-margay
+	$(Q)install -m 0755 $(BUILD)/margay $(BUILD)/margay-ipam $(DESTDIR)$(CNI_BIN)/
+	$(Q)install -m 0644 manifests/host/margay-agent.service $(DESTDIR)/lib/systemd/system/
+	$(Q)install -m 0600 manifests/host/agent.yaml $(DESTDIR)/etc/margay/agent.yaml
+	$(Q)install -m 0644 manifests/examples/10-margay.conflist $(DESTDIR)/etc/cni/net.d/
+
 format: ## put every C file into shape
 	$(Q)git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
 
@@ -189,5 +203,6 @@ export PYTHONDONTWRITEBYTECODE BUILD
 
 
 .PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
+.PHONY: install
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
