@@ -72,7 +72,7 @@ static __always_inline void event_send(struct __sk_buff *skb, struct packet *pkt
 				       __u8 reason)
 {
 	struct mg_event *event = bpf_ringbuf_reserve(&mg_events, sizeof(*event), 0);
-	__u32 length;
+	__u64 last;
 
 	if (!event) {
 		count_drop(pkt, MG_DROP_NONE);
@@ -81,11 +81,12 @@ static __always_inline void event_send(struct __sk_buff *skb, struct packet *pkt
 	event_fill(event, pkt);
 	event->kind = kind;
 	event->reason = reason;
-	length = skb->len < MG_EVENT_BYTES ? skb->len : MG_EVENT_BYTES;
-	if (length < 1 || length > MG_EVENT_BYTES ||
-	    bpf_skb_load_bytes(skb, 0, event->data, length))
-		length = 0;
-	event->captured = length;
+	last = (skb->len < MG_EVENT_BYTES ? skb->len : MG_EVENT_BYTES) - 1;
+	/* Before 6.8 the verifier learns nothing from a test against 0; this it understands.
+	 * A length of 0 becomes all, which is then refused. */
+	asm volatile("" : "+r"(last));
+	last &= MG_EVENT_BYTES - 1;
+	event->captured = bpf_skb_load_bytes(skb, 0, event->data, last + 1) ? 0 : last + 1;
 	bpf_ringbuf_submit(event, 0);
 }
 
