@@ -17,6 +17,7 @@
 #include "abi/node.h"
 #include "lib/packet.h"
 #include "lib/policy.h"
+#include "lib/row.h"
 #include "lib/swap.h"
 #include "lib/tick.h"
 #include "lib/trace.h"
@@ -145,6 +146,7 @@ __weak __noinline int flow_end(struct packet *pkt, struct mg_flow *flow)
 {
 	bool pair;
 
+	pkt = packet_row(pkt);
 	if (!pkt || !flow)
 		return -MG_DROP_INTERNAL;
 	pair = flow->flags & FLOW_TRANSLATED;
@@ -162,6 +164,7 @@ __weak __noinline int flow_end(struct packet *pkt, struct mg_flow *flow)
 
 __weak __noinline int flow_has_partner(struct packet *pkt, struct mg_flow *flow)
 {
+	pkt = packet_row(pkt);
 	if (!pkt || !flow)
 		return 0;
 	flow_key_partner(pkt, flow);

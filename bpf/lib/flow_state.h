@@ -103,11 +103,26 @@ static __always_inline void flow_demote(struct mg_flow_key *key, struct mg_flow 
 		bpf_map_delete_elem(&mg_flow_e, key);
 }
 
+/* The row found for pkt->key goes into the other table. */
+static __always_inline void flow_move(struct packet *pkt, const struct mg_flow *flow,
+				      enum flow_move move)
+{
+	pkt = packet_row(pkt);
+	if (!pkt)
+		return;
+	pkt->row = *flow;
+	if (move == FLOW_PROMOTE)
+		flow_promote(&pkt->key, &pkt->row);
+	else
+		flow_demote(&pkt->key, &pkt->row);
+}
+
 /* The partner learns the state, and moves along. */
 __weak __noinline int flow_update_partner(struct packet *pkt, struct mg_flow *flow, __u32 move)
 {
 	struct mg_flow *partner;
 
+	pkt = packet_row(pkt);
 	if (!pkt || !flow)
 		return 0;
 	flow_key_partner(pkt, flow);
@@ -159,10 +174,8 @@ __weak __noinline int flow_update(struct packet *pkt, struct mg_flow *flow)
 	if ((flow->flags & FLOW_TRANSLATED) &&
 	    (move != FLOW_STAY || before != (flow->state | (flow->flags & MG_FLOW_BOTH_SEEN))))
 		flow_update_partner(pkt, flow, move);
-	if (move == FLOW_PROMOTE)
-		flow_promote(&pkt->key, flow);
-	else if (move == FLOW_DEMOTE)
-		flow_demote(&pkt->key, flow);
+	if (move != FLOW_STAY)
+		flow_move(pkt, flow, move);
 	return 0;
 }
 

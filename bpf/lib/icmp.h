@@ -167,6 +167,7 @@ __weak __noinline int icmp_error_match(struct __sk_buff *skb, struct packet *pkt
 	struct mg_flow *flow;
 	bool swapped;
 
+	pkt = packet_row(pkt);
 	if (!pkt)
 		return -MG_DROP_INTERNAL;
 	src = (struct flow_end){ &pkt->inner_dst, pkt->inner_dport };

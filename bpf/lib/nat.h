@@ -167,6 +167,7 @@ __weak __noinline int nat_rows(struct __sk_buff *skb, struct packet *pkt)
 {
 	const struct mg_local *local = local_row();
 
+	pkt = packet_row(pkt);
 	if (!pkt || !local)
 		return -MG_DROP_INTERNAL;
 	flow_fill(pkt, MG_FLOW_DNAT | MG_FLOW_REPLY);

@@ -88,6 +88,7 @@ __weak __noinline int nat_claim(struct packet *pkt, __u32 fixed)
 {
 	const struct mg_local *local = local_row();
 
+	pkt = packet_row(pkt);
 	if (!pkt || !local)
 		return 0;
 	pkt->row.flags &= ~MG_FLOW_FROM_B;

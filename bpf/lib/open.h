@@ -13,6 +13,7 @@ __weak __noinline int open_ends(struct packet *pkt)
 {
 	struct mg_control *control = control_row();
 
+	pkt = packet_row(pkt);
 	if (!control || !pkt)
 		return -MG_DROP_INTERNAL;
 	pkt->change = READ_ONCE(control->change);

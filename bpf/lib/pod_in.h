@@ -27,6 +27,7 @@ __weak __noinline int host_opens(struct packet *pkt)
 {
 	struct mg_control *control = control_row();
 
+	pkt = packet_row(pkt);
 	if (!control || !pkt)
 		return -MG_DROP_INTERNAL;
 	if (pkt->flags & PKT_KEY_TAKEN)
@@ -51,6 +52,7 @@ __weak __noinline int forwarded_opens(struct packet *pkt)
 	const struct mg_local *local = local_row();
 	int r;
 
+	pkt = packet_row(pkt);
 	if (!pkt || !local)
 		return -MG_DROP_INTERNAL;
 	r = open_ends(pkt);

@@ -145,6 +145,7 @@ __weak __noinline int new_out(struct __sk_buff *skb, struct packet *pkt)
 	__u32 sides = PKT_JUDGE_OUT;
 	int r;
 
+	pkt = packet_row(pkt);
 	if (!pkt || !local)
 		return -MG_DROP_INTERNAL;
 	r = flow_admit(pkt, local);
@@ -166,6 +167,7 @@ __weak __noinline int error_out(struct __sk_buff *skb, struct packet *pkt)
 {
 	int r;
 
+	pkt = packet_row(pkt);
 	if (!pkt)
 		return -MG_DROP_INTERNAL;
 	r = icmp_error_match(skb, pkt);

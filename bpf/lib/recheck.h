@@ -92,6 +92,7 @@ __weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 	bool turned;
 	int r;
 
+	pkt = packet_row(pkt);
 	if (!commit || !pkt || !flow)
 		return -MG_DROP_INTERNAL;
 	turned = pkt->flags & PKT_REVERSED;
