@@ -18,9 +18,23 @@
 
 #define SCTP_HEADER_BYTES 12
 
-static __always_inline int parse_tcp(const struct frame *frame, struct packet *pkt, __u32 offset)
+/* Where the packet ends by its network header: what lies behind in the frame is padding. */
+static __always_inline __u32 packet_end(const struct packet *pkt)
 {
-	struct tcphdr *tcp = bytes_at(frame, offset, sizeof(*tcp));
+	return (__u32)pkt->l3_offset + pkt->l3_length;
+}
+
+static __always_inline void *transport_at(const struct frame *frame, const struct packet *pkt,
+					  __u32 size)
+{
+	__u32 offset = recall(&pkt->l4_offset);
+
+	return offset + size > packet_end(pkt) ? NULL : bytes_at(frame, offset, size);
+}
+
+static __always_inline int parse_tcp(const struct frame *frame, struct packet *pkt)
+{
+	struct tcphdr *tcp = transport_at(frame, pkt, sizeof(*tcp));
 
 	if (!tcp)
 		return -MG_DROP_SHORT;
@@ -32,9 +46,9 @@ static __always_inline int parse_tcp(const struct frame *frame, struct packet *p
 	return 0;
 }
 
-static __always_inline int parse_udp(const struct frame *frame, struct packet *pkt, __u32 offset)
+static __always_inline int parse_udp(const struct frame *frame, struct packet *pkt)
 {
-	struct udphdr *udp = bytes_at(frame, offset, sizeof(*udp));
+	struct udphdr *udp = transport_at(frame, pkt, sizeof(*udp));
 
 	if (!udp)
 		return -MG_DROP_SHORT;
@@ -46,9 +60,9 @@ static __always_inline int parse_udp(const struct frame *frame, struct packet *p
 	return 0;
 }
 
-static __always_inline int parse_sctp(const struct frame *frame, struct packet *pkt, __u32 offset)
+static __always_inline int parse_sctp(const struct frame *frame, struct packet *pkt)
 {
-	__be16 *ports = bytes_at(frame, offset, SCTP_HEADER_BYTES);
+	__be16 *ports = transport_at(frame, pkt, SCTP_HEADER_BYTES);
 
 	if (!ports)
 		return -MG_DROP_SHORT;
@@ -57,9 +71,9 @@ static __always_inline int parse_sctp(const struct frame *frame, struct packet *
 	return 0;
 }
 
-static __always_inline int parse_icmp(const struct frame *frame, struct packet *pkt, __u32 offset)
+static __always_inline int parse_icmp(const struct frame *frame, struct packet *pkt)
 {
-	struct icmp_start *icmp = bytes_at(frame, offset, sizeof(*icmp));
+	struct icmp_start *icmp = transport_at(frame, pkt, sizeof(*icmp));
 
 	if (!icmp)
 		return -MG_DROP_SHORT;
@@ -78,25 +92,25 @@ static __always_inline int parse_icmp(const struct frame *frame, struct packet *
 /* pkt->l4_offset: where the headers before it end */
 static __always_inline int parse_transport(const struct frame *frame, struct packet *pkt)
 {
-	__u32 offset = recall(&pkt->l4_offset);
-
 	pkt->sport = 0;
 	pkt->dport = 0;
 	pkt->tcp_flags = 0;
 	pkt->icmp_type = 0;
 	pkt->icmp_code = 0;
+	if (pkt->l4_offset > packet_end(pkt))
+		return -MG_DROP_MALFORMED;
 	if (pkt->flags & PKT_LATER_FRAGMENT) {
 		pkt->l4_offset = 0;
 		return 0;
 	}
 	if (pkt->proto == IPPROTO_TCP)
-		return parse_tcp(frame, pkt, offset);
+		return parse_tcp(frame, pkt);
 	if (pkt->proto == IPPROTO_UDP)
-		return parse_udp(frame, pkt, offset);
+		return parse_udp(frame, pkt);
 	if (pkt->proto == IPPROTO_SCTP)
-		return parse_sctp(frame, pkt, offset);
+		return parse_sctp(frame, pkt);
 	if (pkt->proto == (pkt->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
-		return parse_icmp(frame, pkt, offset);
+		return parse_icmp(frame, pkt);
 	return 0;
 }
 

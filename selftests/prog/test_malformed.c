@@ -71,6 +71,24 @@ static void length_too_small(struct wire *wire, int family)
 	wire->data[WIRE_ETH + 3] = 19;
 }
 
+static void transport_in_padding(struct wire *wire, int family)
+{
+	wire->data[WIRE_ETH + (family == 4 ? 2 : 4)] = 0;
+	wire->data[WIRE_ETH + (family == 4 ? 3 : 5)] = family == 4 ? 20 : 0;
+	if (family == 4)
+		wire_sum4(wire);
+}
+
+/* The header says more bytes than the packet has, and its successor is one we do not read. */
+static void extension_to_nowhere(struct wire *wire, int family)
+{
+	static const unsigned char bad[8] = { 0, 9, 1, 4, 0, 0, 0, 0 };
+
+	(void)family;
+	wire_extension(wire, IPPROTO_DSTOPTS, bad, sizeof(bad));
+	wire->data[WIRE_ETH + 40] = 59;
+}
+
 static void cut_transport(struct wire *wire, int family)
 {
 	wire->length = WIRE_ETH + (family == 4 ? 20U : 40U) + 4;
@@ -193,6 +211,10 @@ static const struct row broken_rows[] = {
 	  .fate = DROPPED, .reason = MG_DROP_MALFORMED },
 	{ "shorter than its header", POD_A, POD_B, UDP_PACKET, .bend = length_too_small,
 	  .fate = DROPPED, .reason = MG_DROP_MALFORMED, .family = 4 },
+	{ "transport header in the padding", POD_A, POD_B, UDP_PACKET, .bend = transport_in_padding,
+	  .fate = DROPPED, .reason = MG_DROP_SHORT },
+	{ "extension header to behind the packet", POD_A, POD_B, UDP_PACKET,
+	  .bend = extension_to_nowhere, .fate = DROPPED, .reason = MG_DROP_MALFORMED, .family = 6 },
 	{ "cut in the transport header", POD_A, POD_B, TCP_SYN_PACKET, .bend = cut_transport,
 	  .fate = DROPPED, .reason = MG_DROP_SHORT },
 	{ "TCP header of 16 bytes", POD_A, POD_B, TCP_SYN_PACKET, .bend = tcp_offset4,
