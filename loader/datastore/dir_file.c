@@ -32,9 +32,22 @@ int dir_read_json(struct dir *dir, const char *path, size_t limit, json_t **ret,
 
 int dir_read_served(struct dir *dir, const char *rel, json_t **ret_object)
 {
-	_cleanup_free_ char *path = xasprintf("served/%s", rel);
+	_cleanup_free_ char *path = xasprintf("served/%s", rel), *belongs = NULL;
+	_cleanup_json_ json_t *object = NULL;
+	struct store_key key;
+	int r = dir_read_json(dir, path, DIR_FILE_MAX, &object, NULL);
 
-	return dir_read_json(dir, path, DIR_FILE_MAX, ret_object, NULL);
+	if (r < 0)
+		return r;
+	/* JSON, and yet not what the store wrote there. */
+	if (store_key_of(object, &key, NULL) < 0 || !object_meta(object, "resourceVersion") ||
+	    object_check_shape(object, NULL) < 0)
+		return -EBADMSG;
+	belongs = dir_rel(&key);
+	if (strcmp(belongs, rel))
+		return -EBADMSG;
+	*ret_object = TAKE_PTR(object);
+	return 0;
 }
 
 bool dir_same_time(struct dir *dir, const char *rel)

@@ -17,7 +17,8 @@
 #include "base/file.h"
 #include "datastore/dir.h"
 
-#define HISTORY_FULL 8 /* records kept when the disk is full */
+#define VERSION_HIGHEST (1ULL << 53) /* beyond it somebody else wrote the file */
+#define HISTORY_FULL 8		     /* records kept when the disk is full */
 
 static const char *const type_names[] = {
 	[STORE_ADDED] = "ADDED",
@@ -38,7 +39,8 @@ static int parse_number(const char *text, uint64_t *ret_number)
 
 	errno = 0;
 	*ret_number = strtoull(text, &end, 10);
-	if (errno || end == text || (*end && *end != '\n' && strcmp(end, ".json")))
+	if (errno || end == text || (*end && strcmp(end, "\n") && strcmp(end, ".json")) ||
+	    *ret_number > VERSION_HIGHEST)
 		return -EIO;
 	return 0;
 }
@@ -48,7 +50,7 @@ int dir_version(struct dir *dir, uint64_t *ret_version)
 	_cleanup_free_ char *text = NULL;
 	int r = file_read(dir->root, "version", 64, &text, NULL);
 
-	if (r == -ENOENT)
+	if (r == -ENOENT || r == -EFBIG)
 		return -EIO;
 	return r < 0 ? r : parse_number(text, ret_version);
 }
@@ -86,7 +88,8 @@ static int decode_change(const json_t *tree, struct dir_change *ret_change)
 	struct store_key key;
 	int at = -1;
 
-	if (!type || store_key_of(object, &key, NULL) < 0)
+	if (!type || store_key_of(object, &key, NULL) < 0 || object_check_shape(object, NULL) < 0 ||
+	    !object_meta(object, "resourceVersion"))
 		return -EIO;
 	for (int i = 0; i < 3; i++)
 		if (!strcmp(type, type_names[i]))

@@ -237,6 +237,22 @@ static bool find_in_log(struct dir *dir, const char *rel, json_t **ret_object)
 	return false;
 }
 
+/* From objects/REL, where a person may have left out what the store assigns. */
+static int load_whole(struct dir *dir, const char *rel, json_t **ret_object)
+{
+	char version[24];
+	int r = load(dir, rel, ret_object, NULL);
+
+	if (r < 0)
+		return r;
+	if (!object_meta(*ret_object, "uid"))
+		object_stamp(*ret_object);
+	snprintf(version, sizeof(version), "%" PRIu64, dir->version);
+	if (!object_meta(*ret_object, "resourceVersion"))
+		object_name_write(*ret_object, "resourceVersion", version);
+	return 0;
+}
+
 /* served/REL cannot be read (a disk's fault: nobody but the store writes there). Its last content
  * is in the log, or else in objects/. */
 int dir_mend_locked(struct dir *dir, const char *rel, json_t **ret_object)
@@ -246,7 +262,7 @@ int dir_mend_locked(struct dir *dir, const char *rel, json_t **ret_object)
 	int r = dir_read_served(dir, rel, &object);
 
 	if (r == -EBADMSG || r == -EFBIG) {
-		if (!find_in_log(dir, rel, &object) && load(dir, rel, &object, NULL) < 0)
+		if (!find_in_log(dir, rel, &object) && load_whole(dir, rel, &object) < 0)
 			return r;
 		r = dir_write_tmp(dir, "tmp/mend", object, NULL, true);
 		if (!r && renameat(dir->root, "tmp/mend", dir->root, served) < 0)

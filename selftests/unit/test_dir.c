@@ -257,8 +257,12 @@ static void test_damaged_object(void **state)
 	struct store *store = store_test_open(&f->test, &short_log);
 	struct store_list list;
 
-	/* Mended from the log. */
+	/* Mended from the log: no JSON, another object, one without a version. */
 	test_write(&f->test, SERVED "/a/x.json", "");
+	assert_net(f->store, "x", "1.0.0.0/8");
+	test_write(&f->test, SERVED "/a/x.json", "{}");
+	assert_net(f->store, "x", "1.0.0.0/8");
+	test_write(&f->test, SERVED "/a/x.json", BODY("x", "2.0.0.0/8"));
 	assert_net(f->store, "x", "1.0.0.0/8");
 	/* The log knows of it no more: mended from the other copy. */
 	assert_int_equal(store_create(store, other, NULL, NULL), 0);
@@ -271,7 +275,15 @@ static void test_damaged_object(void **state)
 
 static void test_damaged_version(void **state)
 {
-	static const char *const texts[] = { "", "nonsense", "-", "99999999999999999999999" };
+	static const char *const texts[] = {
+		"",
+		"nonsense",
+		"-",
+		"9999999999999999999",
+		"99999999999999999999999",
+		"7\n\n",
+		"7777777777777777777777777777777777777777777777777777777777777777777777777777"
+	};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
