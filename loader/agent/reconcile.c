@@ -228,6 +228,7 @@ void reconcile(struct agent *agent)
 	if (!agent->synced)
 		return;
 	agent->dirty = false;
+	sync_allow_removal(agent->sync);
 	r = round_of(agent, &err);
 	if (r < 0) {
 		agent->build_failures++;

@@ -29,6 +29,15 @@ def set_pools(cluster, ipip, vxlan):
         cluster["n1"].apply(POOL.format(family=family, cidr=CIDR[family], ipip=ipip, vxlan=vxlan))
 
 
+def until_seen(source, target, wire):
+    """Every ping is answered, the switch included; ends when the capture has its packet."""
+    def seen():
+        assert source.ping(target.address()), f"{source.name} to {target.name}: no answer"
+        return wire.poll() is not None
+
+    wait_for(seen, "the encapsulation on the wire")
+
+
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("source,target", PAIRS)
 def test_ping_and_tcp(pods, source, target, family):
@@ -41,7 +50,7 @@ def test_ping_and_tcp(pods, source, target, family):
 def test_encapsulation_on_the_wire(cluster, pods, mode, expression):
     set_pools(cluster, "CrossSubnet" if mode == "ipip" else "Never", "CrossSubnet" if mode == "vxlan" else "Never")
     wire = cluster.router.capture(expression)
-    wait_for(lambda: pods["frontend"].ping(pods["reader"].address()), "an answer across the router")
+    until_seen(pods["frontend"], pods["reader"], wire)
     seen = cluster.router.captured(wire)
     assert "10.10.0.1" in seen and "10.20.0.3" in seen
     assert pods["frontend"].tcp(pods["reader"].address(), 8080) == "reader"
@@ -51,7 +60,7 @@ def test_encapsulation_on_the_wire(cluster, pods, mode, expression):
 def test_always_encapsulates_within_the_subnet(cluster, pods, mode):
     set_pools(cluster, "Always" if mode == "ipip" else "Never", "Always" if mode == "vxlan" else "Never")
     wire = cluster.router.capture("ip proto 4" if mode == "ipip" else "udp port 4789", "n2")
-    wait_for(lambda: pods["frontend"].ping(pods["batch"].address()), "an answer within the subnet")
+    until_seen(pods["frontend"], pods["batch"], wire)
     assert "10.10.0.2" in cluster.router.captured(wire)
     set_pools(cluster, "CrossSubnet", "Never")
 
