@@ -248,7 +248,7 @@ static const struct row broken_rows[] = {
 	{ "seven extension headers", POD_A, POD_B, UDP_PACKET, .bend = seven_extensions,
 	  .fate = DROPPED, .reason = MG_DROP_IP_OPTIONS, .family = 6 },
 	{ "extension longer than the packet", POD_A, POD_B, UDP_PACKET, .bend = extension_overruns,
-	  .fate = DROPPED, .reason = MG_DROP_SHORT, .family = 6 },
+	  .fate = DROPPED, .reason = MG_DROP_MALFORMED, .family = 6 },
 	{ "a second fragment inside the TCP header",
 	  POD_A,
 	  POD_B,
