@@ -8,16 +8,20 @@
 
 #include <jansson.h>
 
+#include "abi/addr.h"
+
 /* Arrays of objects. NULL: not known, what needs it is not judged. All but allocated pods borrow.
  */
 struct ipam_objects {
-	const json_t *pools;	  /* IPPool */
-	const json_t *blocks;	  /* IPAMBlock */
-	const json_t *affinities; /* BlockAffinity */
-	const json_t *handles;	  /* IPAMHandle */
-	const json_t *nodes;	  /* Node, v1 or v3: names */
-	const json_t *pods;	  /* Pod: status.podIPs, spec.nodeName */
-	const json_t *workloads;  /* WorkloadEndpoint: spec.ipNetworks, spec.pod, spec.node */
+	const json_t *pools;	      /* IPPool */
+	const json_t *blocks;	      /* IPAMBlock */
+	const json_t *affinities;     /* BlockAffinity */
+	const json_t *handles;	      /* IPAMHandle */
+	const json_t *nodes;	      /* Node, v1 or v3: names */
+	const json_t *pods;	      /* Pod: status.podIPs, spec.nodeName */
+	const json_t *workloads;      /* WorkloadEndpoint: spec.ipNetworks, spec.pod, spec.node */
+	const json_t *reservations;   /* IPReservation */
+	const json_t *configurations; /* IPAMConfiguration */
 };
 
 /*
@@ -38,5 +42,20 @@ struct ipam_objects {
  *	no-node		  held for a node that does not exist
  */
 json_t *ipam_check_objects(const struct ipam_objects *objects);
+
+/*
+ * How full pools and blocks are, and who borrows; a new reference:
+ *	{"pools": [{"name", "cidr", "total", "inUse", "reserved", "reserve", "resting", "free",
+ *		    "blocks": [{"cidr", "affinity", "total", ... as above}]}],
+ *	 "borrowed": [{"ip", "node", "block", "owner", "type", "allocatedTo"}]}
+ * inUse: by pods and tunnels; reserved: by IPReservation and free otherwise; reserve: claimed
+ * ahead by nodes; resting: released a moment ago (now_ms). The sum of the five is total. Numbers
+ * of IPv6 pools are reals: they do not fit integers.
+ */
+json_t *ipam_usage(const struct ipam_objects *objects, __u64 now_ms);
+
+/* One address: {"ip", "block", "handle", "attributes": {...}}; no handle: not allocated. NULL: no
+ * block has it. A new reference. */
+json_t *ipam_lookup(const json_t *blocks, const union mg_addr *addr);
 
 #endif
