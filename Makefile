@@ -144,7 +144,7 @@ check-prog: $(PROG) ## packet fixtures and property tests through the loaded pro
 check-cli: all ## margayctl on a store
 	$(Q)selftests/run cli selftests/cli
 check-net: all ## tests between namespaces (root)
-	$(Q)selftests/run net selftests/net selftests/cni
+	$(Q)selftests/run net selftests/net selftests/net/wire selftests/cni
 check-kernels: $(PROG) ## packet fixtures under Debian's 6.1, 6.12 and newest kernels (KERNELS="6.1")
 	$(Q)selftests/kernels/run $(PROG)
 check-fast: lint all ## lint, unit, packet fixtures: for every commit
