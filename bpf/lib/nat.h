@@ -24,6 +24,7 @@
 #include "lib/trace.h"
 
 #define NAT_TRIES 16
+#define NAT_STRIDES 61
 
 /* One search for a free port; the callback's memory. */
 struct nat_search {
@@ -148,7 +149,7 @@ static __always_inline bool nat_supported(__u8 proto)
 static __always_inline bool nat_find(struct __sk_buff *skb, struct packet *pkt,
 				     const struct mg_local *local)
 {
-	struct nat_search search = { .skb = skb, .pkt = pkt, .local = local };
+	struct nat_search search = { .skb = skb, .pkt = pkt, .local = local, .stride = 1 };
 	__u32 hash = flow_hash(pkt), total = local->nat_total;
 
 	pkt->xport = pkt->sport;
@@ -157,7 +158,9 @@ static __always_inline bool nat_find(struct __sk_buff *skb, struct packet *pkt,
 	if (!total)
 		return false;
 	search.at = hash % total;
-	search.stride = 1 + (hash >> 16) % total;
+	/* as many different ports as there are tries, whatever the stride divides */
+	if (total >= NAT_STRIDES * NAT_TRIES)
+		search.stride = 1 + (hash >> 16) % NAT_STRIDES;
 	bpf_loop(NAT_TRIES, nat_try, &search, 0);
 	return search.found;
 }

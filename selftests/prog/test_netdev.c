@@ -397,7 +397,6 @@ static void test_policy(void **state)
 		struct wire_spec spec = packet(POD_FAR, POD_A, inner);
 		struct outer_spec around = incoming(tunnel, outer);
 		struct fixture_out out;
-		__u32 set;
 
 		uplink_again(&node, modes[tunnel], outer);
 		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_IN, MG_SET_DROP_ALL);
@@ -412,8 +411,7 @@ static void test_policy(void **state)
 		spec.dport = 53;
 		arrive(&around, &spec, &out);
 		expect_delivery(&out, &spec, SLOT_A);
-		set = MG_SET_ALLOW_ALL;
-		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_IN, set);
+		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_IN, MG_SET_ALLOW_ALL);
 	}
 }
 
