@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "base/arena.h"
 #include "base/json.h"
 #include "ctl/name.h"
 #include "ctl/node_form.h"
+#include "ctl/rules.h"
 #include "ctl/table.h"
 
 #define ROUNDS_MAX 16 /* lost races in a row */
@@ -25,26 +27,50 @@ void jobs_add(struct jobs *jobs, const struct store_key *key, const json_t *inpu
 			     .input = input };
 }
 
-static bool is_twice(const struct jobs *jobs, const struct store_key *key)
+/* Objects of files by their key, to find one that is given twice. */
+struct seen {
+	char *key;
+	UT_hash_handle hh;
+};
+
+static bool is_twice(struct seen **all, const struct store_key *key)
 {
-	for (size_t i = 0; i < jobs->count; i++)
-		if (store_kind_equal(jobs->all[i].key.kind, key->kind) &&
-		    !strcmp(jobs->all[i].key.ns, key->ns) &&
-		    !strcmp(jobs->all[i].key.name, key->name))
-			return true;
+	struct seen *seen;
+	char *text = xasprintf("%d/%s/%s", (int)key->kind->id, key->ns, key->name);
+
+	HASH_FIND_STR(*all, text, seen);
+	if (seen) {
+		free(text);
+		return true;
+	}
+	seen = xcalloc(1, sizeof(*seen));
+	seen->key = text;
+	HASH_ADD_KEYPTR(hh, *all, seen->key, strlen(seen->key), seen);
 	return false;
+}
+
+static void seen_free(struct seen *all)
+{
+	struct seen *seen, *next;
+
+	HASH_ITER(hh, all, seen, next) {
+		HASH_DEL(all, seen);
+		free(seen->key);
+		free(seen);
+	}
 }
 
 void jobs_from_input(struct jobs *jobs, const struct input *input)
 {
 	struct ctl *ctl = jobs->options->ctl;
+	struct seen *seen = NULL;
 
 	for (size_t i = 0; i < input->count; i++) {
 		const struct input_object *object = &input->objects[i];
 
 		if (jobs->check && check_object(ctl, object->object, &object->place) < 0)
 			continue;
-		if (is_twice(jobs, &object->key)) {
+		if (is_twice(&seen, &object->key)) {
 			_cleanup_free_ char *name = name_object(object->key.kind, object->key.name);
 
 			ctl_error(ctl, "%s:%u: %s: is given twice", object->place.file,
@@ -54,6 +80,7 @@ void jobs_from_input(struct jobs *jobs, const struct input *input)
 		jobs_add(jobs, &object->key, object->object);
 		jobs->all[jobs->count - 1].place = object->place;
 	}
+	seen_free(seen);
 }
 
 /* --- by name --- */
@@ -250,6 +277,8 @@ static int prepare(struct jobs *jobs, struct job *job, struct err *err)
 		return r;
 	job->write = true;
 	r = jobs->prepare(jobs, job, err);
+	if (!r && job->write)
+		r = rules_check(jobs, job, err);
 	if (!r && job->write && jobs->options->dry_run)
 		r = check_origin(jobs, job, err);
 	if (r < 0)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "base/arena.h"
 #include "datastore/dir.h"
@@ -11,6 +12,12 @@ struct commit {
 	struct dir *dir;
 	struct dir_change *changes;
 	size_t count;
+	struct changed *changed; /* by path, to find one that is written twice */
+};
+
+struct changed {
+	const char *rel; /* of changes */
+	UT_hash_handle hh;
 };
 
 static int refuse_manifest(struct commit *commit, const struct store_write *write,
@@ -26,10 +33,28 @@ static int refuse_manifest(struct commit *commit, const struct store_write *writ
 
 static bool in_commit(const struct commit *commit, const char *rel)
 {
-	for (size_t i = 0; i < commit->count; i++)
-		if (!strcmp(commit->changes[i].rel, rel))
-			return true;
-	return false;
+	struct changed *changed;
+
+	HASH_FIND_STR(commit->changed, rel, changed);
+	return changed;
+}
+
+static void note_changed(struct commit *commit, const char *rel)
+{
+	struct changed *changed = xcalloc(1, sizeof(*changed));
+
+	changed->rel = rel;
+	HASH_ADD_KEYPTR(hh, commit->changed, changed->rel, strlen(changed->rel), changed);
+}
+
+static void forget_changed(struct commit *commit)
+{
+	struct changed *changed, *next;
+
+	HASH_ITER(hh, commit->changed, changed, next) {
+		HASH_DEL(commit->changed, changed);
+		free(changed);
+	}
 }
 
 static int check_version(const json_t *current, const char *expect, struct err *err)
@@ -92,6 +117,7 @@ static void add_change(struct commit *commit, char *rel, json_t *object, const j
 	struct dir_change *change = &commit->changes[commit->count++];
 
 	change->rel = rel;
+	note_changed(commit, rel);
 	change->change.event.kind = write->key.kind;
 	change->change.event.object = object;
 	change->change.event.type = write->op == STORE_DELETE ? STORE_DELETED
@@ -208,6 +234,7 @@ int dir_commit(struct store *store, struct store_write *writes, size_t count, st
 		return r;
 	commit.changes = xcalloc(count, sizeof(*commit.changes));
 	r = run(&commit, writes, count, err);
+	forget_changed(&commit);
 	for (size_t i = 0; i < commit.count; i++)
 		dir_change_done(&commit.changes[i]);
 	free(commit.changes);

@@ -4,7 +4,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -291,6 +294,25 @@ def test_label(ctl):
     assert "expected labels" in ctl.fails("label", "ippool", "pool")
 
 
+# --- rules beside the object itself ---
+
+
+def test_pool_rules(ctl):
+    ctl.apply(POOL)
+    assert "spec.cidr: cannot be changed" in ctl.fails("apply", "-f", "-", stdin=POOL.replace("244", "245"))
+    inside = POOL.replace("name: pool", "name: inside").replace("10.244.0.0/16", "10.244.8.0/24")
+    assert 'overlaps with 10.244.0.0/16 of the pool "pool"' in ctl.fails("apply", "-f", "-", stdin=inside)
+    fresh = [POOL.replace("name: pool", f"name: p{n}").replace("10.244.0.0/16", cidr)
+             for n, cidr in ((1, "10.8.0.0/16"), (2, "10.8.1.0/24"))]
+    assert ctl.apply("---\n".join(fresh), status=1) == "ippool.projectcalico.org/p1 created\n"
+    assert 'of the pool "p1"' in ctl.errors
+
+
+def test_built_in_tiers(ctl):
+    ctl.apply("{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: default}, spec: {order: 1000000}}")
+    assert "is built in and cannot be deleted" in ctl.fails("delete", "tier", "default")
+
+
 # --- get ---
 
 
@@ -443,6 +465,64 @@ def test_store_of_others(ctl):
     ctl.apply(POOL)
     os.chmod(os.path.join(ctl.folder, "store"), 0o777)
     assert "chmod go-w" in ctl.fails("get", "ippool")
+
+
+# --- the agent ---
+
+
+@pytest.fixture
+def agent(ctl):
+    """Answers each request on a control socket by what it is told; notes the requests."""
+    path = os.path.join(ctl.folder, "ctl.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    state = SimpleNamespace(path=path, requests=[], answer=b"")
+
+    def serve():
+        while True:
+            try:
+                peer, _ = listener.accept()
+            except OSError:
+                return
+            with peer, peer.makefile("rb") as lines:
+                state.requests.append(json.loads(lines.readline()))
+                peer.sendall(state.answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield state
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def test_show(ctl, agent):
+    rows_of = [{"hook": "from_pod", "reason": "policy", "packets": 3, "bytes": 180, "meaning": "no rule allows it"}] * 2000
+    agent.answer = json.dumps({"ok": True, "drops": rows_of}).encode() + b"\n"
+    table = ctl("drops", "show", "--socket", agent.path).split("\n")
+    assert table[0].split() == ["HOOK", "REASON", "PACKETS", "BYTES", "MEANING"]
+    assert table[1].split()[:4] == ["from_pod", "policy", "3", "180"] and len(table) == 2002
+    assert json.loads(ctl("drops", "show", "-o", "json", "--socket", agent.path)) == rows_of
+    assert agent.requests[0] == {"version": 1, "op": "drops"}
+
+
+def test_show_nothing(ctl, agent):
+    agent.answer = b'{"ok": true, "flows": []}\n'
+    assert ctl("flows", "show", "--socket", agent.path) == "" and ctl.errors == "No flows.\n"
+
+
+@pytest.mark.parametrize("answer, expected", [
+    (b'{"ok": false, "code": 1, "msg": "op is not known"}\n', 'refuses "flows": op is not known'),
+    (b"nonsense\n", "answer"),
+    (b"[]\n", "answer"),
+    (b'{"ok": true}\n', "another version"),
+    (b'{"ok": tr', "does not answer"),
+    (b"", "does not answer"),
+])
+def test_show_refused(ctl, agent, answer, expected):
+    agent.answer = answer
+    assert expected in ctl.fails("flows", "show", "--socket", agent.path)
 
 
 # --- how it is called ---
