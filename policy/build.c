@@ -68,12 +68,12 @@ static uint32_t inherit(struct engine *e, const struct set *set)
 	uint32_t root = set->root, next;
 
 	table_ref(&e->tables, root);
-	for (size_t i = 0; i < e->heir.n; i++) {
-		struct table_entry entry = { .key = e->heir.v[i].to };
+	hmap_for_each(&e->heirs, i, node, after)
+	{
+		const struct heir *heir = (const struct heir *)node;
+		struct table_entry entry = { .key = heir->to };
 
-		if (table_get(&e->tables, root, entry.key))
-			continue;
-		entry.value = table_get(&e->tables, set->root, e->heir.v[i].from);
+		entry.value = table_get(&e->tables, set->root, heir->from);
 		next = table_with(&e->tables, TABLE_CLASS, root, &entry, 1);
 		table_unref(&e->tables, root);
 		root = next;
@@ -81,7 +81,8 @@ static uint32_t inherit(struct engine *e, const struct set *set)
 	return root;
 }
 
-/* Sets in force learn the new identities before an address gets one. */
+/* Sets in force learn the new identities before an address gets one; those that a program may
+ * still be reading as well. */
 static void extend_sets(struct engine *e)
 {
 	bool fresh = new_identities(e);
@@ -91,14 +92,15 @@ static void extend_sets(struct engine *e)
 		struct set *set = (struct set *)e->sets.numbers.by_number.v[i];
 		uint32_t before = over(e);
 
-		if (!set || !set->num.refs)
+		if (!set)
 			continue;
 		if (set->restored && set->pending) {
 			set->pending = set->restored = false;
-			replace_root(e, set, set_compile(&e->sets, set, set->root), before);
+			set->compiled = true;
+			replace_root(e, set, set_adopt(&e->sets, set), before);
 		} else if (set->restored) {
 			replace_root(e, set, inherit(e, set), before);
-		} else if (fresh && !set->pending) {
+		} else if (fresh && set->compiled) {
 			replace_root(e, set, set_extend(&e->sets, set), before);
 		}
 	}
@@ -114,7 +116,8 @@ static void compile_sets(struct engine *e)
 		if (!set->pending || !set->num.refs)
 			continue;
 		table_unref(&e->tables, set->root);
-		set->root = set_compile(&e->sets, set, 0);
+		set->root = set_compile(&e->sets, set);
+		set->compiled = true;
 		if (set->num.born != e->rows.build)
 			number_write(&e->sets.numbers, &set->num);
 	}
@@ -325,7 +328,9 @@ int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err
 	}
 	settle_sets(e);
 	columns_prepare(e);
-	known_forget(e);
+	heirs_forget(e);
+	e->merge |= e->restored;
+	e->restored = false;
 	idents_settle(&e->idents);
 	plan_make(e);
 	e->built = e->rows.build++;
@@ -335,14 +340,25 @@ int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err
 	return r;
 }
 
+/* What only the dead referred to is free with them: no program came by it since. */
 static void grace(struct engine *e, uint64_t build)
 {
+	uint64_t next = e->rows.build;
+
+	e->rows.build = build;
+	/* Nothing leads back to the column before, unless a deadline is pending: its sets need
+	 * not learn new identities, and what only they told apart is told apart no longer. */
+	if (!e->columns.commit[e->columns.commit_row].deadline) {
+		column_hold(e, e->columns.previous, false);
+		e->columns.previous = MG_COLUMNS;
+	}
 	numbers_grace(&e->sets.numbers, build);
 	numbers_grace(&e->tables.pages, build);
 	numbers_grace(&e->tables.classes, build);
 	numbers_grace(&e->tables.verdicts, build);
 	numbers_grace(&e->tables.rules, build);
 	numbers_grace(&e->idents.numbers, build);
+	e->rows.build = next;
 }
 
 void engine_applied(struct engine *e)
@@ -365,5 +381,5 @@ void engine_grace_done(struct engine *e)
 
 bool engine_pending(const struct engine *e)
 {
-	return e->pending || e->atoms.dead.n;
+	return e->pending || e->merge || e->atoms.dead.n;
 }

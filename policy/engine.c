@@ -22,7 +22,7 @@ static void soil(struct engine *e, struct addr_row *row)
 	} else if (e->known.count) {
 		struct mg_prefix prefix = { .len = MG_ADDR_BITS, .addr = row->addr };
 
-		before = known_take(e, &prefix, false);
+		before = known_get(e, &prefix, false);
 	}
 	vec_push(&e->addrs.dirty, (struct addr_dirty){ row->addr, before });
 	row->identity = NO_IDENTITY;
@@ -335,6 +335,7 @@ void engine_free(struct engine *e)
 	told_free(e);
 	rows_done(&e->rows);
 	known_forget(e);
+	heirs_forget(e);
 	vec_done(&e->move);
 	vec_done(&e->cleared);
 	free(e);

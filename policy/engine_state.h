@@ -81,10 +81,12 @@ struct known {
 	uint16_t identity;
 };
 
-/* Addresses that had one identity before a restart have another now. */
+/* Rows that had identity `from` before a restart, and whose truth is now that of `to`. */
 struct heir {
+	struct hnode node;
 	uint16_t from;
 	uint16_t to;
+	struct ident_key key;
 };
 
 struct engine {
@@ -105,8 +107,10 @@ struct engine {
 	struct columns columns;
 	struct plan plan;
 	VEC(struct plan_move) move;
-	struct hmap known;	/* until the first build */
-	VEC(struct heir) heir;	/* in the first build */
+	struct hmap known;	/* until the second build */
+	struct hmap heirs;	/* in the first build after a restart */
+	bool restored;		/* the next build is the first after a restart */
+	bool merge;		/* identities of one truth may be several; rows may be left over */
 	uint32_t allow_written; /* table of MG_SET_ALLOW_ALL in the kernel */
 	VEC(uint32_t) cleared;	/* slots whose endpoint is gone */
 	uint64_t built;		/* the plan's build; 0: none yet */
@@ -129,10 +133,19 @@ void lists_resolve(struct engine *engine);
 void want_clear(struct engine *engine, struct want *want);
 
 /* restore.c: NO_IDENTITY where there was no row */
-uint16_t known_take(struct engine *engine, const struct mg_prefix *prefix, bool net);
+uint16_t known_get(const struct engine *engine, const struct mg_prefix *prefix, bool net);
 void known_forget(struct engine *engine);
 
+/* reidentify.c: identities of rows that the kernel has from before a restart */
+void reidentify_plan(struct engine *engine);
+uint16_t reidentify(struct engine *engine, const struct mg_prefix *prefix, uint16_t before,
+		    const struct ident_key *key);
+void heirs_forget(struct engine *engine);
+
 /* identify.c */
+struct ident_key identify_addr_key(struct engine *engine, const struct addr_row *row);
+struct ident_key identify_net_key(struct engine *engine, const struct net *net);
+
 void identify(struct engine *engine);
 
 /* columns.c */

@@ -33,7 +33,7 @@ struct ident *ident_find(const struct idents *idents, const struct ident_key *ke
 		if (ident->restored || !key_equal(&ident->key, key))
 			continue;
 		/* The living before the dead, then the lower number. */
-		if (!best || !best->num.refs < !ident->num.refs ||
+		if (!best || !best->num.refs > !ident->num.refs ||
 		    (!best->num.refs == !ident->num.refs && ident->num.number < best->num.number))
 			best = ident;
 	}
@@ -132,74 +132,78 @@ static void ident_free(void *ctx, struct number *number)
 	free(ident);
 }
 
-/* A number that stood for the same truth before the restart. */
-static struct ident *restored_find(const struct idents *idents, const struct mg_digest *digest)
+/* Atoms learn of an identity that no table may know yet. */
+static void introduce(struct idents *idents, struct ident *ident)
 {
-	struct hnode *node =
-		hmap_first(&idents->numbers.by_content, hash_bytes(digest, sizeof(*digest), 0));
-
-	for (; node; node = hmap_same(node)) {
-		struct ident *ident = (struct ident *)node;
-
-		if (ident->restored && !memcmp(&ident->digest, digest, sizeof(*digest)))
-			return ident;
-	}
-	return NULL;
-}
-
-static struct ident *ident_adopt(struct idents *idents, const struct mg_digest *digest,
-				 uint32_t hash)
-{
-	struct ident *ident = idents->lookup_restored ? restored_find(idents, digest) : NULL;
-
-	if (!ident)
-		return NULL;
-	ident->restored = false;
-	hmap_del(&idents->numbers.by_content, &ident->num.node);
-	hmap_add(&idents->numbers.by_content, &ident->num.node, hash);
-	number_ref(&idents->numbers, &ident->num);
-	return ident;
+	vec_push(&idents->fresh, ident->num.number);
+	atoms_push(idents, ident->key.facts, ident->num.number, true);
+	atoms_push(idents, ident->key.nets, ident->num.number, true);
 }
 
 static struct ident *ident_make(struct idents *idents, const struct ident_key *key)
 {
-	struct mg_digest digest = digest_make(idents, key);
-	uint32_t hash = key_hash(key);
-	struct ident *ident = ident_adopt(idents, &digest, hash);
-	uint32_t n;
+	struct ident *ident = xcalloc(1, sizeof(*ident));
 
-	if (!ident) {
-		ident = xcalloc(1, sizeof(*ident));
-		ident->digest = digest;
-		numbers_add(&idents->numbers, &ident->num, hash);
-		ident->fresh = true;
-	}
+	ident->digest = digest_make(idents, key);
+	numbers_add(&idents->numbers, &ident->num, key_hash(key));
 	key_hold(idents, ident, key);
-	n = ident->num.number;
-	if (n < idents->numbers.limit) {
-		vec_push(&idents->fresh, n);
-		atoms_push(idents, key->facts, n, true);
-		atoms_push(idents, key->nets, n, true);
-	}
+	ident->fresh = true;
+	if (ident->num.number < idents->numbers.limit)
+		introduce(idents, ident);
 	return ident;
+}
+
+/* A number with one reference, or what stands in for one where none is left. */
+static uint16_t within_limit(struct idents *idents, struct ident *ident)
+{
+	enum ident_base base = ident->key.base;
+	uint32_t n = ident->num.number;
+
+	if (n < idents->numbers.limit)
+		return n;
+	number_unref(&idents->numbers, &ident->num);
+	n = base_unknown(base) ? base : base + BASE_UNKNOWN4;
+	number_ref(&idents->numbers, numbers_get(&idents->numbers, n));
+	return n;
+}
+
+uint16_t ident_apart(struct idents *idents, const struct ident_key *key)
+{
+	return within_limit(idents, ident_make(idents, key));
+}
+
+uint16_t ident_revive(struct idents *idents, struct ident *ident, const struct ident_key *key)
+{
+	struct mg_digest digest = digest_make(idents, key);
+
+	number_ref(&idents->numbers, &ident->num);
+	if (!ident->restored)
+		return ident->num.number;
+	ident->restored = false;
+	hmap_del(&idents->numbers.by_content, &ident->num.node);
+	key_hold(idents, ident, key);
+	hmap_add(&idents->numbers.by_content, &ident->num.node, key_hash(key));
+	introduce(idents, ident);
+	if (memcmp(&ident->digest, &digest, sizeof(digest)))
+		number_write(&idents->numbers, &ident->num);
+	ident->digest = digest;
+	return ident->num.number;
+}
+
+struct mg_digest ident_digest(struct idents *idents, const struct ident_key *key)
+{
+	return digest_make(idents, key);
 }
 
 uint16_t ident_of(struct idents *idents, const struct ident_key *key)
 {
 	struct ident *ident = ident_find(idents, key);
-	uint32_t n;
 
 	if (ident)
 		number_ref(&idents->numbers, &ident->num);
 	else
 		ident = ident_make(idents, key);
-	n = ident->num.number;
-	if (n < idents->numbers.limit)
-		return n;
-	number_unref(&idents->numbers, &ident->num);
-	n = base_unknown(key->base) ? key->base : key->base + BASE_UNKNOWN4;
-	number_ref(&idents->numbers, numbers_get(&idents->numbers, n));
-	return n;
+	return within_limit(idents, ident);
 }
 
 void ident_unref(struct idents *idents, uint16_t n)
@@ -250,7 +254,6 @@ void ident_restore(struct idents *idents, uint16_t n, const struct mg_digest *di
 	ident->key = (struct ident_key){ truth_ref(idents->truths->none),
 					 truth_ref(idents->truths->none), BASE_WORLD4 };
 	numbers_restore(&idents->numbers, &ident->num, hash_bytes(digest, sizeof(*digest), 0), n);
-	idents->lookup_restored = true;
 }
 
 void idents_settle(struct idents *idents)
@@ -265,7 +268,6 @@ void idents_settle(struct idents *idents)
 	for (size_t i = 0; i < idents->atoms->by_index.n; i++)
 		if (idents->atoms->by_index.v[i])
 			idents->atoms->by_index.v[i]->new_identities.n = 0;
-	idents->lookup_restored = false;
 }
 
 bool ident_has(const struct ident *ident, const struct atom *atom)

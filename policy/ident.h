@@ -41,7 +41,6 @@ struct idents {
 	struct atoms *atoms;
 	VEC(uint16_t) fresh; /* made in this build */
 	VEC(struct mg_digest) scratch;
-	bool lookup_restored;
 };
 
 void idents_init(struct idents *idents, struct rows *rows, uint32_t limit, struct truths *truths,
@@ -51,6 +50,11 @@ void idents_done(struct idents *idents);
 /* The identity of this truth, made if there is none. One reference. MG_IDENT_UNKNOWN* when
  * no number is left: then only a build that fails finds room again. */
 uint16_t ident_of(struct idents *idents, const struct ident_key *key);
+/* A number of its own, although another may stand for the same truth. */
+uint16_t ident_apart(struct idents *idents, const struct ident_key *key);
+/* A restored number comes to stand for this truth. One reference. */
+uint16_t ident_revive(struct idents *idents, struct ident *ident, const struct ident_key *key);
+struct mg_digest ident_digest(struct idents *idents, const struct ident_key *key);
 struct ident *ident_find(const struct idents *idents, const struct ident_key *key);
 void ident_unref(struct idents *idents, uint16_t n);
 struct ident *ident_get(const struct idents *idents, uint16_t n);

@@ -60,6 +60,16 @@ static bool net_wanted(const struct net *net)
 	return !all_ip4 || net->owned || net->here->count || net->parent != NET_NONE;
 }
 
+struct ident_key identify_addr_key(struct engine *e, const struct addr_row *row)
+{
+	return addr_key(e, row, NULL);
+}
+
+struct ident_key identify_net_key(struct engine *e, const struct net *net)
+{
+	return net_key(e, net);
+}
+
 /* --- where something changed --------------------------------------------------------------- */
 
 static void ranges_gather(struct engine *e, range_list *ranges)
@@ -110,17 +120,6 @@ static uint16_t exchange(struct engine *e, uint16_t old, const struct ident_key 
 	return n;
 }
 
-/* The kernel's row, from before a restart, names another identity. */
-static void inherits(struct engine *e, uint16_t from, uint16_t to)
-{
-	if (from == to || from == NO_IDENTITY)
-		return;
-	for (size_t i = 0; i < e->heir.n; i++)
-		if (e->heir.v[i].to == to)
-			return;
-	vec_push(&e->heir, (struct heir){ from, to });
-}
-
 static void move(struct engine *e, const struct mg_prefix *prefix, bool net, uint16_t from,
 		 uint16_t to)
 {
@@ -146,12 +145,10 @@ static void identify_dirty(struct engine *e)
 		if (row && row->flags & ADDR_DIRTY) {
 			struct ident_key key = addr_key(e, row, NULL);
 
-			row->identity = ident_of(&e->idents, &key);
+			row->identity = reidentify(e, &prefix, dirty->identity, &key);
 			row->flags &= ~ADDR_DIRTY;
-			if (e->columns.foreign)
-				inherits(e, dirty->identity, row->identity);
 			move(e, &prefix, false, dirty->identity, row->identity);
-		} else if (!row) {
+		} else if (!row && !e->restored) {
 			move(e, &prefix, false, dirty->identity, NO_IDENTITY);
 		}
 	}
@@ -231,19 +228,17 @@ static void identify_net(struct engine *e, struct net *net)
 	struct ident_key key = net_key(e, net);
 	uint16_t old = net->identity, before = old;
 
-	if (old == NO_IDENTITY && e->known.count)
-		before = known_take(e, &net->prefix, true);
+	if (old == NO_IDENTITY && e->restored && net_wanted(net))
+		before = known_get(e, &net->prefix, true);
 	if (!net_wanted(net)) {
 		if (old != NO_IDENTITY)
 			ident_unref(&e->idents, old);
 		net->identity = NO_IDENTITY;
 	} else if (old == NO_IDENTITY) {
-		net->identity = ident_of(&e->idents, &key);
+		net->identity = reidentify(e, &net->prefix, before, &key);
 	} else {
 		net->identity = exchange(e, old, &key);
 	}
-	if (e->columns.foreign && net->identity != NO_IDENTITY)
-		inherits(e, before, net->identity);
 	move(e, &net->prefix, true, before, net->identity);
 }
 
@@ -261,6 +256,35 @@ static void identify_nets(struct engine *e, bool touched, bool merged)
 		ident_unref(&e->idents, net->identity);
 		move(e, &net->prefix, true, net->identity, NO_IDENTITY);
 	}
+}
+
+static bool stands(const struct engine *e, const struct known *known)
+{
+	const struct net *net = known->net ? nets_find(&e->nets, &known->prefix) : NULL;
+	union mg_addr addr = known->prefix.addr;
+
+	return known->net ? net && net->identity != NO_IDENTITY
+			  : addrs_find(&e->addrs, &addr) != NULL;
+}
+
+/* Rows from before a restart that nothing stands behind now: found out by the first build, and
+ * removed by the next, after the commit that leaves the sets behind which may tell them apart. */
+static void leave_known(struct engine *e)
+{
+	hmap_for_each(&e->known, i, node, after)
+	{
+		struct known *known = (struct known *)node;
+
+		if (!stands(e, known)) {
+			if (!e->restored)
+				move(e, &known->prefix, known->net, known->identity, NO_IDENTITY);
+			continue;
+		}
+		hmap_del(&e->known, node);
+		free(known);
+	}
+	if (!e->restored)
+		known_forget(e);
 }
 
 /* --- atoms --------------------------------------------------------------------------------- */
@@ -328,14 +352,16 @@ void identify(struct engine *e)
 	ranges_gather(e, &ranges);
 	if (e->starved)
 		vec_push(&ranges, (struct mg_prefix){});
-	merged |= e->starved;
-	e->starved = false;
+	merged |= e->starved || e->merge;
+	e->starved = e->merge = false;
+	reidentify_plan(e);
 	if (changed || touched)
 		count_leaving(e, &ranges);
 	if (changed || touched || merged)
 		identify_addrs(e, &ranges, merged);
 	identify_nets(e, touched, merged);
 	identify_dirty(e);
+	leave_known(e);
 	for (size_t i = 0; changed && i < e->facts.by_index.n; i++)
 		if (e->facts.by_index.v[i])
 			e->facts.by_index.v[i]->changed = false;

@@ -202,36 +202,45 @@ static void know(struct engine *e, const struct mg_prefix *prefix, bool net, uin
 	hmap_add(&e->known, &known->node, hash_prefix(prefix));
 }
 
-uint16_t known_take(struct engine *e, const struct mg_prefix *prefix, bool net)
+uint16_t known_get(const struct engine *e, const struct mg_prefix *prefix, bool net)
 {
 	struct hnode *node = hmap_first(&e->known, hash_prefix(prefix));
-	uint16_t identity = NO_IDENTITY;
 
 	for (; node; node = hmap_same(node)) {
-		struct known *known = (struct known *)node;
+		const struct known *known = (const struct known *)node;
 
-		if (known->net != net || memcmp(&known->prefix, prefix, sizeof(*prefix)))
-			continue;
-		identity = known->identity;
-		hmap_del(&e->known, node);
-		free(known);
-		break;
+		if (known->net == net && !memcmp(&known->prefix, prefix, sizeof(*prefix)))
+			return known->identity;
 	}
-	return identity;
+	return NO_IDENTITY;
 }
 
 void known_forget(struct engine *e)
 {
 	hmap_for_each(&e->known, i, node, after) free(node);
 	hmap_done(&e->known);
-	vec_done(&e->heir);
+}
+
+/* Only numbers that a row names: digests of others may be leftovers. */
+static void restore_idents(struct engine *e, const struct engine_kernel *k)
+{
+	_cleanup_free_ bool *named = xcalloc(NO_IDENTITY + 1, sizeof(*named));
+
+	for (size_t i = 0; i < k->addr_count; i++)
+		named[k->addrs[i].identity] = true;
+	for (size_t i = 0; i < k->net_count; i++)
+		named[k->nets[i].identity] = true;
+	/* Rows that are left over go with the second build: until then their numbers are taken. */
+	e->rows.build++;
+	for (size_t i = MG_IDENT_FIRST; i < k->ident_count && i < e->idents.numbers.limit; i++)
+		if (named[i])
+			ident_restore(&e->idents, i, &k->ident_dig[i]);
+	e->rows.build--;
 }
 
 void engine_restore(struct engine *e, const struct engine_kernel *k)
 {
-	for (size_t i = MG_IDENT_FIRST; i < k->ident_count && i < e->idents.numbers.limit; i++)
-		if (!digest_is_zero(&k->ident_dig[i]))
-			ident_restore(&e->idents, i, &k->ident_dig[i]);
+	restore_idents(e, k);
 	for (size_t i = 0; i < k->rule_count; i++)
 		if (!numbers_get(&e->tables.rules, k->rules[i].number))
 			rule_restore(&e->tables, k->rules[i].number, &k->rules[i].digest);
@@ -246,5 +255,5 @@ void engine_restore(struct engine *e, const struct engine_kernel *k)
 	}
 	for (size_t i = 0; i < k->net_count; i++)
 		know(e, &k->nets[i].prefix, true, k->nets[i].identity);
-	e->pending = true;
+	e->pending = e->restored = true;
 }

@@ -170,10 +170,8 @@ static void overlay_mark(struct sets *sets, const struct set_part *part)
 	}
 }
 
-uint32_t set_compile(struct sets *sets, struct set *set, uint32_t before)
+static void overlay(struct sets *sets, const struct set *set)
 {
-	uint32_t root, at = 0;
-
 	gather_ids(sets);
 	for (size_t i = 0; i < set->part.n; i++) {
 		if (set->part.v[i].cpol)
@@ -181,21 +179,44 @@ uint32_t set_compile(struct sets *sets, struct set *set, uint32_t before)
 		else
 			overlay_mark(sets, &set->part.v[i]);
 	}
+}
+
+uint32_t set_compile(struct sets *sets, struct set *set)
+{
+	uint32_t root, at = 0;
+
+	overlay(sets, set);
 	sets->run.n = 0;
 	for (size_t i = 0; i < sets->id.n; i++) {
 		uint16_t n = sets->id.v[i];
-		uint32_t class = ident_get(sets->idents, n)->restored
-					 ? table_get(sets->tables, before, n)
-					 : node_class(sets, sets->node[n]);
 
 		if (n > at) /* numbers nobody has */
 			vec_push(&sets->run, (struct run){ at, 0 });
-		vec_push(&sets->run, (struct run){ n, class });
+		vec_push(&sets->run, (struct run){ n, node_class(sets, sets->node[n]) });
 		at = n + 1;
 	}
 	vec_push(&sets->run, (struct run){ at, 0 });
 	root = table_build(sets->tables, TABLE_CLASS, sets->run.v, sets->run.n);
 	release(sets);
+	return root;
+}
+
+uint32_t set_adopt(struct sets *sets, struct set *set)
+{
+	VEC(struct table_entry) entry = {};
+	uint32_t root;
+
+	overlay(sets, set);
+	for (size_t i = 0; i < sets->id.n; i++) {
+		uint16_t n = sets->id.v[i];
+
+		if (!ident_get(sets->idents, n)->restored)
+			vec_push(&entry,
+				 (struct table_entry){ n, node_class(sets, sets->node[n]) });
+	}
+	root = table_with(sets->tables, TABLE_CLASS, set->root, entry.v, entry.n);
+	release(sets);
+	vec_done(&entry);
 	return root;
 }
 
@@ -249,16 +270,6 @@ static void parts_drop(struct sets *sets, struct set *set)
 	vec_done(&set->part);
 }
 
-static void set_die(void *ctx, struct number *number)
-{
-	struct set *set = (struct set *)number;
-	struct sets *sets = ctx;
-
-	parts_drop(sets, set);
-	table_unref(sets->tables, set->root);
-	set->root = 0;
-}
-
 static void set_free(void *ctx, struct number *number)
 {
 	struct set *set = (struct set *)number;
@@ -267,7 +278,7 @@ static void set_free(void *ctx, struct number *number)
 	for (size_t i = 0; set->pending && i < sets->fresh.n; i++)
 		if (sets->fresh.v[i] == set)
 			sets->fresh.v[i--] = sets->fresh.v[--sets->fresh.n];
-	vec_done(&set->part);
+	parts_drop(sets, set);
 	table_unref(sets->tables, set->root);
 	rows_add(sets->numbers.rows, PLAN_SET_DIG, number->number, false);
 	free(set);
@@ -307,14 +318,19 @@ static struct set *set_find(const struct sets *sets, const struct mg_digest *dig
 	return (struct set *)node;
 }
 
+static void want_compiled(struct sets *sets, struct set *set)
+{
+	if (!set->pending && !set->compiled)
+		vec_push(&sets->fresh, set);
+	set->pending = !set->compiled;
+}
+
 static void take_parts(struct sets *sets, struct set *set, struct set_part *part, size_t count)
 {
 	vec_reserve(&set->part, count);
 	memcpy(set->part.v, part, count * sizeof(*part));
 	set->part.n = count;
-	if (!set->pending)
-		vec_push(&sets->fresh, set);
-	set->pending = true;
+	want_compiled(sets, set);
 }
 
 struct set *set_get(struct sets *sets, struct set_part *part, size_t count, bool host)
@@ -333,11 +349,12 @@ struct set *set_get(struct sets *sets, struct set_part *part, size_t count, bool
 		return set;
 	}
 	number_ref(&sets->numbers, &set->num);
-	if (!set->part.n) { /* it was dead, or comes from before a restart */
+	if (!set->part.n) { /* it comes from before a restart */
 		set->host = host;
 		take_parts(sets, set, part, count);
 		return set;
 	}
+	want_compiled(sets, set);
 	for (size_t i = 0; i < count; i++)
 		cpol_unref(sets->compiler, part[i].cpol);
 	return set;
@@ -392,7 +409,6 @@ void sets_init(struct sets *sets, struct rows *rows, uint32_t limit, struct comp
 			       .idents = compiler->idents,
 			       .mark = 1 };
 	numbers_init(&sets->numbers, rows, PLAN_SET, MG_SET_FIRST, limit_of(limit));
-	sets->numbers.die = set_die;
 	sets->numbers.free = set_free;
 	sets->numbers.ctx = sets;
 	classifier_init(&sets->classifier, compiler->tables);

@@ -23,6 +23,7 @@ struct set {
 	uint32_t root;
 	bool host;
 	bool restored; /* from before a restart: its policies are not known */
+	bool compiled; /* root is of its policies */
 	bool pending;  /* in sets.fresh */
 	VEC(struct set_part) part;
 };
@@ -54,9 +55,12 @@ void set_ref(struct sets *sets, struct set *set);
 void set_unref(struct sets *sets, struct set *set);
 struct set *set_by_number(const struct sets *sets, uint32_t number); /* NULL: fixed or none */
 
-/* The root of its table over all identities; identities that only the kernel knows keep what
- * `before` says of them. One reference to the root. */
-uint32_t set_compile(struct sets *sets, struct set *set, uint32_t before);
+/* The root of its table over all identities. One reference to the root. */
+uint32_t set_compile(struct sets *sets, struct set *set);
+
+/* The same of a set that was there before a restart: numbers that only the kernel knows keep
+ * what its table says of them. */
+uint32_t set_adopt(struct sets *sets, struct set *set);
 
 /* The same with the new identities filled in. One reference. */
 uint32_t set_extend(struct sets *sets, struct set *set);

@@ -72,6 +72,11 @@ void pw_tell_pod(const struct policy_world *world, struct engine *engine, unsign
 		abort();
 }
 
+void pw_tell_policy(const struct policy_world *world, struct engine *engine, unsigned int policy)
+{
+	engine_policy_set(engine, knp_policy(world->policy[policy]));
+}
+
 void pw_tell(const struct policy_world *world, struct engine *engine)
 {
 	struct mg_prefix pool;

@@ -57,6 +57,7 @@ void pw_change(struct policy_world *world, struct engine *engine);
 
 /* All of the world into a new engine; single parts. */
 void pw_tell(const struct policy_world *world, struct engine *engine);
+void pw_tell_policy(const struct policy_world *world, struct engine *engine, unsigned int policy);
 void pw_tell_pod(const struct policy_world *world, struct engine *engine, unsigned int pod);
 
 /* What the oracle sees; valid until the world changes. */

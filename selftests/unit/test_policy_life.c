@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine over time: restarts, grace, what does not fit. MARGAY_SEED repeats a run.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "selftests/lib/policy_kernel.h"
+#include "selftests/lib/policy_world.h"
+
+#define PROBES 32
+
+static uint64_t seed;
+
+struct rig {
+	struct policy_world world;
+	struct policy_kernel *kernel;
+	struct engine *engine;
+};
+
+static void rig_init(struct rig *rig, uint64_t turn, const struct engine_limits *limits)
+{
+	rig->kernel = pk_new();
+	rig->engine = engine_new(limits);
+	pw_init(&rig->world, seed + turn);
+}
+
+static void rig_done(struct rig *rig)
+{
+	pw_done(&rig->world);
+	engine_free(rig->engine);
+	pk_free(rig->kernel);
+}
+
+static void restart(struct rig *rig)
+{
+	struct engine_kernel read;
+
+	engine_free(rig->engine);
+	rig->engine = engine_new(NULL);
+	pk_read(rig->kernel, &read);
+	engine_restore(rig->engine, &read);
+	free((void *)read.rules);
+	free((void *)read.addrs);
+	free((void *)read.nets);
+}
+
+static struct pk_packet packet_of(const struct pw_case *c)
+{
+	return (struct pk_packet){
+		.peer = c->direction == POLICY_IN ? c->packet.src : c->packet.dst,
+		.proto = c->packet.proto,
+		.sport = c->packet.sport,
+		.dport = c->packet.dport,
+		.icmp_type = c->icmp_type,
+		.icmp_code = c->icmp_code,
+	};
+}
+
+static enum mg_stage stage_of(const struct pw_case *c)
+{
+	return c->direction == POLICY_IN ? MG_STAGE_WORKLOAD_IN : MG_STAGE_WORKLOAD_OUT;
+}
+
+static bool judged(const struct rig *rig, const struct pw_view *view, const struct pw_case *c)
+{
+	struct pk_packet packet = packet_of(c);
+	uint32_t slot = rig->world.pod[view->index[c->pod]].slot;
+
+	return pk_allows(rig->kernel, pk_judge(rig->kernel, slot, stage_of(c), &packet));
+}
+
+static bool wanted(const struct pw_view *view, const struct pw_case *c)
+{
+	return oracle_allows(&view->oracle, &view->pod[c->pod], c->direction, &c->packet);
+}
+
+static void compare(struct rig *rig, unsigned int cases)
+{
+	struct pw_view view;
+	struct pw_case c;
+
+	pw_view(&rig->world, &view);
+	for (unsigned int i = 0; i < cases; i++) {
+		if (!pw_case(&rig->world, &view, &c) || judged(rig, &view, &c) == wanted(&view, &c))
+			continue;
+		pw_case_print(&rig->world, &view, &c);
+		fflush(stdout);
+		fail();
+	}
+}
+
+/* --- restart ------------------------------------------------------------------------------- */
+
+static void restart_writes_nothing(void **state)
+{
+	const struct plan *plan;
+	struct rig rig;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 60; turn++) {
+		rig_init(&rig, turn, NULL);
+		pw_tell(&rig.world, rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		for (uint64_t i = turn % 10 * 3; i; i--) {
+			pw_change(&rig.world, rig.engine);
+			pk_settle(rig.kernel, rig.engine);
+		}
+		restart(&rig);
+		pw_tell(&rig.world, rig.engine);
+		assert_int_equal(engine_build(rig.engine, &plan, NULL), 0);
+		assert_true(plan->empty);
+		pk_apply(rig.kernel, rig.engine, plan);
+		engine_grace_done(rig.engine);
+		compare(&rig, 100);
+		/* And life goes on. */
+		pw_change(&rig.world, rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		compare(&rig, 100);
+		rig_done(&rig);
+	}
+}
+
+struct probe {
+	struct pw_case c;
+	bool before;
+};
+
+/* Probes of endpoints that were there before and are now; with the verdict in force. */
+static size_t make_probes(struct rig *rig, const struct pw_view *view, const struct pw_pod *before,
+			  struct probe *probe)
+{
+	size_t count = 0;
+
+	for (unsigned int i = 0; i < 8 * PROBES && count < PROBES; i++) {
+		unsigned int pod;
+
+		if (!pw_case(&rig->world, view, &probe[count].c))
+			continue;
+		pod = view->index[probe[count].c.pod];
+		if (!before[pod].present || !before[pod].slot ||
+		    before[pod].ip_count != rig->world.pod[pod].ip_count)
+			continue;
+		probe[count].before = judged(rig, view, &probe[count].c);
+		count++;
+	}
+	return count;
+}
+
+static void check_probes(const struct rig *rig, const struct pw_view *view,
+			 const struct probe *probe, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool allowed = judged(rig, view, &probe[i].c);
+
+		if (allowed == probe[i].before || allowed == wanted(view, &probe[i].c))
+			continue;
+		pw_case_print(&rig->world, view, &probe[i].c);
+		fflush(stdout);
+		fail();
+	}
+}
+
+static void apply_watched(struct rig *rig, const struct plan *plan, const struct pw_view *view,
+			  const struct probe *probe, size_t count)
+{
+	for (int phase = 0; phase < PLAN_PHASES; phase++) {
+		for (size_t i = 0; i < plan->row_count[phase]; i++) {
+			pk_write_row(rig->kernel, rig->engine, &plan->row[phase][i]);
+			check_probes(rig, view, probe, count);
+		}
+		for (size_t i = 0; phase == PLAN_MOVE && i < plan->move_count; i++) {
+			pk_move(rig->kernel, &plan->move[i]);
+			check_probes(rig, view, probe, count);
+		}
+		if (phase == PLAN_COMMIT && plan->commits)
+			rig->kernel->commit = plan->commit;
+	}
+	engine_applied(rig->engine);
+}
+
+/* One thing changed while the agent was away: still no verdict but the old and the new one. */
+static void restart_after_a_change(void **state)
+{
+	struct probe probe[PROBES];
+	const struct plan *plan;
+	struct pw_view view;
+	struct rig rig;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 150; turn++) {
+		struct pw_pod before[PW_PODS];
+		size_t count;
+
+		rig_init(&rig, 5000 + turn, NULL);
+		pw_tell(&rig.world, rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		memcpy(before, rig.world.pod, sizeof(before));
+		pw_change(&rig.world, NULL);
+		restart(&rig);
+		pw_tell(&rig.world, rig.engine);
+		for (uint32_t i = 0; i < PW_PODS; i++)
+			if (before[i].present &&
+			    (!rig.world.pod[i].present || !rig.world.pod[i].slot))
+				engine_endpoint_del(rig.engine, i + 1);
+		pw_view(&rig.world, &view);
+		count = make_probes(&rig, &view, before, probe);
+		assert_int_equal(engine_build(rig.engine, &plan, NULL), 0);
+		apply_watched(&rig, plan, &view, probe, count);
+		engine_grace_done(rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		if (rig.kernel->addrs.count <= 2 * PW_PODS)
+			compare(&rig, 100);
+		rig_done(&rig);
+	}
+}
+
+/* --- grace --------------------------------------------------------------------------------- */
+
+/* A program that had read the commit, the slot and the address before a change. */
+struct reader {
+	struct pk_packet packet;
+	uint32_t set;
+	uint16_t identity;
+	bool allowed;
+};
+
+static bool read_on(struct policy_kernel *kernel, const struct reader *reader)
+{
+	struct pk_packet packet = reader->packet;
+	struct mg_slot slot = kernel->slot[PK_SLOTS - 1];
+	struct pk_rows *addrs = &kernel->addrs;
+	uint32_t column = kernel->commit_row[kernel->commit].column;
+	bool allowed;
+
+	/* The rest of the way goes through set and identity as read then. */
+	assert_true(addrs->count < PK_ROWS);
+	packet.peer = (union mg_addr){ .b = { 0x20, 1, [15] = 77 } };
+	addrs->row[addrs->count++] =
+		(struct pk_row){ { .len = MG_ADDR_BITS, .addr = packet.peer }, reader->identity };
+	kernel->slot[PK_SLOTS - 1].set[column][MG_STAGE_WORKLOAD_IN] = reader->set;
+	allowed = pk_allows(kernel, pk_judge(kernel, PK_SLOTS - 1, MG_STAGE_WORKLOAD_IN, &packet));
+	kernel->slot[PK_SLOTS - 1] = slot;
+	addrs->count--;
+	return allowed;
+}
+
+static size_t make_readers(struct rig *rig, struct reader *reader)
+{
+	struct pw_view view;
+	struct pw_case c;
+	size_t count = 0;
+
+	pw_view(&rig->world, &view);
+	for (unsigned int i = 0; i < 8 * PROBES && count < PROBES; i++) {
+		struct reader *r = &reader[count];
+
+		if (!pw_case(&rig->world, &view, &c))
+			continue;
+		r->packet = packet_of(&c);
+		r->set = pk_set(rig->kernel, rig->world.pod[view.index[c.pod]].slot, stage_of(&c));
+		r->identity = pk_identity(rig->kernel, &r->packet.peer);
+		r->allowed = judged(rig, &view, &c);
+		count++;
+	}
+	return count;
+}
+
+static void nothing_is_reused_before_grace(void **state)
+{
+	struct reader reader[PROBES];
+	const struct plan *plan;
+	struct rig rig;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 60; turn++) {
+		size_t count;
+
+		rig_init(&rig, 9000 + turn, NULL);
+		pw_tell(&rig.world, rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		for (int round = 0; round < 6; round++) {
+			count = make_readers(&rig, reader);
+			for (int change = 0; change < 6; change++) {
+				pw_change(&rig.world, rig.engine);
+				/* Without grace it may say that no column is free. */
+				if (engine_build(rig.engine, &plan, NULL) == -EAGAIN)
+					break;
+				pk_apply(rig.kernel, rig.engine, plan);
+				for (size_t i = 0; i < count; i++)
+					assert_int_equal(read_on(rig.kernel, &reader[i]),
+							 reader[i].allowed);
+			}
+			engine_grace_done(rig.engine);
+			pk_settle(rig.kernel, rig.engine);
+			compare(&rig, 60);
+		}
+		rig_done(&rig);
+	}
+}
+
+/* --- room ---------------------------------------------------------------------------------- */
+
+static void what_does_not_fit_changes_nothing(void **state)
+{
+	const struct engine_limits limits = { .pages = 40 };
+	const struct plan *plan;
+	unsigned int refused = 0;
+	struct pw_view view;
+	struct pw_case c;
+	struct rig rig;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 40; turn++) {
+		struct engine_stats stats;
+		struct err err = {};
+		int r;
+
+		rig_init(&rig, 12000 + turn, &limits);
+		pw_tell(&rig.world, rig.engine);
+		r = engine_build(rig.engine, &plan, &err);
+		pk_apply(rig.kernel, rig.engine, plan);
+		engine_grace_done(rig.engine);
+		engine_stats(rig.engine, &stats);
+		assert_true(stats.used[PLAN_PAGE] <= limits.pages);
+		if (!r) {
+			compare(&rig, 100);
+			rig_done(&rig);
+			continue;
+		}
+		refused++;
+		assert_int_equal(r, -ENOSPC);
+		assert_non_null(strstr(err.text, "mg_pages: "));
+		assert_non_null(strstr(err.text, "NetworkPolicy "));
+		/* A new endpoint whose policy does not fit gets nothing through; others are open
+		 * only where no policy applies. */
+		pw_view(&rig.world, &view);
+		for (unsigned int i = 0; i < 200; i++)
+			if (pw_case(&rig.world, &view, &c) && judged(&rig, &view, &c))
+				assert_true(wanted(&view, &c));
+		/* With fewer policies it fits, and is right. */
+		for (unsigned int i = 0; i < PW_POLICIES; i++) {
+			if (!rig.world.policy[i])
+				continue;
+			engine_policy_del(rig.engine, "networking.k8s.io", "NetworkPolicy",
+					  rig.world.policy[i]->base.ns,
+					  rig.world.policy[i]->base.name);
+			pw_policy_drop(&rig.world, i);
+		}
+		pk_settle(rig.kernel, rig.engine);
+		compare(&rig, 100);
+		rig_done(&rig);
+	}
+	assert_true(refused > 5);
+}
+
+/* Old verdicts stay where a change does not fit. */
+static void refused_change_keeps_the_old(void **state)
+{
+	const struct engine_limits limits = { .pages = 70, .classes = 60 };
+	struct probe probe[PROBES];
+	const struct plan *plan;
+	unsigned int refused = 0;
+	struct pw_view view;
+	struct rig rig;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 200; turn++) {
+		size_t count;
+
+		rig_init(&rig, 15000 + turn, &limits);
+		for (unsigned int i = 3; i < PW_POLICIES; i++)
+			pw_policy_drop(&rig.world, i);
+		pw_tell(&rig.world, rig.engine);
+		if (engine_build(rig.engine, &plan, NULL)) {
+			rig_done(&rig);
+			continue;
+		}
+		pk_apply(rig.kernel, rig.engine, plan);
+		engine_grace_done(rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		pw_view(&rig.world, &view);
+		count = make_probes(&rig, &view, rig.world.pod, probe);
+		for (unsigned int i = 3; i < PW_POLICIES; i++) {
+			pw_policy_new(&rig.world, i);
+			pw_tell_policy(&rig.world, rig.engine, i);
+		}
+		if (engine_build(rig.engine, &plan, NULL) == -ENOSPC) {
+			refused++;
+			assert_false(plan->commits);
+			pk_apply(rig.kernel, rig.engine, plan);
+			engine_grace_done(rig.engine);
+			for (size_t i = 0; i < count; i++)
+				assert_int_equal(judged(&rig, &view, &probe[i].c), probe[i].before);
+		}
+		rig_done(&rig);
+	}
+	assert_true(refused > 5);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(restart_writes_nothing),
+		cmocka_unit_test(restart_after_a_change),
+		cmocka_unit_test(nothing_is_reused_before_grace),
+		cmocka_unit_test(what_does_not_fit_changes_nothing),
+		cmocka_unit_test(refused_change_keeps_the_old),
+	};
+
+	seed = pw_seed();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
