@@ -159,6 +159,9 @@ demo: deps ## three nodes, pods, policy, tunnels, a crash, a clean leave (root);
 demo-clean: ## end a demo that KEEP=1 left standing
 	$(Q)python3 selftests/demo/demo.py --clean
 
+readme: ## write README's table of features from the results of make check
+	$(Q)selftests/readme/table
+
 deps: ## install what building and testing needs (apt, venv)
 	$(Q)selftests/deps
 
@@ -203,6 +206,6 @@ export PYTHONDONTWRITEBYTECODE BUILD
 
 
 .PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
-.PHONY: install
+.PHONY: install readme
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -317,7 +317,7 @@ def main():
     if "--clean" in sys.argv:
         clean()
         return 0
-    last = os.environ.get("STEP")
+    last = os.environ.get("STEP") or None
     if last and last not in [name for name, _, _ in STEPS]:
         sys.exit(f"make demo: no step {last}; there are: {' '.join(name for name, _, _ in STEPS)}")
     shutil.rmtree(STATE, ignore_errors=True)
