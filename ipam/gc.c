@@ -14,8 +14,7 @@ struct valid {
 
 static char *owner_key(const struct ipam_owner *owner)
 {
-	return xasprintf("%s.%s/%s", owner->network ? owner->network : DEFAULT_NETWORK,
-			 owner->container ? owner->container : "",
+	return xasprintf("%s.%s/%s", owner_network(owner), owner->container ? owner->container : "",
 			 owner->ifname && *owner->ifname ? owner->ifname : "eth0");
 }
 
@@ -53,12 +52,14 @@ static void valid_clear(struct valid **set)
 /* Addresses with an attribute "type" (tunnels, load balancers) are not of attachments. */
 static bool is_attachment(const struct entry *entry, const char *network)
 {
+	const json_t *secondary = json_object_get(entry->attr, "secondary");
 	size_t length = network ? strlen(network) : 0;
 
-	if (network && (strncmp(entry_handle(entry), network, length) != 0 ||
-			entry_handle(entry)[length] != '.'))
+	if (json_object_get(secondary, "type"))
 		return false;
-	return !json_object_get(json_object_get(entry->attr, "secondary"), "type");
+	if (!network)
+		return !json_object_get(secondary, "plugin");
+	return !strncmp(entry_handle(entry), network, length) && entry_handle(entry)[length] == '.';
 }
 
 static size_t release_unlisted(struct ipam *ipam, struct valid *set, const char *network)
@@ -87,8 +88,7 @@ static size_t release_unlisted(struct ipam *ipam, struct valid *set, const char 
 static json_t *adopted_attr(const struct ipam *ipam, const struct ipam_owner *owner)
 {
 	json_t *secondary = owner_secondary(owner), *attr;
-	char *handle = xasprintf("%s.%s", owner->network ? owner->network : DEFAULT_NETWORK,
-				 owner->container);
+	char *handle = xasprintf("%s.%s", owner_network(owner), owner->container);
 
 	attr = owner_attr(ipam, handle, secondary);
 	json_decref(secondary);

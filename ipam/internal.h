@@ -176,6 +176,7 @@ void journal_snapshot(void *ipam, struct ipam_journal *journal);
 struct ack *ack_add(struct ipam *ipam, ipam_done_fn *done, void *arg);
 void ack_addr(struct ipam *ipam, struct ack *ack, const struct entry *entry);
 struct ack *ack_from(struct ipam *ipam, struct request *request, const struct err *err);
+const char *owner_network(const struct ipam_owner *owner);
 json_t *owner_secondary(const struct ipam_owner *owner);
 void request_free(struct ipam *ipam, struct request *request);
 

@@ -209,10 +209,11 @@ void ipam_notice(struct ipam *ipam, const char *kind, const char *name, const ch
 {
 	struct cached_block *cached, *next;
 
-	if (strcmp(kind, "IPAMBlock") != 0) {
+	if (!strcmp(kind, "IPPool") || !strcmp(kind, "IPReservation") ||
+	    !strcmp(kind, "IPAMConfiguration"))
 		ipam->reload_pools = true;
+	if (strcmp(kind, "IPAMBlock") != 0)
 		return;
-	}
 	HASH_ITER(hh, ipam->blocks, cached, next) {
 		const char *have = cached_version(cached);
 		char text[BLOCK_NAME_MAX];

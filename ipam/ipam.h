@@ -89,6 +89,9 @@ struct ipam_owner {
 	const char *ifname;	    /* NULL: eth0 */
 	const char *namespace_name; /* may be NULL */
 	const char *pod;	    /* may be NULL */
+	/* Given through margay-ipam: no endpoint of the agent stands behind it, so only a GC that
+	 * names its network judges it. */
+	bool bare;
 };
 
 /* All strings are copied. The *_pools and ip_addrs texts are JSON arrays of strings as they stand
@@ -172,8 +175,8 @@ struct ipam_gc_report {
 	size_t conflicts; /* addresses in the list that belong to another */
 };
 
-/* network: only attachments of this network are judged, as the CNI operation GC asks; NULL: all.
- * valid lists every attachment of it that exists, those in work included. */
+/* network: only attachments of this network are judged, as the CNI operation GC asks; NULL: all
+ * but bare ones. valid lists every attachment of it that exists, those in work included. */
 struct ipam_gc {
 	const char *network;
 	const struct ipam_attachment *valid;

@@ -50,9 +50,14 @@ void request_free(struct ipam *ipam, struct request *request)
 
 /* --- handle and attribute -------------------------------------------------------------------- */
 
+const char *owner_network(const struct ipam_owner *owner)
+{
+	return owner->network && *owner->network ? owner->network : DEFAULT_NETWORK;
+}
+
 static int owner_handle(const struct ipam_owner *owner, char **ret_handle, struct err *err)
 {
-	const char *network = owner->network ? owner->network : DEFAULT_NETWORK;
+	const char *network = owner_network(owner);
 
 	if (!owner->container || !*owner->container)
 		return err_set(err, -EINVAL, "no container id");
@@ -78,6 +83,8 @@ json_t *owner_secondary(const struct ipam_owner *owner)
 		json_object_set_new(map, "namespace", json_string(owner->namespace_name));
 	if (strcmp(owner_ifname(owner), "eth0") != 0)
 		json_object_set_new(map, "interface", json_string(owner->ifname));
+	if (owner->bare)
+		json_object_set_new(map, "plugin", json_string("margay-ipam"));
 	return map;
 }
 
