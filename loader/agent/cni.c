@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "agent/addresses.h"
 #include "agent/endpoint.h"
 #include "agent/server.h"
 #include "base/arena.h"
@@ -16,20 +17,7 @@
 #include "base/rpc.h"
 #include "model/pod.h"
 
-/* CNI error codes (spec 1.1, section "Error") and our own from 100. */
-enum {
-	CNI_UNKNOWN_CONTAINER = 3,
-	CNI_DECODE = 6,
-	CNI_INVALID_CONFIG = 7,
-	CNI_TRY_AGAIN = 11,
-	CNI_NO_ADDRESS_LEFT = 50,
-	CNI_LIMITED = 51,
-	CNI_NO_ADDRESS = 100,
-	CNI_UNSUPPORTED = 1,
-};
-
 #define PROTOCOL_VERSION 1
-#define FIXED_MAX 8
 
 static const char *text_of(const json_t *request, const char *key)
 {
@@ -87,13 +75,6 @@ struct allocate {
 	char *ifname;
 };
 
-static int code_of(int status)
-{
-	if (status == -EAGAIN || status == -ECANCELED)
-		return CNI_TRY_AGAIN;
-	return status == -EINVAL ? CNI_INVALID_CONFIG : CNI_NO_ADDRESS;
-}
-
 static void on_addresses(void *context, const struct ipam_result *result)
 {
 	struct allocate *allocate = context;
@@ -103,7 +84,7 @@ static void on_addresses(void *context, const struct ipam_result *result)
 	if (result->status < 0) {
 		if (endpoint)
 			endpoint_remove(allocate->agent, endpoint);
-		server_fail(allocate->call, code_of(result->status), "%s", result->err.text);
+		server_fail(allocate->call, addresses_code(result->status), "%s", result->err.text);
 	} else if (!endpoint) {
 		server_fail(allocate->call, CNI_TRY_AGAIN, "deleted while it was added");
 	} else {
@@ -119,63 +100,17 @@ static void on_addresses(void *context, const struct ipam_result *result)
 	free(allocate);
 }
 
-static size_t fixed_of(const json_t *request, union mg_addr *fixed)
-{
-	size_t count = 0, i;
-	struct mg_prefix prefix;
-	json_t *value;
-
-	json_array_foreach(json_object_get(request, "ips"), i, value) {
-		const char *text = json_string_value(value);
-
-		if (text && count < FIXED_MAX && !prefix_parse(text, true, &prefix))
-			fixed[count++] = prefix.addr;
-	}
-	return count;
-}
-
-static enum ipam_family families_of(const json_t *request)
-{
-	const json_t *v4 = json_object_get(request, "ipv4"), *v6 = json_object_get(request, "ipv6");
-
-	if (!v4 && !v6)
-		return IPAM_AUTO;
-	return (json_is_false(v4) ? 0 : IPAM_V4) | (json_is_true(v6) ? IPAM_V6 : 0);
-}
-
 static void ask_ipam(struct agent *agent, struct server_call *call, const json_t *request,
 		     struct endpoint *endpoint)
 {
-	const struct object *pod = state_pod(agent->state, endpoint->ns, endpoint->pod);
-	const struct object *ns = state_namespace(agent->state, endpoint->ns);
-	_cleanup_free_ char *pools4 = json_dumps(json_object_get(request, "ipv4_pools"), 0);
-	_cleanup_free_ char *pools6 = json_dumps(json_object_get(request, "ipv6_pools"), 0);
-	const struct label name = { .key = LABEL_METADATA_NAME, .value = endpoint->ns };
-	union mg_addr fixed[FIXED_MAX];
-	struct ipam_request ask = {
-		.owner = owner_of(endpoint),
-		.families = families_of(request),
-		.pod_pools = { annotation(pod, "cni.projectcalico.org/ipv4pools"),
-			       annotation(pod, "cni.projectcalico.org/ipv6pools") },
-		.ns_pools = { annotation(ns, "cni.projectcalico.org/ipv4pools"),
-			      annotation(ns, "cni.projectcalico.org/ipv6pools") },
-		.conf_pools = { pools4, pools6 },
-		.ip_addrs = annotation(pod, "cni.projectcalico.org/ipAddrs"),
-		.fixed = fixed,
-	};
-	const struct labels *labels =
-		ns ? &ns->labels : &(struct labels){ .count = 1, .v = (struct label *)&name };
+	const struct ipam_owner owner = owner_of(endpoint);
 	struct allocate *allocate = xcalloc(1, sizeof(*allocate));
 
-	ask.ns_labels.items = (const struct ipam_label *)labels->v;
-	ask.ns_labels.count = labels->count;
-	ask.fixed_count = fixed_of(request, fixed);
 	allocate->agent = agent;
 	allocate->call = call;
 	allocate->container = xstrdup(endpoint->container);
 	allocate->ifname = xstrdup(endpoint->ifname);
-	ipam_request(agent->ipam, &ask, on_addresses, allocate);
-	event_active(agent->ipam_event, 0, 0);
+	addresses_ask(agent, request, &owner, on_addresses, allocate);
 }
 
 static void op_allocate(struct agent *agent, struct server_call *call, const json_t *request)
@@ -307,7 +242,8 @@ static void op_gc(struct agent *agent, struct server_call *call, const json_t *r
 			ipam_release(agent->ipam, &owner, NULL, NULL);
 		endpoint_remove(agent, endpoint);
 	}
-	event_active(agent->ipam_event, 0, 0);
+	/* And what no endpoint stands for. */
+	addresses_collect(agent, network);
 	server_answer(call, json_pack("{s:b}", "ok", 1));
 }
 
@@ -355,6 +291,10 @@ static const struct op {
 	{ "gc", false, op_gc },
 	{ "status", false, op_status },
 	{ "node", false, op_node },
+	{ "ipam-allocate", true, op_ipam_allocate },
+	{ "ipam-release", true, op_ipam_release },
+	{ "ipam-check", true, op_ipam_check },
+	{ "ipam-gc", false, op_ipam_gc },
 };
 
 void cni_handle(void *context, struct server_call *call, json_t *request)

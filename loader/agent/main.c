@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sysexits.h>
 
+#include "agent/addresses.h"
 #include "agent/agent.h"
 #include "agent/cni.h"
 #include "agent/control.h"
@@ -119,41 +120,6 @@ static int open_ipam(struct agent *agent, struct err *err)
 	return 0;
 }
 
-/* What runs on this node keeps its addresses; what an earlier crash orphaned comes back. */
-static void collect_garbage(struct agent *agent)
-{
-	size_t count = 0, total = HASH_COUNT(agent->endpoints);
-	struct ipam_attachment *valid = xcalloc(total, sizeof(*valid));
-	union mg_addr *addrs = xcalloc(total * 2, sizeof(*addrs));
-	struct ipam_gc_report report;
-	struct err err;
-
-	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
-		union mg_addr *own = &addrs[count * 2];
-		struct ipam_attachment *entry = &valid[count++];
-
-		entry->owner = (struct ipam_owner){
-			.network = *ep->network ? ep->network : NULL,
-			.container = ep->container,
-			.ifname = ep->ifname,
-			.namespace_name = ep->ns,
-			.pod = ep->pod,
-		};
-		entry->addrs = own;
-		if (ep->external)
-			continue;
-		if (ep->ip4.d[0] | ep->ip4.d[1])
-			own[entry->addr_count++] = ep->ip4;
-		if (ep->ip6.d[0] | ep->ip6.d[1])
-			own[entry->addr_count++] = ep->ip6;
-	}
-	if (ipam_collect_garbage(agent->ipam, &(struct ipam_gc){ .valid = valid, .count = count },
-				 &report, &err) < 0)
-		log_warning("address garbage collection", "why", err.text, NULL);
-	free(valid);
-	free(addrs);
-}
-
 /* --- sockets ------------------------------------------------------------------------------- */
 
 static int open_sockets(struct agent *agent, struct err *err)
@@ -217,7 +183,8 @@ static int start(struct agent *agent, struct err *err)
 		r = objects_start(agent, err);
 	if (r < 0)
 		return r;
-	collect_garbage(agent);
+	/* What runs here keeps its addresses; what an earlier crash orphaned comes back. */
+	addresses_collect(agent, NULL);
 	endpoints_released(agent);
 	reconcile(agent);
 	catch_signals(agent);

@@ -5,6 +5,7 @@
  * bad part is served without it and named in the log.
  */
 #include "agent/objects.h"
+#include "agent/addresses.h"
 #include <string.h>
 
 #include "agent/pool_switch.h"
@@ -86,7 +87,12 @@ static void tell_ipam(struct agent *agent, const struct store_event *event)
 	const char *name = json_string_value(json_object_get(metadata, "name"));
 	const char *version = json_string_value(json_object_get(metadata, "resourceVersion"));
 
-	if (strcmp(event->kind->group, API_GROUP_CALICO) || !agent->ipam || !name)
+	if (!agent->ipam || !name)
+		return;
+	if (!strcmp(event->kind->kind, "Node") && !*event->kind->group &&
+	    !strcmp(name, agent->config.node) && event->type != STORE_DELETED)
+		addresses_node(agent, event->object);
+	if (strcmp(event->kind->group, API_GROUP_CALICO))
 		return;
 	ipam_notice(agent->ipam, event->kind->kind, name,
 		    event->type == STORE_DELETED ? NULL : version);
