@@ -62,8 +62,10 @@ class Place:
         self.run("hostname", name)
         if mounts:
             # A sysfs of this network namespace; cgroup2 is kept beside it.
-            self.sh("mount -t sysfs sysfs /sys 2>/dev/null && mkdir -p /sys/fs/bpf; "
-                    "mount -t bpf bpf /sys/fs/bpf")
+            aside = os.path.join(cluster.folder, "cgroup")
+            os.makedirs(aside, exist_ok=True)
+            self.sh(f"mount --rbind /sys/fs/cgroup {aside} && mount -t sysfs sysfs /sys && "
+                    f"mount --rbind {aside} /sys/fs/cgroup && umount -R -l {aside} && mount -t bpf bpf /sys/fs/bpf")
 
     def wrap(self, *command):
         enter = ["nsenter", "-t", str(self.pid), "-n", "-u"] + (["-m"] if self.mounts else [])
