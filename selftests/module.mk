@@ -22,6 +22,14 @@ $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BENCH_LIBS)
 	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -lcmocka $(SYSTEM_LIBS) -o $@
 $(BENCH:%=%.o): $(SKEL)
 
+# Helpers of selftests/bench/run, which stand alone.
+BENCH_TOOLS := $(BUILD)/selftests/bench/rr $(BUILD)/selftests/bench/verdict
+$(BENCH_TOOLS): $(BUILD)/%: $(BUILD)/%.o
+	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -o $@
+$(BUILD)/selftests/bench/peer.o: selftests/bench/peer.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@) $(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
 .PHONY: bench
-bench: $(BENCH) ## cost of packets by path, an empty program subtracted (root)
-	$(Q)for program in $(BENCH); do $$program || exit 1; done
+bench: $(BENCH) $(BENCH_TOOLS) $(BUILD)/selftests/bench/peer.o all ## figures beside their references into build/bench.md (root); BENCH_QUICK=1
+	$(Q)python3 selftests/bench/run

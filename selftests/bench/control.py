@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control plane: CNI calls, a policy change until its verdict, the agent's memory and its maps'."""
+import concurrent.futures
+import json
+import os
+import subprocess
+import time
+
+import cluster as places
+
+AT_ONCE = 20
+MANIFESTS = "/etc/margay/manifests.d"
+RULES_A_POLICY = 100
+DOCUMENTS_A_FILE = 5000
+
+
+def milliseconds(call):
+    begin = time.monotonic()
+    call()
+    return (time.monotonic() - begin) * 1e3
+
+
+def cni(cluster, table, rounds):
+    """A call as a runtime makes it: the process from start to end, nsenter's own start beside it."""
+    node = cluster["n1"]
+    pods = [places.Pod(node, f"bench-{i}") for i in range(AT_ONCE)]
+    node.pods.extend(pods)
+    times = {"ADD": [], "DEL": [], f"ADD, {AT_ONCE} at once": [], f"DEL, {AT_ONCE} at once": []}
+    start = [milliseconds(lambda: node.run("true")) for _ in range(20 * rounds)]
+    for _ in range(rounds):
+        times["ADD"] += [milliseconds(pod.add) for pod in pods]
+        times["DEL"] += [milliseconds(lambda p=pod: node.cni("DEL", p)) for pod in pods]
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            times[f"ADD, {AT_ONCE} at once"] += pool.map(lambda p: milliseconds(p.add), pods)
+            times[f"DEL, {AT_ONCE} at once"] += pool.map(lambda p: milliseconds(lambda: node.cni("DEL", p)), pods)
+    table.add("CNI", "start of a process (nsenter true)", "ms", start)
+    for what, values in times.items():
+        table.add("CNI", what, "ms", values)
+
+
+POD = """---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: default, labels: {{app: {name}}}}}
+spec: {{containers: [{{name: it}}]}}
+"""
+TOGGLE = """apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: toggle, namespace: default}}
+spec:
+  podSelector: {{matchLabels: {{app: server}}}}
+  ingress: [{{from: [{{podSelector: {{matchLabels: {{app: {peer}}}}}}}]}}]
+"""
+
+
+def rules(count):
+    """Policies for the server with so many ingress rules, each for other peers and another port."""
+    documents = []
+    for first in range(0, count, RULES_A_POLICY):
+        last = min(first + RULES_A_POLICY, count)
+        documents.append({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": f"rules-{first}", "namespace": "default"},
+            "spec": {"podSelector": {"matchLabels": {"app": "server"}}, "ingress": [
+                {"from": [{"podSelector": {"matchLabels": {"app": f"peer-{i % 500}"}}}],
+                 "ports": [{"protocol": "TCP", "port": 1000 + i}]} for i in range(first, last)]}})
+    return "".join("---\n" + json.dumps(d) + "\n" for d in documents)
+
+
+def policy(cluster, table, rounds, sizes):
+    node = cluster["n1"]
+    node.apply(POD.format(name="client") + POD.format(name="server"))
+    client, server = node.pod("client"), node.pod("server")
+    node.sh(f"mkdir -p {MANIFESTS}")
+    for name, peer in (("deny", "nobody"), ("allow", "client")):
+        node.run("tee", f"/etc/margay/{name}.yaml", stdin=TOGGLE.format(peer=peer))
+    for size in sizes:
+        took = milliseconds(lambda n=size: node.apply(rules(n)))
+        table.add("policy", f"margayctl apply of {size} rules", "ms", [took])
+        node.sh(f"cp /etc/margay/deny.yaml {MANIFESTS}/toggle.yaml")
+        out = subprocess.run(
+            [f"{places.BUILD}/selftests/bench/verdict", str(node.pid), str(client.pid), str(server.pid),
+             server.address(), "7777", f"{MANIFESTS}/toggle.yaml", "/etc/margay/deny.yaml", "/etc/margay/allow.yaml",
+             str(rounds)], capture_output=True, text=True)
+        if out.returncode:
+            raise AssertionError(f"{size} rules: {out.stderr}{node.tail()}")
+        for verdict in ("allow", "deny"):
+            values = [int(line.split()[1]) / 1e6 for line in out.stdout.split("\n") if line.startswith(verdict)]
+            table.add("policy", f"file to first packet, {verdict}, {size} rules", "ms", values)
+
+
+def endpoints(first, last):
+    """Workload endpoints of another node, with the labels of a hundred applications."""
+    for i in range(first, last):
+        address = f"10.{100 + i // 62500}.{i // 250 % 250}.{i % 250 + 1}"
+        yield json.dumps({
+            "apiVersion": "projectcalico.org/v3", "kind": "WorkloadEndpoint",
+            "metadata": {"name": f"n2-k8s-pod--{i}-eth0", "namespace": "default",
+                         "labels": {"app": f"app-{i % 100}", "projectcalico.org/namespace": "default"}},
+            "spec": {"orchestrator": "k8s", "node": "n2", "pod": f"pod-{i}", "endpoint": "eth0",
+                     "interfaceName": f"cali{i:011x}", "ipNetworks": [f"{address}/32"]}})
+
+
+def resident(pid, key="VmRSS"):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) / 1024 for line in status if line.startswith(key + ":"))
+
+
+def map_memory(node):
+    """Bytes by map, as the kernel accounts them, of what the agent has pinned."""
+    sizes = {}
+    for path in node.sh("find /sys/fs/bpf -type f").split():
+        done = node.try_run("bpftool", "-j", "map", "show", "pinned", path)
+        if done.returncode == 0:
+            row = json.loads(done.stdout)
+            sizes[row["id"]] = (row.get("name", ""), int(row.get("bytes_memlock", 0)))
+    return sizes.values()
+
+
+def known(node):
+    done = node.try_run("bpftool", "-j", "map", "dump", "pinned",
+                        node.sh("find /sys/fs/bpf -name mg_addrs").split()[0])
+    return done.stdout.count('"key"')
+
+
+def memory(cluster, table, count):
+    node = cluster["n1"]
+    before = known(node)
+    begin = time.monotonic()
+    node.sh(f"mkdir -p {MANIFESTS}")
+    for first in range(0, count, DOCUMENTS_A_FILE):
+        text = "\n---\n".join(endpoints(first, min(first + DOCUMENTS_A_FILE, count)))
+        node.run("tee", f"{MANIFESTS}/.next", stdin=text)
+        node.sh(f"mv {MANIFESTS}/.next {MANIFESTS}/pods-{first:06}.yaml")
+    if count:
+        places.wait_for(lambda: known(node) >= before + count,
+                        lambda: f"{count} pods known ({known(node)})\n" + node.tail(), 120, 0.5)
+        table.add("memory", f"{count} pods known, from the files", "s", [time.monotonic() - begin])
+    table.add("memory", f"agent, RSS, {count} pods", "MiB", [resident(node.agent.pid)])
+    table.add("memory", f"agent, peak RSS, {count} pods", "MiB", [resident(node.agent.pid, "VmHWM")])
+    maps = list(map_memory(node))
+    table.add("memory", f"maps, {count} pods", "MiB", [sum(size for _, size in maps) / 2**20])
+    if not count:
+        for name, size in sorted(maps, key=lambda m: -m[1])[:6]:
+            table.add("memory", f"map {name}", "MiB", [size / 2**20])
