@@ -44,10 +44,11 @@ static __always_inline int send_out(struct __sk_buff *skb, struct packet *pkt)
 {
 	int r = too_big(skb, pkt);
 
-	if (!r)
-		r = rewrite(skb, pkt);
+	/* what is answered is answered to the sender as it is known inside */
 	if (!r)
 		r = hop(skb, pkt);
+	if (!r)
+		r = rewrite(skb, pkt);
 	return r ? r : encap(skb, pkt);
 }
 
