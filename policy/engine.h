@@ -243,9 +243,10 @@ struct engine_kernel {
 	size_t verdict_count;
 	const struct mg_slot *slots;
 	size_t slot_count;
-	const struct mg_commit *commits;			   /* MG_COMMIT_ROWS */
-	uint32_t commit;					   /* mg_control.commit */
-	const struct mg_page *(*page)(void *ctx, uint32_t number); /* NULL: zero */
+	const struct mg_commit *commits; /* MG_COMMIT_ROWS */
+	uint32_t commit;		 /* mg_control.commit */
+	/* NULL: zero. What it points to may change with the next call. */
+	const struct mg_page *(*page)(void *ctx, uint32_t number);
 	uint32_t page_count;
 	void *ctx;
 	const struct engine_kernel_rule *rules;

@@ -68,37 +68,42 @@ static bool restore_class(struct engine *e, const struct engine_kernel *k, uint3
 	return good;
 }
 
-/* The page itself; *ret_row NULL: it was there already. */
+/* The page itself, copied: the caller reads others meanwhile. *ret_new false: it was there
+ * already. */
 static bool restore_page(struct engine *e, const struct engine_kernel *k, unsigned int kind,
-			 uint32_t number, const struct mg_page **ret_row)
+			 uint32_t number, struct mg_page *row, bool *ret_new)
 {
-	static const struct mg_page nothing;
 	const struct page *page = (const struct page *)numbers_get(&e->tables.pages, number);
-	const struct mg_page *row;
+	const struct mg_page *read;
 
-	*ret_row = NULL;
+	*ret_new = false;
 	if (page)
 		return page->kind == kind;
 	if (number >= k->page_count)
 		return false;
-	row = k->page(k->ctx, number);
-	*ret_row = row ? row : &nothing;
-	page_restore(&e->tables, kind, number, *ret_row);
+	read = k->page(k->ctx, number);
+	if (read)
+		*row = *read;
+	else
+		memset(row, 0, sizeof(*row));
+	page_restore(&e->tables, kind, number, row);
+	*ret_new = true;
 	return true;
 }
 
 static bool restore_leaf(struct engine *e, const struct engine_kernel *k, enum table_kind kind,
 			 uint32_t number)
 {
-	const struct mg_page *row;
-	bool good = !number || restore_page(e, k, kind << 1, number, &row);
+	struct mg_page row;
+	bool is_new = false;
+	bool good = !number || restore_page(e, k, kind << 1, number, &row, &is_new);
 
-	if (!number || !good || !row)
+	if (!is_new)
 		return good;
 	for (int i = 0; i < MG_PAGE_ENTRIES && good; i++) {
-		uint32_t value = row->v[i];
+		uint32_t value = row.v[i];
 
-		if (i && value == row->v[i - 1])
+		if (i && value == row.v[i - 1])
 			continue;
 		switch (kind) {
 		case TABLE_CLASS:
@@ -118,14 +123,15 @@ static bool restore_leaf(struct engine *e, const struct engine_kernel *k, enum t
 static bool restore_table(struct engine *e, const struct engine_kernel *k, enum table_kind kind,
 			  uint32_t root)
 {
-	const struct mg_page *row;
-	bool good = !root || restore_page(e, k, kind << 1 | 1, root, &row);
+	struct mg_page row;
+	bool is_new = false;
+	bool good = !root || restore_page(e, k, kind << 1 | 1, root, &row, &is_new);
 
-	if (!root || !good || !row)
+	if (!is_new)
 		return good;
 	for (int i = 0; i < MG_PAGE_ENTRIES && good; i++)
-		if (!i || row->v[i] != row->v[i - 1])
-			good = restore_leaf(e, k, kind, row->v[i]);
+		if (!i || row.v[i] != row.v[i - 1])
+			good = restore_leaf(e, k, kind, row.v[i]);
 	return good;
 }
 

@@ -252,8 +252,12 @@ bool pk_allows(const struct policy_kernel *kernel, uint32_t verdict)
 static const struct mg_page *read_page(void *ctx, uint32_t number)
 {
 	const struct policy_kernel *kernel = ctx;
+	static struct mg_page copy; /* one buffer for all calls, as engine.h allows */
 
-	return number < PK_PAGES ? kernel->page[number] : NULL;
+	if (number >= PK_PAGES || !kernel->page[number])
+		return NULL;
+	copy = *kernel->page[number];
+	return &copy;
 }
 
 void pk_read(const struct policy_kernel *kernel, struct engine_kernel *ret_kernel)
