@@ -91,12 +91,17 @@ static __always_inline void use_translation(struct packet *pkt, const struct mg_
 	pkt->flags |= flow->flags & MG_FLOW_SNAT ? PKT_REWRITE_SRC : PKT_REWRITE_DST;
 }
 
-static __always_inline int known_out(struct __sk_buff *skb, struct packet *pkt,
-				     struct mg_flow *flow, const struct mg_local *local)
+__weak __noinline int known_out(struct packet *pkt, struct mg_flow *flow)
 {
-	__u16 flags = flow->flags;
-	int r = flow_recheck(pkt, flow);
+	const struct mg_local *local = local_row();
+	__u16 flags;
+	int r;
 
+	pkt = packet_row(pkt);
+	if (!pkt || !flow || !local)
+		return -MG_DROP_INTERNAL;
+	flags = flow->flags;
+	r = flow_recheck(pkt, flow);
 	if (r)
 		return r;
 	if (flags & FLOW_TRANSLATED)
@@ -104,7 +109,7 @@ static __always_inline int known_out(struct __sk_buff *skb, struct packet *pkt,
 	if (!(flags & MG_FLOW_VIA_STACK))
 		flow_way(pkt, flow, local);
 	flow_update(pkt, flow);
-	return flags & MG_FLOW_VIA_STACK ? MG_FINAL_STACK : leave(skb, pkt);
+	return flags & MG_FLOW_VIA_STACK ? MG_FINAL_STACK : 0;
 }
 
 /* To another node's own address that is not translated: in the tunnel of the pod's own pool, so
@@ -194,9 +199,7 @@ static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
 		return r;
 	flow_key(pkt);
 	flow = flow_find(pkt, local);
-	if (flow)
-		return known_out(skb, pkt, flow, local);
-	r = new_out(skb, pkt);
+	r = flow ? known_out(pkt, flow) : new_out(skb, pkt);
 	return r ? r : leave(skb, pkt);
 }
 

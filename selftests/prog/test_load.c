@@ -51,6 +51,14 @@ static int enter(void **state)
 	return 0;
 }
 
+/* All functions of the program together: "processed N insns ..." at the start of a line. */
+static unsigned long processed(const char *log)
+{
+	const char *line = strstr(log, "\nprocessed ");
+
+	return line ? strtoul(line + sizeof("\nprocessed"), NULL, 10) : 0;
+}
+
 static void load(bool trace)
 {
 	static char log[PROGRAMS][LOG_BYTES];
@@ -72,11 +80,9 @@ static void load(bool trace)
 	}
 	r = margay__load(skel);
 	for (size_t i = 0; i < programs; i++) {
-		const char *line = strstr(log[i], "processed ");
-
-		if (r)
-			print_message("%s: %.2000s\n", program[i].name, log[i]);
-		program[i].instructions = line ? strtoul(line + 10, NULL, 10) : 0;
+		if (r || getenv("MARGAY_VERIFIER_LOG"))
+			print_message("# %s: %.4000s\n", program[i].name, log[i]);
+		program[i].instructions = processed(log[i]);
 	}
 	margay__destroy(skel);
 	if (r)
