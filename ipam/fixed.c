@@ -69,10 +69,14 @@ static struct mg_prefix fixed_block(const struct pool *pool, const union mg_addr
 static int open_block(struct ipam *ipam, const struct pool *pool, const struct mg_prefix *cidr,
 		      struct err *err)
 {
-	struct cached_block *cached;
+	struct cached_block *cached = cached_find(ipam, cidr);
 	char text[PREFIX_TEXT_MAX];
-	int r = read_block(ipam, cidr, &cached, err);
+	int r;
 
+	/* Who holds the address is another's business: only a fresh look tells. */
+	if (cached)
+		cached->stale = true;
+	r = read_block(ipam, cidr, &cached, err);
 	if (r != -ENOENT)
 		return r;
 	if (!may_claim(ipam, pool))

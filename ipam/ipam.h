@@ -155,7 +155,8 @@ int ipam_find(struct ipam *ipam, const struct ipam_owner *owner, struct ipam_res
 
 #define IPAM_IDLE (-1)
 
-/* Milliseconds until ipam_tick() wants to be called: 0 now, IPAM_IDLE nothing to do. */
+/* Milliseconds until there is work again, ipam_commit() first and then ipam_tick(): 0 now,
+ * IPAM_IDLE nothing to do. */
 int ipam_commit(struct ipam *ipam);
 int ipam_tick(struct ipam *ipam);
 

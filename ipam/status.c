@@ -124,6 +124,8 @@ int ipam_next(struct ipam *ipam)
 		fixed |= request->fixed_count != 0;
 		waits |= !request->fixed_count;
 	}
+	if (ipam->acks)
+		return 0; /* ipam_commit() has something to say */
 	if (ipam->down)
 		return until(ipam, ipam->down_until, DOWN_MAX_MS);
 	if (ipam->reload_pools || ipam->reload_blocks || write_needed(ipam) ||

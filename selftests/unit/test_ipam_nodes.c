@@ -358,6 +358,35 @@ static void test_fixed_moves(void **state)
 	assert_true(test->now - start < 1000);
 }
 
+struct heard {
+	unsigned int answers;
+};
+
+static void hear(void *arg, const struct ipam_result *result)
+{
+	(void)result;
+	((struct heard *)arg)->answers++;
+}
+
+/* A refusal that the store's turn decides is told at once: the return values alone drive it. */
+static void test_refusal_is_told(void **state)
+{
+	struct ipam_test *test = *state;
+	struct ipam_test_node *node = ipam_test_node(test, 0);
+	struct ipam_request request = { .owner = { .container = "b" },
+					.ip_addrs = "[\"10.0.0.40\"]" };
+	struct heard heard = {};
+
+	ipam_test_pool(test, "p", "10.0.0.0/24");
+	assert_int_equal(add_fixed(test, 1, "old", "[\"10.0.0.40\"]").status, 0);
+	ipam_test_settle(ipam_test_ipam(test, 1));
+	ipam_request(node->ipam, &request, hear, &heard);
+	for (int i = 0; i < 20 && !heard.answers; i++)
+		if (!ipam_commit(node->ipam))
+			assert_int_equal(ipam_tick(node->ipam), 0);
+	assert_int_equal(heard.answers, 1);
+}
+
 /* Reserved addresses can be asked for by name, not given by chance. */
 static void test_fixed_reserved(void **state)
 {
@@ -410,6 +439,7 @@ int main(void)
 		LOOSE(test_fixed),
 		CASE(test_fixed_in_reserve),
 		CASE(test_fixed_moves),
+		CASE(test_refusal_is_told),
 		CASE(test_fixed_reserved),
 		CASE(test_fixed_strict),
 		CASE(test_fixed_store_down),
