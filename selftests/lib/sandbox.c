@@ -31,24 +31,34 @@ int sandbox_enter(char ret_root[PATH_MAX])
 	return 0;
 }
 
-int sandbox_object(const char *name, void **ret_data, size_t *ret_size)
+/* The folder of the program, opened before sandbox_enter() puts a tmpfs over /tmp, where the tree
+ * may lie. */
+static int own_folder = -1;
+
+__attribute__((constructor)) static void open_own_folder(void)
 {
-	char own[PATH_MAX], path[PATH_MAX + 64];
+	char own[PATH_MAX];
 	ssize_t size = readlink("/proc/self/exe", own, sizeof(own) - 1);
-	char *slash, *text;
-	int r;
+	char *slash;
 
 	if (size < 0)
-		return -errno;
+		return;
 	own[size] = '\0';
-	for (int i = 0; i < 2; i++) { /* .../selftests/prog/test_x */
-		slash = strrchr(own, '/');
-		if (!slash)
-			return -ENOENT;
-		*slash = '\0';
-	}
-	snprintf(path, sizeof(path), "%s/bpf/%s.o", own, name);
-	r = file_read(AT_FDCWD, path, OBJECT_MAX, &text, ret_size);
+	slash = strrchr(own, '/');
+	if (!slash)
+		return;
+	*slash = '\0';
+	own_folder = open(own, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+int sandbox_object(const char *name, void **ret_data, size_t *ret_size)
+{
+	char path[PATH_MAX], *text;
+	int r;
+
+	/* .../selftests/prog/test_x */
+	snprintf(path, sizeof(path), "../bpf/%s.o", name);
+	r = file_read(own_folder, path, OBJECT_MAX, &text, ret_size);
 	if (!r)
 		*ret_data = text;
 	return r;
