@@ -25,12 +25,13 @@ static __always_inline int too_big(struct __sk_buff *skb, struct packet *pkt)
 {
 	__u32 mtu = pkt->out_mtu;
 
+	/* no sender of IPv6 makes smaller ones: on such a way they are tried as they are */
+	if (pkt->family == 6 && mtu && mtu < PMTU_LEAST6)
+		mtu = PMTU_LEAST6;
 	if (!mtu || (!skb->gso_size && pkt->l3_length <= mtu) || segment_length(skb, pkt) <= mtu)
 		return 0;
 	if (!(pkt->flags & PKT_DF))
 		return MG_FINAL_STACK;
-	if (pkt->family == 6 && mtu < PMTU_LEAST6)
-		mtu = PMTU_LEAST6;
 	return reply_too_big(skb, pkt, mtu);
 }
 

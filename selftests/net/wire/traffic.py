@@ -15,15 +15,20 @@ home = os.open("/proc/self/ns/net", os.O_RDONLY)
 lock = threading.Lock()
 
 
-def socket_in(place, *kind):
+def in_place(place, make):
+    """make() with this thread inside the namespace."""
     with lock:
         fd = os.open(place.path, os.O_RDONLY)
         try:
             assert libc.setns(fd, CLONE_NEWNET) == 0
-            made = socket.socket(*kind)
+            return make()
         finally:
             assert libc.setns(home, CLONE_NEWNET) == 0
             os.close(fd)
+
+
+def socket_in(place, *kind):
+    made = in_place(place, lambda: socket.socket(*kind))
     made.settimeout(SECONDS)
     return made
 

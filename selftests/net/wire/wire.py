@@ -6,21 +6,27 @@ own. Node b is a plain kernel. Nothing of it touches the machine's own network: 
 names, programs pinned in a bpffs that only this process's mount namespace sees.
 """
 import ctypes
+import fcntl
 import functools
+import itertools
 import json
 import os
+import select
 import shutil
+import struct
 import subprocess
 import tempfile
+import threading
 import time
 
 import bpf
+import traffic
 
 CLONE_NEWNS = 0x20000
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 OBJECT = os.path.join(TOP, os.environ.get("BUILD", "build"), "bpf", "margay.bpf.o")
 VALUES = {"mg_local": 160, "mg_peers": 104, "mg_uplinks": 40, "mg_ep": 72, "mg_commits": 24,
-          "mg_slots": 160, "mg_pmtu": 16}
+          "mg_slots": 160, "mg_pmtu": 16, "mg_control": 16400}
 
 
 def run(command, check=True, **more):
@@ -42,8 +48,10 @@ def wait(what, condition, seconds=20):
 class Place:
     """A network namespace."""
 
+    count = itertools.count()
+
     def __init__(self, name):
-        self.name = f"mgw{os.getpid()}{name}"
+        self.name = f"mgw{os.getpid()}-{next(self.count)}{name}"
         run(f"ip netns add {self.name}")
         self.path = f"/run/netns/{self.name}"
         self.ip("link set lo up")
@@ -165,12 +173,13 @@ class Node:
         put("mg_slots", slot, bpf.slot_sets(bpf.SET_ALLOW_ALL, bpf.SET_ALLOW_ALL))
         return slot
 
-    def rows(self, pool, outer=None, flags=bpf.LOCAL_IPIP | bpf.LOCAL_VXLAN, **more):
+    def rows(self, pool, outer=None, flags=bpf.LOCAL_IPIP | bpf.LOCAL_VXLAN, uplink_flags=0, **more):
         """outer: the only family that the nodes have between them."""
         put, index = self.programs.put, self.place.link(self.uplink)["ifindex"]
         ours = self.family(self.ip, outer)
         put("mg_local", 0, bpf.local(*ours, flags=flags, vtep=self.vtep, node=self.number, **more))
-        put("mg_uplinks", bpf.struct.pack("I", index), bpf.uplink(*self.ip, mtu=self.mtu))
+        put("mg_uplinks", bpf.struct.pack("I", index), bpf.uplink(*self.ip, flags=uplink_flags,
+                                                              mtu=self.mtu))
         pool |= bpf.ADDR_POOL | bpf.ADDR_ANY_POOL | bpf.ADDR_NAT_OUT
         for family in (0, 1):
             put("mg_addrs", bpf.addr(self.ip[family]),
@@ -198,6 +207,13 @@ class Node:
     def family(addresses, outer):
         return tuple(address if outer in (None, size) else None
                      for address, size in zip(addresses, (4, 6)))
+
+    def change(self):
+        """What the agent does after rows changed: known flows look again."""
+        control = self.programs.maps["mg_control"]
+        row = bytearray(control.get(0))
+        row[4:8] = (int.from_bytes(row[4:8], "little") + 1).to_bytes(4, "little")
+        control.put(0, bytes(row))
 
     def close(self):
         self.pod.close()
@@ -251,16 +267,22 @@ class Kernel:
 class Wire:
     """Nodes 1 and 2 on one link."""
 
+    uplink_flags = 0
+
     def __init__(self, mtu=1500):
         self.a, self.b = Place("a"), Place("b")
         self.mtu = mtu
-        self.a.ip(f"link add ua mtu {mtu} type veth peer name ub mtu {mtu} netns {self.b.name}")
+        self.devices()
         for place, device, number in ((self.a, "ua", 1), (self.b, "ub", 2)):
             place.ip(f"addr add 192.168.7.{number}/24 dev {device}")
             place.ip(f"addr add fd07::{number}/64 dev {device} nodad")
             place.ip(f"link set {device} up")
         self.near = Node(1, self.a, "ua", mtu)
         self.far = None
+
+    def devices(self):
+        self.a.ip(f"link add ua mtu {self.mtu} type veth "
+                  f"peer name ub mtu {self.mtu} netns {self.b.name}")
 
     def margay(self, pool, outer=None):
         self.far = Node(2, self.b, "ub", self.mtu)
@@ -275,10 +297,51 @@ class Wire:
     def tell(self, pool, outer=None):
         for node, other in ((self.near, 2), (self.far, 1)):
             if isinstance(node, Node):
-                node.rows(pool, outer)
+                node.rows(pool, outer, uplink_flags=self.uplink_flags)
                 node.knows(other, pool, outer)
 
     def close(self):
         for thing in (self.near, self.far, self.a, self.b):
             if thing:
                 thing.close()
+
+
+class TunWire(Wire):
+    """The link has no Ethernet: two tun devices, and a thread that is the cable."""
+
+    uplink_flags = bpf.UPLINK_L3
+    TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454ca, 1, 0x1000
+
+    def devices(self):
+        self.ends = [traffic.in_place(place, lambda name=name: self.tun(name))
+                     for place, name in ((self.a, "ua"), (self.b, "ub"))]
+        for place, name in ((self.a, "ua"), (self.b, "ub")):
+            place.ip(f"link set {name} mtu {self.mtu}")
+        self.stop, self.wake = os.pipe()
+        self.cable = threading.Thread(target=self.carry, daemon=True)
+        self.cable.start()
+
+    def tun(self, name):
+        fd = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(fd, self.TUNSETIFF, struct.pack("16sH22x", name.encode(),
+                                                    self.IFF_TUN | self.IFF_NO_PI))
+        return fd
+
+    def carry(self):
+        left, right = self.ends
+        while True:
+            ready, _, _ = select.select([left, right, self.stop], [], [])
+            if self.stop in ready:
+                return
+            for fd in ready:
+                try:
+                    os.write(right if fd == left else left, os.read(fd, 65536))
+                except OSError:
+                    pass  # the other device is still down
+
+    def close(self):
+        os.write(self.wake, b"x")
+        self.cable.join()
+        for fd in (*self.ends, self.stop, self.wake):
+            os.close(fd)
+        super().close()
