@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Podman on a Node: containers from a root file system of Debian's busybox, without a registry.
+
+What stands in containers.conf is what a machine with systemd has by default, put so that it also works in a
+namespace: no systemd to ask for cgroups, no journal, no seccomp profile and limits of others.
+"""
+import glob
+import json
+import os
+import signal
+
+import cluster
+from cluster import wait_for
+
+ROOT = "/var/lib/rootfs"
+LIST = {
+    "cniVersion": "1.0.0", "name": "margay",
+    "plugins": [{"type": "margay", "ipam": {"type": "margay-ipam"}, "capabilities": {"ips": True, "mac": True}},
+                {"type": "portmap", "capabilities": {"portMappings": True}}],
+}
+CONF = """[network]
+network_backend = "cni"
+cni_plugin_dirs = [{dirs}]
+network_config_dir = "/etc/cni/net.d"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+runtime = "runc"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+seccomp_profile = "unconfined"
+"""
+CGROUPS = "/sys/fs/cgroup"
+
+
+def _cgroups(name):
+    """The cgroups of that name in every hierarchy and those below, innermost first."""
+    for top in glob.glob(f"{CGROUPS}/{name}") + glob.glob(f"{CGROUPS}/*/{name}"):
+        for folder, _, _ in os.walk(top, topdown=False):
+            yield folder
+
+
+def _processes(name):
+    found = set()
+    for folder in _cgroups(name):
+        with open(f"{folder}/cgroup.procs") as rows:
+            found.update(int(row) for row in rows)
+    return found
+
+
+def remove_cgroups(name):
+    """Ends what still runs in the cgroups of that name and removes them."""
+    for pid in _processes(name):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    wait_for(lambda: not _processes(name), f"cgroup {name} is empty")
+    for folder in _cgroups(name):
+        os.rmdir(folder)
+
+
+def make_rootfs(node, path=ROOT):
+    node.sh(f"""set -e
+        mkdir -p {path}/bin {path}/proc {path}/sys {path}/dev {path}/etc {path}/tmp
+        cp /bin/busybox {path}/bin/
+        for name in sh ip ping nc sleep cat echo wget httpd; do ln -sf busybox {path}/bin/$name; done""")
+
+
+class Podman:
+    """Podman of one Node; the network list is written, the agent is not started."""
+
+    def __init__(self, node, network=None, plugins=None):
+        self.node, self.parent, self.names = node, f"margay-{os.getpid()}-{node.name}", []
+        self.network = network or LIST
+        dirs = ", ".join(f'"{path}"' for path in plugins or cluster.CNI_PATH.split(":"))
+        node.sh("mkdir -p /etc/cni/net.d /etc/containers && rm -f /etc/cni/net.d/*")
+        node.run("tee", "/etc/containers/containers.conf", stdin=CONF.format(dirs=dirs))
+        self.write_network(self.network)
+        make_rootfs(node)
+
+    def write_network(self, network):
+        self.network = network
+        self.node.run("tee", f"/etc/cni/net.d/10-{network['name']}.conflist", stdin=json.dumps(network))
+
+    def labelled(self, name, **labels):
+        """Writes another list, whose containers carry these labels."""
+        plugins = [dict(self.network["plugins"][0], args={"cni": {"labels": labels}}), *self.network["plugins"][1:]]
+        path = f"/etc/cni/net.d/20-{name}.conflist"
+        self.node.run("tee", path, stdin=json.dumps(dict(self.network, name=name, plugins=plugins)))
+
+    def run(self, name, *options, network=None, command=("sleep", "1000")):
+        self.names.append(name)
+        self.node.run("podman", "run", "-d", "--cgroup-parent", "/" + self.parent, "--cap-add", "NET_RAW",
+                      "--name", name, "--network", network or self.network["name"], *options, "--rootfs", ROOT, *command, timeout=120)
+        return name
+
+    def try_exec(self, name, *command):
+        return self.node.try_run("podman", "exec", name, *command, timeout=120)
+
+    def exec(self, name, *command):
+        return self.node.run("podman", "exec", name, *command, timeout=120)
+
+    def address(self, name, family=4):
+        rows = json.loads(self.node.run("podman", "inspect", name))[0]["NetworkSettings"]["Networks"]
+        (network,) = rows.values()
+        return network["IPAddress" if family == 4 else "GlobalIPv6Address"]
+
+    def ping(self, name, target):
+        """True if an answer came."""
+        return self.try_exec(name, "ping", "-c", "1", "-W", "1", target).returncode == 0
+
+    def serve(self, name, port, text):
+        """A server in the container that says text to each who connects."""
+        self.node.run("podman", "exec", "-d", name, "nc", "-ll", "-p", port, "-e", "echo", text, timeout=120)
+        pid = self.pid(name)
+        wait_for(lambda: f":{port} " in self.node.run("nsenter", "-t", pid, "-n", "ss", "-Hltn"), f"{name} listens")
+
+    def pid(self, name):
+        return self.node.run("podman", "inspect", "-f", "{{.State.Pid}}", name).strip()
+
+    def tcp(self, name, target, port):
+        """The server's text, or None where no connection came about."""
+        done = self.try_exec(name, "nc", "-w", "2", target, str(port))
+        return done.stdout.strip() if done.returncode == 0 and done.stdout.strip() else None
+
+    def remove(self, name):
+        self.node.run("podman", "rm", "-f", "-t", "0", name, timeout=120)
+        if name in self.names:
+            self.names.remove(name)
+
+    def close(self):
+        for name in list(self.names):
+            self.node.try_run("podman", "rm", "-f", "-t", "0", name, timeout=120)
+        remove_cgroups(self.parent)
