@@ -4,7 +4,9 @@
  * chunk for its page; page 0 is all zero. Grows by chunks.
  *
  * The loader puts mg_chunk0 in its place: bpftool's linker (7.1) takes the size of a map with
- * initial values for that of the bare structure, and libbpf then refuses the object.
+ * initial values for that of the bare structure, and libbpf then refuses the object. A chunk is
+ * described by sizes, not types: before Linux 6.2 a map with types is no equal of the untyped ones
+ * that the loader makes later (bpf_map_meta_equal() compares where a timer would be).
  */
 #ifndef MARGAY_MAPS_PAGES_H
 #define MARGAY_MAPS_PAGES_H
@@ -17,8 +19,8 @@
 struct mg_chunk {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MG_CHUNK_PAGES);
-	__type(key, __u32);
-	__type(value, struct mg_page);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct mg_page));
 } mg_chunk0 __weak SEC(".maps");
 
 struct {
