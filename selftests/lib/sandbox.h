@@ -8,6 +8,7 @@
 #define MARGAY_SELFTESTS_LIB_SANDBOX_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Enters new namespaces and mounts a bpffs; ret_root: a folder in it that is not there yet.
@@ -20,5 +21,18 @@ int sandbox_object(const char *name, void **ret_data, size_t *ret_size);
 /* Keeps the agent's lasting capabilities alone: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON. For a child.
  */
 int sandbox_drop(void);
+
+/* Has this kernel TCX (Linux 6.6)? By its version, so that a product that does not find it there
+ * fails its tests and does not skip them. */
+bool sandbox_tcx(void);
+
+/* Ends the running cmocka test as skipped, with a reason that the runners show. */
+#define sandbox_skip(reason)                                                                       \
+	do {                                                                                       \
+		print_message("# skip: %s\n", reason);                                             \
+		skip();                                                                            \
+	} while (0)
+
+#define NO_TCX "this kernel has no TCX"
 
 #endif

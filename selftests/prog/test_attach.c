@@ -30,7 +30,8 @@ struct fixture {
 	int dev; /* one end of a veth pair */
 	int from_pod;
 	int to_pod;
-	int foreign; /* a program that is not ours */
+	int foreign;			 /* a program that is not ours */
+	const struct dp_attach_ops *ops; /* of cases that are there for each way */
 };
 
 #define OK(fixture, expression)                                                                    \
@@ -53,12 +54,14 @@ static int load_foreign(void)
 static int setup(void **state)
 {
 	struct fixture *f = test_calloc(1, sizeof(*f));
+	const struct dp_attach_ops *ops = *state;
 	struct net_veth veth = { .name = "va", .peer_name = "vb", .peer_netns = -1 };
 	struct dp_config config = dp_config_default();
 	struct net_link link;
 	char root[PATH_MAX];
 
 	*state = f;
+	f->ops = ops;
 	OK(f, sandbox_enter(root));
 	OK(f, sandbox_object("tiny", &f->object, &config.object_size));
 	config.object = f->object;
@@ -116,47 +119,56 @@ static int clsact_foreign(int ifindex, int fd, __u32 preference, __u32 handle)
 	return r && r != -EEXIST ? r : bpf_tc_attach(&hook, &opts);
 }
 
-static const struct dp_attach_ops *ops_of(bool tcx)
+/* The other program puts itself ahead of ours. */
+static void foreign_ahead(struct fixture *f)
 {
-	return tcx ? &dp_attach_tcx : &dp_attach_clsact;
+	if (f->ops == &dp_attach_tcx)
+		OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, MG_F_BEFORE));
+	else
+		OK(f, clsact_foreign(f->dev, f->foreign, 1, 9));
+}
+
+/* Begin of every case that cannot do without TCX. */
+static void needs_tcx(const struct dp_attach_ops *ops)
+{
+	if (ops == &dp_attach_tcx && !sandbox_tcx())
+		sandbox_skip(NO_TCX);
 }
 
 static void attach_query_detach(void **state)
 {
 	struct fixture *f = *state;
+	struct dp_attached now;
 
-	for (int tcx = 0; tcx < 2; tcx++) {
-		const struct dp_attach_ops *ops = ops_of(tcx);
-		struct dp_attached now;
-
-		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
-		assert_int_equal(now.id, 0);
-		assert_false(now.first);
-		OK(f, ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
-		OK(f, ops->attach(f->dev, DP_EGRESS, f->to_pod, &f->err));
-		OK(f, ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err)); /* twice: harmless */
-		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
-		assert_int_equal(now.id, id_of(f->from_pod));
-		assert_true(now.first);
-		assert_int_equal(now.count, 1);
-		OK(f, ops->query(f->dev, DP_EGRESS, &now, &f->err));
-		assert_int_equal(now.id, id_of(f->to_pod));
-		OK(f, ops->detach(f->dev, DP_INGRESS, &f->err));
-		OK(f, ops->detach(f->dev, DP_INGRESS, &f->err));
-		OK(f, ops->detach(f->dev, DP_EGRESS, &f->err));
-		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
-		assert_int_equal(now.count, 0);
-		assert_int_equal(ops->attach(4711, DP_INGRESS, f->from_pod, &f->err), -ENODEV);
-		OK(f, ops->detach(4711, DP_INGRESS, &f->err));
-	}
+	needs_tcx(f->ops);
+	OK(f, f->ops->query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.id, 0);
+	assert_false(now.first);
+	OK(f, f->ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, f->ops->attach(f->dev, DP_EGRESS, f->to_pod, &f->err));
+	OK(f, f->ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err)); /* twice: harmless */
+	OK(f, f->ops->query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.id, id_of(f->from_pod));
+	assert_true(now.first);
+	assert_int_equal(now.count, 1);
+	OK(f, f->ops->query(f->dev, DP_EGRESS, &now, &f->err));
+	assert_int_equal(now.id, id_of(f->to_pod));
+	OK(f, f->ops->detach(f->dev, DP_INGRESS, &f->err));
+	OK(f, f->ops->detach(f->dev, DP_INGRESS, &f->err));
+	OK(f, f->ops->detach(f->dev, DP_EGRESS, &f->err));
+	OK(f, f->ops->query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.count, 0);
+	assert_int_equal(f->ops->attach(4711, DP_INGRESS, f->from_pod, &f->err), -ENODEV);
+	OK(f, f->ops->detach(4711, DP_INGRESS, &f->err));
 }
 
 /* The other program stands there when ours comes: ours goes before it. */
-static void first_beside_foreign(void **state)
+static void first_beside_foreign_tcx(void **state)
 {
 	struct fixture *f = *state;
 	struct dp_attached now;
 
+	needs_tcx(&dp_attach_tcx);
 	OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, 0));
 	OK(f, dp_attach_tcx.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
 	OK(f, dp_attach_tcx.query(f->dev, DP_INGRESS, &now, &f->err));
@@ -164,6 +176,12 @@ static void first_beside_foreign(void **state)
 	assert_int_equal(now.count, 2);
 	OK(f, dp_attach_tcx.detach(f->dev, DP_INGRESS, &f->err));
 	OK(f, tcx_raw(BPF_PROG_DETACH, f->dev, f->foreign, 0)); /* untouched */
+}
+
+static void first_beside_foreign_clsact(void **state)
+{
+	struct fixture *f = *state;
+	struct dp_attached now;
 
 	OK(f, clsact_foreign(f->dev, f->foreign, 1, 7));
 	OK(f, dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
@@ -182,27 +200,19 @@ static void repair_order(void **state)
 	struct fixture *f = *state;
 	struct dp_attached now;
 
-	for (int tcx = 0; tcx < 2; tcx++) {
-		const struct dp_attach_ops *ops = ops_of(tcx);
-
-		OK(f, ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
-		if (tcx)
-			OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, MG_F_BEFORE));
-		else
-			OK(f, clsact_foreign(f->dev, f->foreign, 1, 9));
-		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
-		assert_false(now.first);
-		assert_int_equal(now.id, id_of(f->from_pod));
-		assert_int_equal(now.ahead, id_of(f->foreign));
-		assert_int_equal(dp_attach_repair(ops, f->dev, DP_INGRESS, f->from_pod, &f->err),
-				 1);
-		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
-		assert_true(now.first);
-		assert_int_equal(now.count, 2); /* the guard is gone, the other one stays */
-		assert_int_equal(dp_attach_repair(ops, f->dev, DP_INGRESS, f->from_pod, &f->err),
-				 0);
-		OK(f, dp_detach_all(f->dev, &f->err));
-	}
+	needs_tcx(f->ops);
+	OK(f, f->ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	foreign_ahead(f);
+	OK(f, f->ops->query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_false(now.first);
+	assert_int_equal(now.id, id_of(f->from_pod));
+	assert_int_equal(now.ahead, id_of(f->foreign));
+	assert_int_equal(dp_attach_repair(f->ops, f->dev, DP_INGRESS, f->from_pod, &f->err), 1);
+	OK(f, f->ops->query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_true(now.first);
+	assert_int_equal(now.count, 2); /* the guard is gone, the other one stays */
+	assert_int_equal(dp_attach_repair(f->ops, f->dev, DP_INGRESS, f->from_pod, &f->err), 0);
+	OK(f, dp_detach_all(f->dev, &f->err));
 }
 
 /* The agent that dropped CAP_SYS_ADMIN knows its own programs by descriptor. */
@@ -224,18 +234,14 @@ static void repair_without_sys_admin(void **state)
 	struct fixture *f = *state;
 	struct dp_attached now;
 
-	for (int tcx = 0; tcx < 2; tcx++) {
-		OK(f, ops_of(tcx)->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
-		if (tcx)
-			OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, MG_F_BEFORE));
-		else
-			OK(f, clsact_foreign(f->dev, f->foreign, 1, 9));
-		assert_int_equal(repair_in_child(f, ops_of(tcx)), 0);
-		OK(f, ops_of(tcx)->query(f->dev, DP_INGRESS, &now, &f->err));
-		assert_true(now.first);
-		assert_int_equal(now.count, 2);
-		OK(f, dp_detach_all(f->dev, &f->err));
-	}
+	needs_tcx(f->ops);
+	OK(f, f->ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	foreign_ahead(f);
+	assert_int_equal(repair_in_child(f, f->ops), 0);
+	OK(f, f->ops->query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_true(now.first);
+	assert_int_equal(now.count, 2);
+	OK(f, dp_detach_all(f->dev, &f->err));
 }
 
 /* A TCX program of another runs before any clsact filter: that cannot be mended, only told. */
@@ -243,6 +249,7 @@ static void tcx_ahead_of_clsact(void **state)
 {
 	struct fixture *f = *state;
 
+	needs_tcx(&dp_attach_tcx);
 	OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, 0));
 	OK(f, dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
 	assert_int_equal(
@@ -261,23 +268,20 @@ static void swap_in_place(void **state)
 	char root[PATH_MAX];
 	int other;
 
+	needs_tcx(f->ops);
 	snprintf(root, sizeof(root), "%s2", dp_root(f->dp));
 	OK(f, sandbox_object("tiny2", &object, &config.object_size));
 	config.object = object;
 	config.root = root;
 	OK(f, dp_open(&config, &next, &f->err));
 	other = dp_prog_fd(next, "from_pod");
-	for (int tcx = 0; tcx < 2; tcx++) {
-		const struct dp_attach_ops *ops = ops_of(tcx);
-
-		OK(f, ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
-		OK(f, ops->attach(f->dev, DP_INGRESS, other, &f->err));
-		OK(f, ops->query(f->dev, DP_INGRESS, &now, &f->err));
-		assert_int_equal(now.id, id_of(other));
-		assert_int_equal(now.count, 1);
-		assert_true(now.first);
-		OK(f, ops->detach(f->dev, DP_INGRESS, &f->err));
-	}
+	OK(f, f->ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, f->ops->attach(f->dev, DP_INGRESS, other, &f->err));
+	OK(f, f->ops->query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.id, id_of(other));
+	assert_int_equal(now.count, 1);
+	assert_true(now.first);
+	OK(f, f->ops->detach(f->dev, DP_INGRESS, &f->err));
 }
 
 /* bpfAttachType changes: the new way first, then the old one goes. */
@@ -288,6 +292,7 @@ static void change_of_way(void **state)
 	_cleanup_free_ struct net_qdisc *qdiscs = NULL;
 	size_t count;
 
+	needs_tcx(&dp_attach_tcx);
 	OK(f, dp_attach(&dp_attach_clsact, f->dev, DP_INGRESS, f->from_pod, &f->err));
 	OK(f, dp_attach(&dp_attach_tcx, f->dev, DP_INGRESS, f->from_pod, &f->err));
 	OK(f, dp_attach_clsact.query(f->dev, DP_INGRESS, &now, &f->err));
@@ -307,7 +312,14 @@ static void pick(void **state)
 
 	OK(f, dp_attach_pick(DP_ATTACH_CLSACT, &ops, &f->err));
 	assert_string_equal(ops->name, "clsact");
-	OK(f, dp_attach_pick(DP_ATTACH_TCX, &ops, &f->err)); /* 6.6 and later */
+	if (!sandbox_tcx()) {
+		assert_int_equal(dp_attach_pick(DP_ATTACH_TCX, &ops, &f->err), -EOPNOTSUPP);
+		assert_non_null(strstr(f->err.text, "TCX"));
+		OK(f, dp_attach_pick(DP_ATTACH_AUTO, &ops, &f->err));
+		assert_string_equal(ops->name, "clsact");
+		return;
+	}
+	OK(f, dp_attach_pick(DP_ATTACH_TCX, &ops, &f->err));
 	assert_string_equal(ops->name, "tcx");
 	OK(f, dp_attach_pick(DP_ATTACH_AUTO, &ops, &f->err));
 	assert_string_equal(ops->name, "tcx");
@@ -321,20 +333,27 @@ static void ingress_qdisc_in_the_way(void **state)
 	OK(f, system("tc qdisc add dev va ingress"));
 	assert_int_equal(dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err), -EBUSY);
 	assert_non_null(strstr(f->err.text, "bandwidth"));
-	OK(f, dp_attach_tcx.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	if (sandbox_tcx())
+		OK(f, dp_attach_tcx.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define CASES(function)                                                                            \
+	{ #function " (tcx)", function, setup, teardown, (void *)&dp_attach_tcx },                 \
+	{                                                                                          \
+		#function " (clsact)", function, setup, teardown, (void *)&dp_attach_clsact        \
+	}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(attach_query_detach),
-		CASE(first_beside_foreign),
-		CASE(repair_order),
-		CASE(repair_without_sys_admin),
+		CASES(attach_query_detach),
+		CASE(first_beside_foreign_tcx),
+		CASE(first_beside_foreign_clsact),
+		CASES(repair_order),
+		CASES(repair_without_sys_admin),
 		CASE(tcx_ahead_of_clsact),
-		CASE(swap_in_place),
+		CASES(swap_in_place),
 		CASE(change_of_way),
 		CASE(pick),
 		CASE(ingress_qdisc_in_the_way),

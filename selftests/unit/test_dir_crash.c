@@ -191,7 +191,7 @@ static void test_full_disk(void **state)
 
 	(void)state;
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-		print_message("# needs a mount namespace: %s\n", strerror(errno));
+		print_message("# skip: needs a mount namespace: %s\n", strerror(errno));
 		skip();
 	}
 	store_test_init(&test);
