@@ -71,8 +71,11 @@ class Demo:
         return output
 
     def probe(self, title, source, target, port, want):
-        """One TCP connection; shows and checks whether it came about."""
-        got = self.pods[source].tcp(self.pods[target].address(), port, wait=1) is not None
+        """A TCP connection, tried again until all nodes have the change; shows whether it came about."""
+        for _ in range(10):
+            got = self.pods[source].tcp(self.pods[target].address(), port, wait=1) is not None
+            if got == want:
+                break
         self.show(f"{source}$ nc -zw1 {target} {port}   # {title}", "open" if got else "no answer")
         if got != want:
             raise Broken(f"{source} to {target}:{port} is {'open' if got else 'closed'}, must be "
