@@ -5,7 +5,6 @@
 
 #include "base/inet.h"
 #include "model/selector.h"
-#include "policy/digest.h"
 #include "policy/selector_key.h"
 
 /* --- interning ----------------------------------------------------------------------------- */
@@ -265,6 +264,7 @@ void atoms_done(struct atoms *atoms)
 	vec_done(&atoms->global);
 	vec_done(&atoms->dead);
 	vec_done(&atoms->scratch);
+	vec_done(&atoms->content);
 }
 
 /* --- names --------------------------------------------------------------------------------- */
@@ -299,13 +299,20 @@ char *atom_text(const struct atom *atom)
 	return NULL;
 }
 
-const struct mg_digest *atom_digest(struct atom *atom)
+/* The digest of an identity is a SHA-256 over these; there are ten times as many of them. */
+const struct mg_digest *atom_digest(struct atoms *atoms, struct atom *atom)
 {
-	if (!atom->digested) {
-		_cleanup_free_ char *text = atom_text(atom);
+	uint64_t hash[2];
 
-		digest_of(text, strlen(text), &atom->digest);
-		atom->digested = true;
-	}
+	if (atom->digested)
+		return &atom->digest;
+	atoms->content.n = 0;
+	content_put(&atoms->content, &(uint32_t){ atom->kind }, sizeof(uint32_t));
+	content_selector(&atoms->content, atom->selector);
+	content_text(&atoms->content, atom->name);
+	content_put(&atoms->content, atom->net, atom->net_count * sizeof(*atom->net));
+	hash_wide(atoms->content.v, atoms->content.n, hash);
+	memcpy(&atom->digest, hash, sizeof(atom->digest));
+	atom->digested = true;
 	return &atom->digest;
 }

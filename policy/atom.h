@@ -7,6 +7,7 @@
 #define MARGAY_POLICY_ATOM_H
 
 #include "abi/digest.h"
+#include "policy/content.h"
 #include "policy/facts.h"
 #include "policy/rule.h"
 #include "policy/truth.h"
@@ -45,6 +46,7 @@ struct atoms {
 	VEC(struct atom *) global;
 	VEC(struct atom *) dead; /* candidates: refs was 0 */
 	VEC(truth_entry) scratch;
+	struct content content;
 	struct facts_table *facts;
 	uint32_t count;
 };
@@ -77,7 +79,8 @@ bool atoms_judge(struct atoms *atoms);
 uint64_t *atoms_dead(struct atoms *atoms);
 void atoms_drop(struct atoms *atoms, const uint64_t *dead);
 
-const struct mg_digest *atom_digest(struct atom *atom);
+/* Stands for what the atom asks, in every run of the agent. */
+const struct mg_digest *atom_digest(struct atoms *atoms, struct atom *atom);
 char *atom_text(const struct atom *atom); /* the caller frees */
 
 #endif

@@ -248,14 +248,30 @@ table:
 	row->proto_table = verdict_table(c, row->verdict, 256);
 }
 
+/* Spaces that a rule matches in part only, or not although it matches others. */
+static unsigned int special_spaces(const struct step *step, size_t count)
+{
+	unsigned int special = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (step[i].kind == STEP_RULE)
+			special |= step[i].pm->special;
+	return special;
+}
+
 static void make_row(struct classifier *c, int sport, const struct step *step, size_t count,
 		     struct mg_class *ret_row)
 {
+	unsigned int special = special_spaces(step, count);
+
 	*ret_row = (struct mg_class){};
 	judge_space(c, SPACE_OTHER, sport, step, count);
 	ret_row->verdict = widest(c);
 	others(c, ret_row);
 	for (unsigned int space = 0; space < MG_L4_MAX; space++) {
+		/* No rule treats it otherwise than the rest, which has one verdict. */
+		if (!(special & (1U << space | 1U << SPACE_OTHER)))
+			continue;
 		judge_space(c, space, sport, step, count);
 		ret_row->l4[space] = verdict_table(c, ret_row->verdict, 65536);
 	}

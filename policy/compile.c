@@ -357,7 +357,7 @@ static struct cpol *cpol_make(struct compiler *c, struct policy *policy,
 	memcpy(&cpol->near, near, sizeof(*near));
 	memset(near, 0, sizeof(*near));
 	chain_init(&cpol->chain);
-	policy_content(c, policy, direction);
+	content_policy(&c->text, policy, direction);
 	for (size_t i = 0; i < cpol->near.n; i++)
 		for (size_t k = 0; k < sizeof(*cpol->near.v); k++)
 			vec_push(&c->text, (char)(cpol->near.v[i] >> 8 * k));

@@ -11,6 +11,7 @@
 #include "policy/atom.h"
 #include "policy/chain.h"
 #include "policy/class.h"
+#include "policy/content.h"
 #include "policy/ident.h"
 #include "policy/ports.h"
 
@@ -81,7 +82,7 @@ struct compiler {
 	uint8_t *marked; /* likewise */
 	VEC(uint16_t) candidate;
 	VEC(uint32_t) value[3];
-	VEC(char) text; /* a policy's content, to be digested */
+	struct content text; /* a policy's content, to be digested */
 };
 
 void compiler_init(struct compiler *compiler, struct atoms *atoms, struct idents *idents,
@@ -105,9 +106,5 @@ uint32_t cpol_list(const struct cpol *cpol, const struct ident *ident);
 bool near_matters(const struct policy *policy, enum policy_direction direction);
 void near_key_make(const struct policy *policy, enum policy_direction direction,
 		   const struct near_end *near, near_key *ret_key);
-
-/* The content of a policy in one direction, as bytes. */
-void policy_content(struct compiler *compiler, const struct policy *policy,
-		    enum policy_direction direction);
 
 #endif

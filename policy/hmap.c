@@ -69,7 +69,7 @@ struct hnode *hmap_same(const struct hnode *node)
 	return next;
 }
 
-uint32_t hash_bytes(const void *data, size_t size, uint32_t seed)
+static uint64_t mix(const void *data, size_t size, uint64_t seed)
 {
 	const unsigned char *at = data;
 	uint64_t h = seed + size * 0x9e3779b97f4a7c15ULL, word;
@@ -85,7 +85,18 @@ uint32_t hash_bytes(const void *data, size_t size, uint32_t seed)
 		h = (h ^ word) * 0x9fb21c651e98df25ULL;
 		h ^= h >> 32;
 	}
-	return hash_u64(h, 0);
+	return h;
+}
+
+uint32_t hash_bytes(const void *data, size_t size, uint32_t seed)
+{
+	return hash_u64(mix(data, size, seed), 0);
+}
+
+void hash_wide(const void *data, size_t size, uint64_t ret_hash[2])
+{
+	ret_hash[0] = mix(data, size, 0x243f6a8885a308d3ULL);
+	ret_hash[1] = mix(data, size, 0x13198a2e03707344ULL);
 }
 
 uint32_t hash_text(const char *text, uint32_t seed)

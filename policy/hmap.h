@@ -39,6 +39,9 @@ struct hnode *hmap_same(const struct hnode *node);
 uint32_t hash_bytes(const void *data, size_t size, uint32_t seed);
 uint32_t hash_text(const char *text, uint32_t seed);
 
+/* Wide enough to stand for the data, where nobody gains by two that are alike. */
+void hash_wide(const void *data, size_t size, uint64_t ret_hash[2]);
+
 static inline uint32_t hash_u64(uint64_t v, uint32_t seed)
 {
 	v = (v ^ seed) * 0x9fb21c651e98df25ULL;

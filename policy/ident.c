@@ -62,8 +62,8 @@ static void push_digests(struct idents *idents, const struct truth *truth)
 {
 	for (uint32_t i = 0; i < truth->count; i++) {
 		uint32_t value = (uint32_t)truth->entry[i];
-		struct mg_digest digest =
-			*atom_digest(idents->atoms->by_index.v[truth_atom(truth->entry[i])]);
+		struct mg_digest digest = *atom_digest(
+			idents->atoms, idents->atoms->by_index.v[truth_atom(truth->entry[i])]);
 
 		for (int k = 0; k < 4; k++)
 			digest.b[k] ^= value >> 8 * k;

@@ -3,7 +3,6 @@
  * Which policies apply to which local endpoint, in which order, and so which sets it wants.
  * Order: tiers by (order, name); in a tier policies by (order, "name/namespace/kind").
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "model/selector.h"
@@ -23,14 +22,30 @@ static int tier_cmp(const struct tier *a, const struct tier *b)
 	return order ? order : strcmp(a->name, b->name);
 }
 
-/* As strcmp() of "name/namespace/kind" would. */
+/* As strcmp() of "name/namespace/kind" would: the text behind a part is that of the next. */
+struct joined {
+	const char *part[5];
+	unsigned int at;
+};
+
+static unsigned char next_char(struct joined *text)
+{
+	while (text->at < 4 && !*text->part[text->at])
+		text->at++;
+	return *text->part[text->at] ? *text->part[text->at]++ : 0;
+}
+
 static int name_cmp(const struct policy *a, const struct policy *b)
 {
-	char x[768], y[768];
+	struct joined x = { { a->name, "/", a->namespace, "/", a->kind }, 0 };
+	struct joined y = { { b->name, "/", b->namespace, "/", b->kind }, 0 };
+	unsigned char c, d;
 
-	snprintf(x, sizeof(x), "%s/%s/%s", a->name, a->namespace, a->kind);
-	snprintf(y, sizeof(y), "%s/%s/%s", b->name, b->namespace, b->kind);
-	return strcmp(x, y);
+	do {
+		c = next_char(&x);
+		d = next_char(&y);
+	} while (c && c == d);
+	return (int)c - (int)d;
 }
 
 static int entry_cmp(const struct policy_entry *a, const struct policy_entry *b)

@@ -186,27 +186,22 @@ static uint32_t build_leaf(struct tables *tables, enum table_kind kind, const st
 uint32_t table_build(struct tables *tables, enum table_kind kind, const struct run *run,
 		     size_t count)
 {
-	uint32_t held[MG_PAGE_ENTRIES], leaf = 0, root;
-	unsigned int held_count = 0;
+	uint32_t held[MG_PAGE_ENTRIES], root;
+	unsigned int held_count = 0, block = 0;
 	struct page_draft draft;
-	bool plain = false; /* leaf is that of a block within run[at] */
 	size_t at = 0;
 
 	draft.runs = 0;
-	for (unsigned int block = 0; block < MG_PAGE_ENTRIES; block++) {
-		bool inside;
+	while (block < MG_PAGE_ENTRIES) {
+		unsigned int next;
 
-		while (at + 1 < count && run[at + 1].start <= block << 8) {
+		while (at + 1 < count && run[at + 1].start <= block << 8)
 			at++;
-			plain = false;
-		}
-		inside = at + 1 >= count || run[at + 1].start >> 8 > (int)block;
-		if (!inside || !plain) {
-			leaf = build_leaf(tables, kind, run, count, at, block);
-			held[held_count++] = leaf;
-			plain = inside;
-		}
-		draft_add(&draft, block, leaf);
+		next = at + 1 < count ? run[at + 1].start >> 8 : MG_PAGE_ENTRIES;
+		held[held_count] = build_leaf(tables, kind, run, count, at, block);
+		draft_add(&draft, block, held[held_count++]);
+		/* Up to the block of the next run all are the same. */
+		block = next > block ? next : block + 1;
 	}
 	root = draft_intern(tables, kind << 1 | 1, &draft);
 	for (unsigned int i = 0; i < held_count; i++)

@@ -33,42 +33,51 @@ static void normalize(range_vec *list)
 	list->n = n;
 }
 
-/* list = everything in `all` that is not in list; list is normal. */
-static void complement(range_vec *list, struct range all)
+static void exchange(range_vec *a, range_vec *b)
 {
-	range_vec out = {};
+	range_vec keep;
+
+	memcpy(&keep, a, sizeof(keep));
+	memcpy(a, b, sizeof(keep));
+	memcpy(b, &keep, sizeof(keep));
+}
+
+/* list = everything in `all` that is not in list; list is normal. */
+static void complement(struct pms *pms, range_vec *list, struct range all)
+{
+	range_vec *out = &pms->out;
 	uint32_t next = all.low;
 
+	out->n = 0;
 	for (size_t i = 0; i < list->n; i++) {
 		if (list->v[i].low > next)
-			vec_push(&out, (struct range){ next, list->v[i].low - 1 });
+			vec_push(out, (struct range){ next, list->v[i].low - 1 });
 		next = (uint32_t)list->v[i].high + 1;
 	}
 	if (next <= all.high)
-		vec_push(&out, (struct range){ next, all.high });
-	vec_done(list);
-	memcpy(list, &out, sizeof(out));
+		vec_push(out, (struct range){ next, all.high });
+	exchange(list, out);
 }
 
 /* list = what is in both; both are normal. */
-static void intersect(range_vec *list, const range_vec *other)
+static void intersect(struct pms *pms, range_vec *list, const range_vec *other)
 {
-	range_vec out = {};
+	range_vec *out = &pms->out;
 
+	out->n = 0;
 	for (size_t i = 0, k = 0; i < list->n && k < other->n;) {
 		struct range a = list->v[i], b = other->v[k];
 		struct range both = { a.low > b.low ? a.low : b.low,
 				      a.high < b.high ? a.high : b.high };
 
 		if (both.low <= both.high)
-			vec_push(&out, both);
+			vec_push(out, both);
 		if (a.high < b.high)
 			i++;
 		else
 			k++;
 	}
-	vec_done(list);
-	memcpy(list, &out, sizeof(out));
+	exchange(list, out);
 }
 
 /* --- a rule's ------------------------------------------------------------------------------ */
@@ -99,16 +108,16 @@ static void set_all(struct pms *pms, unsigned int space)
 static void take_out(struct pms *pms, int proto)
 {
 	unsigned int space = space_of(proto);
-	range_vec one = {};
+	range_vec *one = &pms->some;
 
 	if (space != SPACE_OTHER) {
 		pms->list[space].n = 0;
 		return;
 	}
-	vec_push(&one, (struct range){ proto, proto });
-	complement(&one, all_protocols);
-	intersect(&pms->list[space], &one);
-	vec_done(&one);
+	one->n = 0;
+	vec_push(one, (struct range){ proto, proto });
+	complement(pms, one, all_protocols);
+	intersect(pms, &pms->list[space], one);
 }
 
 static void set_protocols(struct pms *pms, const struct rule *rule)
@@ -132,19 +141,19 @@ static struct range icmp_range(int type, int code)
 static void limit_icmp(struct pms *pms, const struct rule *rule)
 {
 	for (unsigned int space = MG_L4_ICMP; space <= MG_L4_ICMP6; space++) {
-		range_vec list = {};
+		range_vec *list = &pms->some;
 
+		list->n = 0;
 		if (rule->icmp_type != RULE_ANY) {
-			vec_push(&list, icmp_range(rule->icmp_type, rule->icmp_code));
-			intersect(&pms->list[space], &list);
-			list.n = 0;
+			vec_push(list, icmp_range(rule->icmp_type, rule->icmp_code));
+			intersect(pms, &pms->list[space], list);
+			list->n = 0;
 		}
 		if (rule->not_icmp_type != RULE_ANY) {
-			vec_push(&list, icmp_range(rule->not_icmp_type, rule->not_icmp_code));
-			complement(&list, all_ports);
-			intersect(&pms->list[space], &list);
+			vec_push(list, icmp_range(rule->not_icmp_type, rule->not_icmp_code));
+			complement(pms, list, all_ports);
+			intersect(pms, &pms->list[space], list);
 		}
-		vec_done(&list);
 	}
 }
 
@@ -162,27 +171,24 @@ static void gather(range_vec *list, unsigned int space, const struct rule_ports 
 	normalize(list);
 }
 
-/* Ports of one end; list[] are those of destination or source ports, one a space. True if
- * something was asked. */
-static bool limit_ports(range_vec *list, const struct rule_end *end,
+/* Ports of one end; list[] are those of destination or source ports, one a space. */
+static void limit_ports(struct pms *pms, range_vec *list, const struct rule_end *end,
 			const struct port_values *values)
 {
 	for (unsigned int space = 0; space < SPACE_PORTS; space++) {
-		range_vec some = {};
+		range_vec *some = &pms->some;
 
 		if (end->ports.count) {
-			gather(&some, space, &end->ports, values->ports, values->port_count);
-			intersect(&list[space], &some);
+			gather(some, space, &end->ports, values->ports, values->port_count);
+			intersect(pms, &list[space], some);
 		}
 		if (end->not_ports.count) {
-			gather(&some, space, &end->not_ports, values->not_ports,
+			gather(some, space, &end->not_ports, values->not_ports,
 			       values->not_port_count);
-			complement(&some, all_ports);
-			intersect(&list[space], &some);
+			complement(pms, some, all_ports);
+			intersect(pms, &list[space], some);
 		}
-		vec_done(&some);
 	}
-	return end->ports.count;
 }
 
 static void limit_service(struct pms *pms, const struct rule_values *values)
@@ -190,11 +196,10 @@ static void limit_service(struct pms *pms, const struct rule_values *values)
 	static const struct rule_ports none;
 
 	for (unsigned int space = 0; space < SPACE_PORTS; space++) {
-		range_vec some = {};
+		range_vec *some = &pms->some;
 
-		gather(&some, space, &none, values->service, values->service_count);
-		intersect(&pms->list[space], &some);
-		vec_done(&some);
+		gather(some, space, &none, values->service, values->service_count);
+		intersect(pms, &pms->list[space], some);
 	}
 }
 
@@ -204,7 +209,7 @@ static void limit_sports(struct pms *pms, const struct rule *rule, const struct 
 		pms->list[SPACES + space].n = 0;
 		vec_push(&pms->list[SPACES + space], all_ports);
 	}
-	limit_ports(&pms->list[SPACES], &rule->src, &values->src);
+	limit_ports(pms, &pms->list[SPACES], &rule->src, &values->src);
 	for (unsigned int space = 0; space < SPACE_PORTS; space++)
 		if (!pms->list[SPACES + space].n)
 			pms->list[space].n = 0;
@@ -244,6 +249,13 @@ static struct pm *pm_draft(const struct pms *pms)
 			pm->whole = false;
 	}
 	pm->first[SPACES + SPACE_PORTS] = at;
+	for (unsigned int space = 0; space < SPACES; space++) {
+		bool some = pms->list[space].n && !is_all(&pms->list[space], space);
+
+		if (some || pm->sport & 1U << space ||
+		    !pms->list[space].n != !pms->list[SPACE_OTHER].n)
+			pm->special |= 1U << space;
+	}
 	return pm;
 }
 
@@ -280,7 +292,7 @@ struct pm *pm_make(struct pms *pms, const struct rule *rule, const struct rule_v
 	if (ported)
 		for (unsigned int space = SPACE_PORTS; space < SPACES; space++)
 			pms->list[space].n = 0;
-	limit_ports(pms->list, &rule->dst, &values->dst);
+	limit_ports(pms, pms->list, &rule->dst, &values->dst);
 	if (rule->dst.service)
 		limit_service(pms, values);
 	limit_sports(pms, rule, values);
@@ -301,6 +313,8 @@ void pms_done(struct pms *pms)
 	hmap_done(&pms->by_content);
 	for (unsigned int i = 0; i < SPACES + SPACE_PORTS; i++)
 		vec_done(&pms->list[i]);
+	vec_done(&pms->out);
+	vec_done(&pms->some);
 }
 
 bool pm_takes_part(const struct pm *pm, unsigned int space, int sport)

@@ -27,8 +27,10 @@ typedef VEC(struct range) range_vec;
 struct pm {
 	struct hnode node;
 	uint32_t refs;
-	bool whole;    /* everything */
-	uint8_t sport; /* bit of a space: only with source ports of list SPACES + space */
+	bool whole;	 /* everything */
+	uint8_t special; /* bits of spaces that are not as most are: matched in part, or all where
+			  * SPACE_OTHER is not, or the reverse */
+	uint8_t sport;	 /* bit of a space: only with source ports of list SPACES + space */
 	uint16_t first[SPACES + SPACE_PORTS + 1]; /* of each list, and the end of the last */
 	struct range range[];			  /* ascending, disjoint, not adjacent */
 };
@@ -49,6 +51,8 @@ bool pm_takes_part(const struct pm *pm, unsigned int space, int sport);
 struct pms {
 	struct hmap by_content;
 	range_vec list[SPACES + SPACE_PORTS]; /* under construction */
+	range_vec out;			      /* results on their way */
+	range_vec some;
 };
 
 /* What names and services resolve to: protocol << 16 | port. */
