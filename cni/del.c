@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "cni/ipam.h"
 #include "cni/job.h"
 #include "cni/plugin.h"
 
@@ -25,6 +26,8 @@ static int unmake_unrecorded(struct job *job)
 	struct cni_error ignored;
 
 	job->attachment.external = plugin->config.ipam_type != NULL;
+	if (job->attachment.external)
+		ipam_prepare_del(&plugin->config, &job->attachment);
 	if (*plugin->env.netns && wire_open(plugin->env.netns, &job->wire, &ignored) == 0 &&
 	    is_pair(&job->wire, &job->attachment))
 		return job_unmake(job);

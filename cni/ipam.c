@@ -105,12 +105,18 @@ static int replace_words(json_t *tree, const json_t *cidrs, bool *ret_missing)
 	return count;
 }
 
+static void keep_config(struct attachment *attachment, const json_t *tree)
+{
+	_cleanup_free_ char *text = json_dumps(tree, JSON_COMPACT);
+
+	attachment->config = arena_strdup(attachment->arena, text);
+}
+
 int ipam_prepare(const struct ipam_call *call, struct attachment *attachment,
 		 struct cni_error *error)
 {
 	_cleanup_json_ json_t *tree = json_deep_copy(call->config->tree);
 	json_t *ipam = json_object_get(tree, "ipam");
-	_cleanup_free_ char *text = NULL;
 	_cleanup_json_ json_t *cidrs = NULL;
 	bool missing = false;
 	int r;
@@ -125,9 +131,19 @@ int ipam_prepare(const struct ipam_call *call, struct attachment *attachment,
 			return cni_fail(error, CNI_TRY_AGAIN,
 					"ipam: usePodCidr: the Node object has no such podCIDR");
 	}
-	text = json_dumps(tree, JSON_COMPACT);
-	attachment->config = arena_strdup(attachment->arena, text);
+	keep_config(attachment, tree);
 	return 0;
+}
+
+/* Nets for documentation, RFC 5737 and 3849: host-local demands one, and releases by container. */
+void ipam_prepare_del(const struct cni_config *config, struct attachment *attachment)
+{
+	_cleanup_json_ json_t *tree = json_deep_copy(config->tree);
+	_cleanup_json_ json_t *cidrs = json_pack("[s,s]", "192.0.2.0/24", "2001:db8::/64");
+	bool missing = false;
+
+	replace_words(json_object_get(tree, "ipam"), cidrs, &missing);
+	keep_config(attachment, tree);
 }
 
 static int strange(const struct ipam_call *call, const char *what, struct cni_error *error)

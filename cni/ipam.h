@@ -25,6 +25,9 @@ struct ipam_call {
 int ipam_prepare(const struct ipam_call *call, struct attachment *attachment,
 		 struct cni_error *error);
 
+/* The same for DEL without a record: asks nobody, the nets are stand-ins. */
+void ipam_prepare_del(const struct cni_config *config, struct attachment *attachment);
+
 /* Fills addresses, routes and dns of attachment. */
 int ipam_add(const struct ipam_call *call, struct attachment *attachment, struct cni_error *error);
 int ipam_del(const struct ipam_call *call, const struct attachment *attachment,
