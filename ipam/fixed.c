@@ -9,9 +9,16 @@
 #include <utlist.h>
 
 #include "base/inet.h"
+#include "base/json.h"
 #include "ipam/batch.h"
 
 #define RETRY_MS 200 /* while an address rests or is on its way */
+
+static bool is_others_reserve(const struct ipam *ipam, const char *handle)
+{
+	return handle && !strncmp(handle, RESERVE_HANDLE, strlen(RESERVE_HANDLE)) &&
+	       strcmp(handle, ipam->reserve_handle) != 0;
+}
 
 /* Who holds the ordinal, as a sentence for the one who asked for it. */
 static int say_held(const struct ipam *ipam, const struct block *block, unsigned int ordinal,
@@ -27,14 +34,31 @@ static int say_held(const struct ipam *ipam, const struct block *block, unsigned
 	addr_format(&addr, text);
 	if (!handle)
 		return err_set(err, -EAGAIN, "fixed address %s was released a moment ago", text);
-	if (!strncmp(handle, RESERVE_HANDLE, strlen(RESERVE_HANDLE)) &&
-	    strcmp(handle, ipam->reserve_handle) != 0)
+	if (is_others_reserve(ipam, handle))
 		return err_set(err, -EAGAIN, "fixed address %s is in the reserve of node %s", text,
 			       handle + strlen(RESERVE_HANDLE));
 	if (pod)
 		return err_set(err, -EADDRINUSE, "fixed address %s belongs to pod %s/%s on node %s",
 			       text, ns ? ns : "default", pod, node ? node : "?");
 	return err_set(err, -EADDRINUSE, "fixed address %s belongs to %s", text, handle);
+}
+
+/* Asks the node that holds the address ahead of need to give it back: only that node knows whether
+ * a pod has it meanwhile. It sees the mark when its watch tells of the block. */
+static void ask_for(struct ipam *ipam, struct cached_block *cached, unsigned int ordinal)
+{
+	_cleanup_json_ json_t *attr = json_deep_copy(cached->block->attrs[ordinal]);
+	_cleanup_json_ json_t *object = NULL;
+	json_t *secondary = json_object_get(attr, "secondary");
+
+	if (!secondary || json_object_get(secondary, WANTED))
+		return;
+	json_object_set_new(secondary, WANTED, json_string(ipam->node));
+	block_hold(cached->block, ordinal, attr);
+	object = block_encode(cached->block);
+	cached->stale = true;
+	/* Refused or lost: the next try asks again. */
+	put_object(ipam, STORE_UPDATE, object, NULL, NULL);
 }
 
 static const struct pool *fixed_pool(const struct ipam *ipam, const union mg_addr *addr,
@@ -116,8 +140,12 @@ static int claim_fixed(struct ipam *ipam, const union mg_addr *addr, struct err 
 	/* Reading may just have shown that it is ours. */
 	if (entry_find(ipam, addr))
 		return 0;
-	if (batch_refill_one(batch, at, ordinal) < 0)
-		return say_held(ipam, at->cached->block, ordinal, err);
+	if (batch_refill_one(batch, at, ordinal) < 0) {
+		r = say_held(ipam, at->cached->block, ordinal, err);
+		if (is_others_reserve(ipam, block_handle(at->cached->block, ordinal)))
+			ask_for(ipam, at->cached, ordinal);
+		return r;
+	}
 	r = batch_commit(batch, err);
 	return r > 0 ? 0 : r;
 }

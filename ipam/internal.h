@@ -34,6 +34,7 @@
 #define SHED_MS 10000	     /* between looks for surplus */
 #define FIXED_WAIT_MS 6000   /* a fixed address that still rests is waited for */
 #define CALICO_V3 "projectcalico.org/v3"
+#define WANTED "wanted" /* secondary of a reserved address: the node that asks for it */
 #define DEFAULT_NETWORK "k8s-pod-network"
 #define RESERVE_HANDLE "margay-reserve-"
 
@@ -137,6 +138,7 @@ struct ipam {
 	__u64 order, round;
 	size_t conflicts; /* addresses of pods that another was found to have */
 	bool reload_pools, reload_blocks;
+	bool noticed;	/* others changed blocks in the cache */
 	bool fresh;	/* no journal was found and no block was read yet */
 	__u64 shed_ms;	/* of the last shed_surplus() */
 	int fixed_wait; /* ms until a fixed request wants to be tried again; -1 none */
@@ -209,6 +211,8 @@ int read_block(struct ipam *ipam, const struct mg_prefix *cidr, struct cached_bl
 /* Takes a block object that was read into the cache and reconciles the entries with it. */
 int take_block(struct ipam *ipam, json_t *object, struct cached_block **ret_cached,
 	       struct err *err);
+/* Reads again what others changed: they may want an address of the reserve. */
+int read_noticed(struct ipam *ipam, struct err *err);
 struct cached_block *cached_find(struct ipam *ipam, const struct mg_prefix *cidr);
 void cached_drop(struct ipam *ipam, struct cached_block *cached);
 

@@ -220,7 +220,7 @@ void ipam_notice(struct ipam *ipam, const char *kind, const char *name, const ch
 
 		if (!strcmp(block_name(&cached->cidr, text), name) &&
 		    (!version || !have || strcmp(version, have) != 0))
-			cached->stale = true;
+			cached->stale = ipam->noticed = true;
 	}
 }
 
@@ -272,6 +272,8 @@ static int work(struct ipam *ipam, struct err *err)
 	bool shed = is_shed_due(ipam);
 	int r = read_all(ipam, err);
 
+	if (!r)
+		r = read_noticed(ipam, err);
 	if (!r)
 		r = serve_fixed(ipam, err);
 	if (r < 0)

@@ -158,6 +158,11 @@ static void reconcile_mine(struct ipam *ipam, const struct block *block, unsigne
 	entry->block = block->cidr;
 	switch (entry->state) {
 	case ENTRY_RESERVE:
+		if (!reserve)
+			entry_set(ipam, entry, ENTRY_LIVE, attr);
+		else if (block_secondary(block, ordinal, WANTED) && !entry->pinned)
+			entry_set(ipam, entry, ENTRY_UNRESERVING, NULL);
+		break;
 	case ENTRY_UNRESERVING:
 		if (!reserve)
 			entry_set(ipam, entry, ENTRY_LIVE, attr);
@@ -258,6 +263,29 @@ int read_block(struct ipam *ipam, const struct mg_prefix *cidr, struct cached_bl
 	if (r < 0)
 		return r;
 	return take_block(ipam, object, ret_cached, err);
+}
+
+int read_noticed(struct ipam *ipam, struct err *err)
+{
+	struct cached_block *cached, *next, *unused;
+	struct mg_prefix *cidrs;
+	size_t count = 0;
+	int r = 0;
+
+	if (!ipam->noticed)
+		return 0;
+	/* Reading may drop blocks: names first. */
+	cidrs = xcalloc(HASH_COUNT(ipam->blocks) + 1, sizeof(*cidrs));
+	HASH_ITER(hh, ipam->blocks, cached, next)
+		if (cached->stale)
+			cidrs[count++] = cached->cidr;
+	for (size_t i = 0; i < count && (!r || r == -ENOENT); i++)
+		r = read_block(ipam, &cidrs[i], &unused, err);
+	free(cidrs);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	ipam->noticed = false;
+	return 0;
 }
 
 /* --- all blocks ------------------------------------------------------------------------------ */

@@ -128,7 +128,7 @@ int ipam_next(struct ipam *ipam)
 		return 0; /* ipam_commit() has something to say */
 	if (ipam->down)
 		return until(ipam, ipam->down_until, DOWN_MAX_MS);
-	if (ipam->reload_pools || ipam->reload_blocks || write_needed(ipam) ||
+	if (ipam->reload_pools || ipam->reload_blocks || ipam->noticed || write_needed(ipam) ||
 	    (waits && !ipam->distrust))
 		return 0;
 	if (fixed && !ipam->distrust)

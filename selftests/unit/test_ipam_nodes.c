@@ -360,12 +360,15 @@ static void test_fixed_moves(void **state)
 
 struct heard {
 	unsigned int answers;
+	int status;
 };
 
 static void hear(void *arg, const struct ipam_result *result)
 {
-	(void)result;
-	((struct heard *)arg)->answers++;
+	struct heard *heard = arg;
+
+	heard->answers++;
+	heard->status = result->status;
 }
 
 /* A refusal that the store's turn decides is told at once: the return values alone drive it. */
@@ -385,6 +388,49 @@ static void test_refusal_is_told(void **state)
 		if (!ipam_commit(node->ipam))
 			assert_int_equal(ipam_tick(node->ipam), 0);
 	assert_int_equal(heard.answers, 1);
+}
+
+/* The address lies in another node's reserve: that node gives it back when it hears of the wish,
+ * but not once a pod has it. */
+static void fixed_from_reserve(struct ipam_test *test, bool taken)
+{
+	struct ipam_test_node *holder = ipam_test_node(test, 0), *asker = ipam_test_node(test, 1);
+	struct ipam_request request = { .owner = { .container = "b" }, .fixed_count = 1 };
+	struct ipam_result first;
+	struct heard heard = {};
+	union mg_addr addr;
+
+	ipam_test_pool(test, "p", "10.0.0.0/26");
+	first = ipam_test_add(holder, "a");
+	ipam_test_settle(holder->ipam);
+	addr = addr_add(&first.addrs[0].addr, 1); /* the next to be given */
+	request.fixed = &addr;
+	holder->down = taken;
+	if (taken)
+		first = ipam_test_add(holder, "c");
+	holder->down = false;
+	ipam_request(asker->ipam, &request, hear, &heard);
+	for (int i = 0; i < 50 && !heard.answers; i++) {
+		ipam_commit(asker->ipam);
+		ipam_tick(asker->ipam);
+		ipam_notice(holder->ipam, "IPAMBlock", "10-0-0-0-26", "changed");
+		ipam_test_settle(holder->ipam);
+		test->now += 200;
+	}
+	assert_int_equal(heard.answers, 1);
+	assert_int_equal(heard.status, taken ? -EADDRINUSE : 0);
+	if (taken)
+		assert_memory_equal(&first.addrs[0].addr, &addr, 16);
+}
+
+static void test_fixed_from_reserve(void **state)
+{
+	fixed_from_reserve(*state, false);
+}
+
+static void test_fixed_from_reserve_taken(void **state)
+{
+	fixed_from_reserve(*state, true);
 }
 
 /* Reserved addresses can be asked for by name, not given by chance. */
@@ -440,6 +486,8 @@ int main(void)
 		CASE(test_fixed_in_reserve),
 		CASE(test_fixed_moves),
 		CASE(test_refusal_is_told),
+		CASE(test_fixed_from_reserve),
+		CASE(test_fixed_from_reserve_taken),
 		CASE(test_fixed_reserved),
 		CASE(test_fixed_strict),
 		CASE(test_fixed_store_down),
