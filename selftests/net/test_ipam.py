@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from cluster import BUILD, Pod, wait_for
+from cluster import BUILD, Failed, Pod, wait_for
 
 POD = """
 apiVersion: v1
@@ -101,6 +101,18 @@ def test_fixed_addresses_by_annotation(cluster, pod):
     cluster["n1"].ctl("delete", "pod", "fixed")
 
 
+def test_fixed_address_out_of_another_reserve(cluster, pod):
+    pod("n2", "holder")
+
+    def reserved():
+        return [ip["ip"] for ip in check(cluster)["ips"] if ip["handle"] == "margay-reserve-n2" and ":" not in ip["ip"]]
+    address = wait_for(reserved, "a reserve on n2")[-1]
+    wish = json.dumps({"cni.projectcalico.org/ipAddrs": json.dumps([address])})
+    cluster["n1"].apply(POD.format(name="asker", node="n1", annotations=wish))
+    assert pod("n1", "asker").address() == address
+    cluster["n1"].ctl("delete", "pod", "asker")
+
+
 def test_pool_by_node_label(cluster, pod):
     cluster["n1"].apply("""
 apiVersion: projectcalico.org/v3
@@ -155,3 +167,32 @@ def test_show(cluster, pod):
     assert pool["total"] == 65536
     assert pool["inUse"] + pool["reserve"] + pool["resting"] + pool["free"] == 65536
     assert "GROUPING" in cluster["n1"].ctl("ipam", "show", "--show-blocks")
+
+
+def test_commands(cluster, pod):
+    """configure, release by hand and from a report, split: messages and effects as docs/ipam.md says."""
+    n1 = cluster["n1"]
+    assert n1.ctl("ipam", "configure", "--ip-cooldown-seconds=6") == "Successfully set IPCooldownSeconds to: 6\n"
+    assert "IPCooldownSeconds    6" in n1.ctl("ipam", "show", "--show-configuration")
+    with pytest.raises(Failed, match="strictAffinity"):
+        n1.ctl("ipam", "configure", "--strictaffinity=false", "--max-blocks-per-host=2")
+    # A leak: a pod that the store knows and nobody runs. Its WorkloadEndpoint is gone with the container.
+    one = pod("n3", "leaky")
+    settled(cluster)
+    address = one.address()
+    assert f"Successfully released IP address {address}" in n1.ctl("ipam", "release", "--ip", address)
+    assert "not assigned" in n1.ctl("ipam", "show", "--ip", address)
+    assert "is not assigned" in n1.ctl("ipam", "release", "--ip", address)
+    held = next(ip["ip"] for ip in check(cluster)["ips"] if ip["handle"] == "margay-reserve-n3")
+    with pytest.raises(Failed, match="reserve of node n3"):
+        n1.ctl("ipam", "release", "--ip", held)
+    n1.apply("""
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: whole}
+spec: {cidr: 10.98.0.0/24, disabled: true}
+""")
+    n1.ctl("ipam", "split", "4", "--name", "whole")
+    assert [line.split()[:2] for line in n1.ctl("get", "ippool").splitlines() if "whole" in line] == [
+        [f"split-whole-{n}", f"10.98.0.{64 * n}/26"] for n in range(4)]
+    n1.ctl("delete", "ippool", *[f"split-whole-{n}" for n in range(4)])
