@@ -3,7 +3,6 @@
  * This node: its addresses, its Node object, and the ways to the other nodes.
  */
 #include <errno.h>
-#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 
@@ -12,69 +11,18 @@
 #include "agent/uplink.h"
 #include "base/inet.h"
 #include "base/log.h"
+#include "dataplane/uplink.h"
 
-/* Interfaces that carry no address of the node, whoever made them. */
-static const char *const not_uplinks[] = { "lo",      "docker", "cali",	   "tunl",   "veth",
-					   "br-",     "virbr",	"flannel", "cni",    "kube-",
-					   "margay.", "vxlan",	"lxc",	   "podman", "wg" };
-
-static bool may_have_address(const struct net_link *link)
+static int find_first(struct agent *agent, bool v6, struct err *err)
 {
-	for (size_t i = 0; i < sizeof(not_uplinks) / sizeof(not_uplinks[0]); i++) {
-		if (!strncmp(link->name, not_uplinks[i], strlen(not_uplinks[i])))
-			return false;
-	}
-	return link->flags & IFF_UP;
-}
+	struct net_addr found;
+	int r = uplink_first_address(agent->net, v6, &found, err);
 
-static const struct net_link *link_of(const struct net_link *links, size_t count, int ifindex)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (links[i].ifindex == ifindex)
-			return &links[i];
-	}
-	return NULL;
-}
-
-struct found {
-	union mg_addr *addr;
-	unsigned int *bits;
-	int ifindex; /* of what was found; 0: nothing yet */
-};
-
-static void consider(struct found *found, const struct net_addr *addr)
-{
-	if (found->ifindex && found->ifindex <= addr->ifindex)
-		return;
-	*found->addr = addr->addr;
-	*found->bits = addr->bits;
-	found->ifindex = addr->ifindex;
-}
-
-/* first-found: the first global address of the interface with the lowest index. */
-static int find_first(struct agent *agent, bool want4, bool want6, struct err *err)
-{
-	_cleanup_free_ struct net_link *links = NULL;
-	_cleanup_free_ struct net_addr *addrs = NULL;
-	struct found v4 = { .addr = &agent->own4, .bits = &agent->own4_bits };
-	struct found v6 = { .addr = &agent->own6, .bits = &agent->own6_bits };
-	size_t link_count, addr_count;
-	int r;
-
-	r = net_link_list(agent->net, &links, &link_count, err);
-	if (!r)
-		r = net_addr_list(agent->net, 0, &addrs, &addr_count, err);
-	for (size_t i = 0; !r && i < addr_count; i++) {
-		const struct net_link *link = link_of(links, link_count, addrs[i].ifindex);
-
-		if (!link || !may_have_address(link) || addrs[i].scope != RT_SCOPE_UNIVERSE)
-			continue;
-		if (want4 && addr_is4(&addrs[i].addr))
-			consider(&v4, &addrs[i]);
-		else if (want6 && !addr_is4(&addrs[i].addr) && !(addrs[i].flags & IFA_F_TEMPORARY))
-			consider(&v6, &addrs[i]);
-	}
-	return r;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	*(v6 ? &agent->own6 : &agent->own4) = found.addr;
+	*(v6 ? &agent->own6_bits : &agent->own4_bits) = found.bits;
+	return 0;
 }
 
 static int given(const char *text, bool v4, union mg_addr *addr, unsigned int *bits,
@@ -105,8 +53,10 @@ static int find_addresses(struct agent *agent, struct err *err)
 	r = given(config->ip4, true, &agent->own4, &agent->own4_bits, err);
 	if (!r)
 		r = given(config->ip6, false, &agent->own6, &agent->own6_bits, err);
-	if (!r)
-		r = find_first(agent, wants_first(config->ip4), wants_first(config->ip6), err);
+	if (!r && wants_first(config->ip4))
+		r = find_first(agent, false, err);
+	if (!r && wants_first(config->ip6))
+		r = find_first(agent, true, err);
 	if (r < 0)
 		return r;
 	if (addr_is_zero(&agent->own4) && addr_is_zero(&agent->own6))

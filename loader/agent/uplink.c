@@ -10,6 +10,7 @@
 
 #include "base/inet.h"
 #include "base/log.h"
+#include "dataplane/uplink.h"
 
 uint32_t uplink_mtu(const struct agent *agent, int ifindex)
 {
@@ -55,8 +56,7 @@ static int collect(struct agent *agent, const regex_t *pattern, struct err *err)
 	for (size_t i = 0; i < link_count && agent->uplink_count < UPLINKS_MAX; i++) {
 		struct uplink *uplink = &agent->uplinks[agent->uplink_count];
 
-		if (links[i].master || !(links[i].flags & IFF_UP) ||
-		    regexec(pattern, links[i].name, 0, NULL, 0))
+		if (!uplink_matches(&links[i], pattern))
 			continue;
 		memset(uplink, 0, sizeof(*uplink));
 		uplink->ifindex = links[i].ifindex;
