@@ -51,10 +51,12 @@ static size_t fixed_of(const json_t *request, union mg_addr *fixed)
 	return count;
 }
 
-static enum ipam_family families_of(const json_t *request)
+static enum ipam_family families_of(const struct agent *agent, const json_t *request)
 {
 	const json_t *v4 = json_object_get(request, "ipv4"), *v6 = json_object_get(request, "ipv6");
 
+	if (!state_params(agent->state)->ipv6)
+		return IPAM_V4;
 	if (!v4 && !v6)
 		return IPAM_AUTO;
 	return (json_is_false(v4) ? 0 : IPAM_V4) | (json_is_true(v6) ? IPAM_V6 : 0);
@@ -78,7 +80,7 @@ void addresses_ask(struct agent *agent, const json_t *request, const struct ipam
 	union mg_addr fixed[FIXED_MAX];
 	struct ipam_request ask = {
 		.owner = *owner,
-		.families = families_of(request),
+		.families = families_of(agent, request),
 		.pod_pools = { annotation(pod, "cni.projectcalico.org/ipv4pools"),
 			       annotation(pod, "cni.projectcalico.org/ipv6pools") },
 		.ns_pools = { annotation(ns, "cni.projectcalico.org/ipv4pools"),

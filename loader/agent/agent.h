@@ -6,14 +6,18 @@
  *	restore.c	reads what a former agent left in the pinned maps
  *	objects.c	follows the datastore, decodes, tells the state
  *	node.c		this node's addresses, its Node object, ways to the others, uplinks
- *	endpoint.c	attachments of this node: slots, records of the plugin, maps' rows
+ *	endpoint.c	attachments of this node: slots, names, maps' rows
+ *	record.c	the plugin's records and what DEL could not tell
+ *	pods.c		programs and queueing disciplines on pods' interfaces
+ *	settings.c	FelixConfiguration: what is not a row of a map
  *	cni.c		the plugin's requests (docs/cni-socket.md)
  *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
  *	reconcile.c	engine and tables into the kernel
  *	control.c	margayctl's requests
  *	status.c	health, readiness, metrics
  *
- * Every change ends in agent_dirty(), which runs reconcile once at the end of the loop's turn.
+ * Every change ends in agent_dirty(), which says what it concerns and runs reconcile once at the
+ * end of the loop's turn: one pod or one policy costs work for itself, not for the node.
  */
 #ifndef MARGAY_AGENT_AGENT_H
 #define MARGAY_AGENT_AGENT_H
@@ -21,6 +25,7 @@
 #include <event2/event.h>
 #include <jansson.h>
 #include <net/if.h>
+#include <regex.h>
 #include <stdbool.h>
 #include <uthash.h>
 
@@ -49,6 +54,18 @@ struct watcher;
 
 #define UPLINKS_MAX 64
 
+/* What a change concerns; policy and address rows are looked at in every round. */
+enum agent_change {
+	CHANGE_LINKS = 1U << 0,	    /* uplinks: links, their addresses, pattern, tunnel kinds */
+	CHANGE_NODES = 1U << 1,	    /* nodes and the ways to them, this node's own row */
+	CHANGE_ENDPOINTS = 1U << 2, /* rows of endpoints */
+	CHANGE_ROUTES = 1U << 3,    /* blocks, and whatever else a kernel route depends on */
+	CHANGE_PODS = 1U << 4,	    /* programs and queues on pods' interfaces */
+	CHANGE_SETTINGS = 1U << 5,  /* FelixConfiguration */
+	CHANGE_ALL = (1U << 6) - 1,
+	CHANGE_POLICY = 0,
+};
+
 struct uplink {
 	int ifindex;
 	struct mg_uplink row;
@@ -67,7 +84,9 @@ struct endpoint {
 	bool committed; /* the veth pair stands, programs are attached */
 	bool ready;	/* its row says ready */
 	bool external;	/* another IPAM plugin owns the addresses */
+	bool has_queue; /* somebody's queueing discipline counts on the host's side */
 	uint16_t slot;
+	uint32_t limits; /* MG_EP_NO_PEER, MG_EP_THROUGH_STACK: the capability `bandwidth` */
 	uint32_t ifindex;
 	uint32_t mtu;
 	uint64_t netns_cookie;
@@ -86,16 +105,22 @@ struct agent {
 	struct event *dirty_event;
 	struct event *grace_event;
 	struct event *ipam_event;
+	int64_t ipam_due; /* rpc_now() of the next tick; INT64_MAX: none */
 	struct event *store_event, *store_timer;
 	struct event *netlink_event, *check_event, *events_event, *publish_event;
+	struct event *released_event; /* inotify on the plugin's folder */
 	bool dirty;
-	bool synced;	/* the store was read whole */
-	bool took_over; /* our programs are the ones on the devices */
-	bool removal;	/* what is not wanted may be removed */
-	bool degraded;	/* the last build or write failed: text in problem */
+	unsigned int changes; /* enum agent_change, not yet in force */
+	bool synced;	      /* the store was read whole */
+	bool took_over;	      /* our programs are the ones on the devices */
+	bool degraded;	      /* the last build or write failed: text in problem */
 	struct err problem;
 	unsigned long builds, build_failures;
+	unsigned long long round_usec; /* all rounds together */
 	int retry_ms;
+	bool no_peer;			     /* bpfRedirectToPeer is Disabled */
+	regex_t *data_pattern, *mtu_pattern; /* interfaces' names; NULL: not yet known */
+	json_t *config_reports;		     /* object's title -> texts about its parameters */
 
 	struct store *store;
 	struct follow *follow;
@@ -117,6 +142,8 @@ struct agent {
 	unsigned int own4_bits, own6_bits;
 	struct uplink uplinks[UPLINKS_MAX];
 	unsigned int uplink_count;
+	bool swept;		   /* leftovers on other interfaces were looked for */
+	int attached[UPLINKS_MAX]; /* interfaces that carry our uplink programs; 0: none */
 	struct state_node_facts facts;
 	uint8_t vtep_mac[6];
 
@@ -124,6 +151,7 @@ struct agent {
 	struct endpoint **by_slot;  /* config slots + 1 */
 	unsigned int slots;
 	struct publication *publications; /* waiting to be written */
+	bool published;			  /* what a former agent left was compared */
 
 	struct server *cni;
 	struct server *ctl;
@@ -136,7 +164,7 @@ struct agent {
 	struct event *trace_event;
 };
 
-/* Runs reconcile at the end of this turn. */
-void agent_dirty(struct agent *agent);
+/* Runs reconcile at the end of this turn; changes: enum agent_change. */
+void agent_dirty(struct agent *agent, unsigned int changes);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "agent/addresses.h"
 #include "agent/endpoint.h"
+#include "agent/record.h"
 #include "agent/server.h"
 #include "base/arena.h"
 #include "base/inet.h"
@@ -43,6 +44,11 @@ static void add_address(json_t *list, const union mg_addr *addr)
 
 	if (!addr_is_zero(addr))
 		json_array_append_new(list, json_string(addr_format(addr, text)));
+}
+
+static bool has_address(const struct endpoint *endpoint)
+{
+	return !addr_is_zero(&endpoint->ip4) || !addr_is_zero(&endpoint->ip6);
 }
 
 static const char *annotation(const struct object *object, const char *key)
@@ -82,7 +88,8 @@ static void on_addresses(void *context, const struct ipam_result *result)
 		endpoint_find(allocate->agent, allocate->container, allocate->ifname);
 
 	if (result->status < 0) {
-		if (endpoint)
+		/* One that stands already was asked for again: it keeps what it has. */
+		if (endpoint && !endpoint->committed && !has_address(endpoint))
 			endpoint_remove(allocate->agent, endpoint);
 		server_fail(allocate->call, addresses_code(result->status), "%s", result->err.text);
 	} else if (!endpoint) {
@@ -118,7 +125,6 @@ static void op_allocate(struct agent *agent, struct server_call *call, const jso
 	const char *container = text_of(request, "container"), *ifname = text_of(request, "ifname");
 	struct endpoint *endpoint = endpoint_find(agent, container, ifname);
 	const json_t *addresses = json_object_get(request, "addresses");
-	json_t *labels = json_object_get(request, "labels");
 
 	if (!agent->synced) {
 		server_fail(call, CNI_TRY_AGAIN, "the agent has not read its datastore yet");
@@ -132,8 +138,7 @@ static void op_allocate(struct agent *agent, struct server_call *call, const jso
 		return;
 	}
 	endpoint_name(endpoint, request);
-	json_decref(endpoint->labels);
-	endpoint->labels = json_is_object(labels) ? json_deep_copy(labels) : NULL;
+	endpoint_wishes(endpoint, request);
 	endpoint->external = addresses != NULL;
 	if (!addresses) {
 		ask_ipam(agent, call, request, endpoint);
@@ -145,19 +150,51 @@ static void op_allocate(struct agent *agent, struct server_call *call, const jso
 
 /* --- commit, del, check, gc, status -------------------------------------------------------- */
 
+static bool same_interface(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->ifindex == b->ifindex && a->mtu == b->mtu && a->netns_cookie == b->netns_cookie &&
+	       !strcmp(a->host_ifname, b->host_ifname) && !memcmp(a->mac, b->mac, sizeof(a->mac)) &&
+	       !memcmp(a->host_mac, b->host_mac, sizeof(a->host_mac));
+}
+
+/* After a restart between the two halves of ADD, the plugin's record tells the first half. */
+static struct endpoint *find_or_restore(struct agent *agent, const json_t *request)
+{
+	const char *container = text_of(request, "container"), *ifname = text_of(request, "ifname");
+	struct endpoint *endpoint = endpoint_find(agent, container, ifname);
+	struct ipam_result held;
+	struct ipam_owner owner;
+
+	if (endpoint)
+		return endpoint;
+	endpoint = record_restore(agent, container, ifname);
+	if (!endpoint)
+		return NULL;
+	owner = owner_of(endpoint);
+	if (endpoint->external || ipam_find(agent->ipam, &owner, &held) == 0)
+		return endpoint;
+	endpoint_remove(agent, endpoint);
+	return NULL;
+}
+
 static void op_commit(struct agent *agent, struct server_call *call, const json_t *request)
 {
-	struct endpoint *endpoint =
-		endpoint_find(agent, text_of(request, "container"), text_of(request, "ifname"));
+	json_int_t slot = json_integer_value(json_object_get(request, "slot"));
+	struct endpoint *endpoint = find_or_restore(agent, request), before;
 
-	if (!endpoint) {
+	if (!endpoint || (slot && slot != endpoint->slot)) {
 		server_fail(call, CNI_TRY_AGAIN,
 			    "not allocated, or the agent was restarted meanwhile");
 		return;
 	}
+	before = *endpoint;
+	endpoint_fill(endpoint, request);
+	if (endpoint->ready && same_interface(endpoint, &before)) {
+		server_answer(call, json_pack("{s:b}", "ok", 1));
+		return;
+	}
 	if (endpoint->waiting)
 		server_fail(endpoint->waiting, CNI_TRY_AGAIN, "asked again meanwhile");
-	endpoint_fill(endpoint, request);
 	endpoint->waiting = call;
 	endpoint->committed = true;
 	endpoint_changed(agent, endpoint);

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Attachments of this node. The plugin's records on disk are what a new agent begins from; the
- * kernel's rows are compared with them and not trusted.
- */
 #include "agent/endpoint.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #include "agent/publish.h"
 #include "agent/server.h"
 #include "base/arena.h"
-#include "base/file.h"
 #include "base/inet.h"
-#include "base/log.h"
-#include "base/rpc.h"
-
-#define RECORD_MAX 65536
 
 struct endpoint *endpoint_find(struct agent *agent, const char *container, const char *ifname)
 {
@@ -42,8 +30,8 @@ static uint16_t free_slot(const struct agent *agent)
 	return 0;
 }
 
-static struct endpoint *endpoint_at(struct agent *agent, const char *container, const char *ifname,
-				    uint16_t slot)
+struct endpoint *endpoint_new(struct agent *agent, const char *container, const char *ifname,
+			      uint16_t slot)
 {
 	struct endpoint *endpoint;
 
@@ -59,12 +47,6 @@ static struct endpoint *endpoint_at(struct agent *agent, const char *container, 
 	agent->by_slot[slot] = endpoint;
 	HASH_ADD_KEYPTR(hh, agent->endpoints, endpoint->key, strlen(endpoint->key), endpoint);
 	return endpoint;
-}
-
-struct endpoint *endpoint_new(struct agent *agent, const char *container, const char *ifname,
-			      uint16_t slot)
-{
-	return endpoint_at(agent, container, ifname, slot);
 }
 
 static size_t labels_of(const struct endpoint *endpoint, struct label **ret_labels)
@@ -86,8 +68,10 @@ static size_t labels_of(const struct endpoint *endpoint, struct label **ret_labe
 void endpoint_changed(struct agent *agent, struct endpoint *endpoint)
 {
 	_cleanup_free_ struct label *labels = NULL;
+	const uint32_t no_peer = endpoint->has_queue || agent->no_peer ? MG_EP_NO_PEER : 0;
 	struct state_endpoint row = {
 		.slot = endpoint->slot,
+		.flags = endpoint->limits | no_peer,
 		.ifindex = endpoint->ifindex,
 		.mtu = endpoint->mtu,
 		.netns_cookie = endpoint->netns_cookie,
@@ -104,7 +88,7 @@ void endpoint_changed(struct agent *agent, struct endpoint *endpoint)
 	labels_sort(&row.labels);
 	endpoint->ready = false;
 	state_endpoint_set(agent->state, &row);
-	agent_dirty(agent);
+	agent_dirty(agent, CHANGE_ENDPOINTS);
 }
 
 static void endpoint_free(struct endpoint *endpoint)
@@ -121,14 +105,26 @@ static void endpoint_free(struct endpoint *endpoint)
 	free(endpoint);
 }
 
+/* The next sandbox of a pod may be there before the former one has gone: the object is its. */
+static bool has_successor(const struct agent *agent, const struct endpoint *endpoint)
+{
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		if (ep != endpoint && ep->committed && !strcmp(ep->pod, endpoint->pod) &&
+		    !strcmp(ep->ns, endpoint->ns) && !strcmp(ep->ifname, endpoint->ifname))
+			return true;
+	}
+	return false;
+}
+
 void endpoint_remove(struct agent *agent, struct endpoint *endpoint)
 {
-	publish_removed(agent, endpoint);
+	if (endpoint->committed && !has_successor(agent, endpoint))
+		publish_removed(agent, endpoint);
 	state_endpoint_del(agent->state, endpoint->slot);
 	agent->by_slot[endpoint->slot] = NULL;
 	HASH_DEL(agent->endpoints, endpoint);
 	endpoint_free(endpoint);
-	agent_dirty(agent);
+	agent_dirty(agent, CHANGE_ENDPOINTS);
 }
 
 static json_t *commit_answer(void)
@@ -152,7 +148,7 @@ void endpoints_settled(struct agent *agent)
 	}
 }
 
-/* --- records of the plugin ------------------------------------------------------------------ */
+/* --- requests and records ------------------------------------------------------------------ */
 
 static const char *text_of(const json_t *record, const char *key)
 {
@@ -218,99 +214,43 @@ void endpoint_name(struct endpoint *endpoint, const json_t *request)
 	endpoint->network = xstrdup(text_of(request, "network"));
 }
 
-static void restore_record(struct agent *agent, const json_t *record)
+/* Bits a second of a direction, 0: not limited. */
+static json_int_t rate_of(const json_t *bandwidth, const char *key)
 {
-	const char *container = text_of(record, "container"), *ifname = text_of(record, "ifname");
-	json_int_t slot = json_integer_value(json_object_get(record, "slot"));
-	struct endpoint *endpoint;
-
-	/* What is not ready is an ADD that did not end: it asks again, or is deleted. */
-	if (!*container || !*ifname || !json_is_true(json_object_get(record, "ready")) ||
-	    endpoint_find(agent, container, ifname))
-		return;
-	endpoint = endpoint_new(agent, container, ifname, slot > 0 ? (uint16_t)slot : 0);
-	if (!endpoint)
-		return;
-	endpoint_name(endpoint, record);
-	endpoint_fill(endpoint, record);
-	endpoint_addresses(endpoint, json_object_get(record, "addresses"));
-	endpoint->external = json_is_true(json_object_get(record, "external"));
-	endpoint->committed = true;
-	endpoint_changed(agent, endpoint);
+	return json_integer_value(json_object_get(bandwidth, key));
 }
 
-/* Calls each for every record in a folder of the plugin; what cannot be read is named and left. */
-static void each_record(struct agent *agent, const char *folder,
-			void (*each)(struct agent *agent, const json_t *record, const char *path))
+void endpoint_wishes(struct endpoint *endpoint, const json_t *request)
 {
-	_cleanup_free_ char *path = xasprintf("%s/cni/%s", agent->config.state_dir, folder);
-	DIR *dir = opendir(path);
-	struct dirent *entry;
+	const json_t *bandwidth = json_object_get(request, "bandwidth");
+	const json_t *labels = json_object_get(request, "labels");
 
-	while (dir && (entry = readdir(dir))) {
-		_cleanup_free_ char *file = NULL, *text = NULL;
-		_cleanup_json_ json_t *record = NULL;
-		struct err err = { 0 };
-		size_t size;
-		int r;
+	json_decref(endpoint->labels);
+	endpoint->labels = json_is_object(labels) ? json_deep_copy(labels) : NULL;
+	endpoint->limits = (rate_of(bandwidth, "ingressRate") > 0 ? MG_EP_NO_PEER : 0) |
+			   (rate_of(bandwidth, "egressRate") > 0 ? MG_EP_THROUGH_STACK : 0);
+}
 
-		if (entry->d_name[0] == '.')
-			continue;
-		file = xasprintf("%s/%s", path, entry->d_name);
-		r = file_read(AT_FDCWD, file, RECORD_MAX, &text, &size);
-		if (!r)
-			r = rpc_decode(text, size, RECORD_MAX, &record, &err);
-		if (r < 0)
-			log_warning("record left alone", "file", file, "why",
-				    err.code ? err.text : strerror(-r), NULL);
-		else
-			each(agent, record, file);
+/* --- life ---------------------------------------------------------------------------------- */
+
+struct endpoint *endpoint_of_ifindex(struct agent *agent, int ifindex)
+{
+	struct endpoint *endpoint = NULL;
+
+	if (ifindex > MG_IFINDEX_BASE && (unsigned int)ifindex < MG_IFINDEX_BASE + agent->slots)
+		endpoint = agent->by_slot[ifindex - MG_IFINDEX_BASE];
+	if (endpoint && endpoint->ifindex == (uint32_t)ifindex)
+		return endpoint;
+	for (endpoint = agent->endpoints; endpoint; endpoint = endpoint->hh.next) {
+		if (endpoint->committed && endpoint->ifindex == (uint32_t)ifindex)
+			return endpoint;
 	}
-	if (dir)
-		closedir(dir);
+	return NULL;
 }
 
-static void restore_each(struct agent *agent, const json_t *record, const char *path)
+void endpoints_start(struct agent *agent)
 {
-	(void)path;
-	restore_record(agent, record);
-}
-
-static void release_each(struct agent *agent, const json_t *record, const char *path)
-{
-	struct endpoint *endpoint =
-		endpoint_find(agent, text_of(record, "container"), text_of(record, "ifname"));
-	struct ipam_owner owner = { .network = text_of(record, "network"),
-				    .container = text_of(record, "container"),
-				    .ifname = text_of(record, "ifname") };
-
-	if (!json_is_true(json_object_get(record, "external")))
-		ipam_release(agent->ipam, &owner, NULL, NULL);
-	if (endpoint)
-		endpoint_remove(agent, endpoint);
-	if (unlink(path) < 0 && errno != ENOENT)
-		log_warning("release file", "file", path, "why", strerror(errno), NULL);
-}
-
-void endpoints_released(struct agent *agent)
-{
-	each_record(agent, "released", release_each);
-}
-
-int endpoints_start(struct agent *agent, struct err *err)
-{
-	_cleanup_free_ char *path = xasprintf("%s/cni/attachments", agent->config.state_dir);
-	_cleanup_free_ char *released = xasprintf("%s/cni/released", agent->config.state_dir);
-	int r;
-
 	agent->by_slot = xcalloc(agent->slots, sizeof(*agent->by_slot));
-	r = dir_make(path, 0700, err);
-	if (!r)
-		r = dir_make(released, 0700, err);
-	if (r < 0)
-		return r;
-	each_record(agent, "attachments", restore_each);
-	return 0;
 }
 
 void endpoints_stop(struct agent *agent)

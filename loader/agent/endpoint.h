@@ -7,18 +7,20 @@
 
 #include "agent/agent.h"
 
-/* Reads the plugin's records: what stands on this node. */
-int endpoints_start(struct agent *agent, struct err *err);
+void endpoints_start(struct agent *agent);
 void endpoints_stop(struct agent *agent);
 
 struct endpoint *endpoint_find(struct agent *agent, const char *container, const char *ifname);
+/* Of the interface on the host's side; NULL: it belongs to no pod. */
+struct endpoint *endpoint_of_ifindex(struct agent *agent, int ifindex);
 /* slot 0: any; another one if it is taken. NULL: none is free. */
 struct endpoint *endpoint_new(struct agent *agent, const char *container, const char *ifname,
 			      uint16_t slot);
 
-/* From a request or record: names; interface; list of address texts. */
+/* From a request or record: names; interface; labels and bandwidth; list of address texts. */
 void endpoint_name(struct endpoint *endpoint, const json_t *request);
 void endpoint_fill(struct endpoint *endpoint, const json_t *record);
+void endpoint_wishes(struct endpoint *endpoint, const json_t *request);
 void endpoint_addresses(struct endpoint *endpoint, const json_t *list);
 
 /* Tells the state; the rows follow with the next reconcile. */
@@ -27,8 +29,5 @@ void endpoint_remove(struct agent *agent, struct endpoint *endpoint);
 
 /* After a reconcile that put everything into the maps: answers commits that waited for it. */
 void endpoints_settled(struct agent *agent);
-
-/* Works off what DEL could not tell. */
-void endpoints_released(struct agent *agent);
 
 #endif

@@ -22,15 +22,31 @@ struct http_source {
 	void *context;
 };
 
+enum http_client {
+	HTTP_CLIENT_ANY,   /* no certificate is asked for */
+	HTTP_CLIENT_SHOWS, /* it must show one, whoever signed it */
+	HTTP_CLIENT_VERIFIED_IF_SHOWN,
+	HTTP_CLIENT_VERIFIED
+};
+
+/* Strings are copied. */
 struct http_config {
 	const char *health_host;  /* NULL: no health listener */
 	const char *metrics_host; /* NULL: no metrics listener; "" is every address */
 	unsigned int health_port;
 	unsigned int metrics_port;
+	/* Metrics over TLS 1.2 and up where cert and key are given (PEM files); ca: of clients. */
+	const char *cert;
+	const char *key;
+	const char *ca;
+	enum http_client client;
 };
 
 int http_new(struct event_base *base, const struct http_config *config,
 	     const struct http_source *source, struct http **ret_http, struct err *err);
 void http_free(struct http *http); /* accepts NULL */
+
+/* Whether http was opened with the same words, and the files have not changed since. */
+bool http_is(const struct http *http, const struct http_config *config);
 
 #endif

@@ -23,13 +23,15 @@
 #include "agent/privileges.h"
 #include "agent/publish.h"
 #include "agent/reconcile.h"
+#include "agent/record.h"
 #include "agent/restore.h"
 #include "agent/server.h"
-#include "agent/status.h"
+#include "agent/settings.h"
 #include "agent/trace.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/rpc.h"
 
 #define PRIORITIES 3
 /* After the flow tables were made anew, segments of unknown connections are judged, not dropped. */
@@ -59,9 +61,12 @@ static uint64_t boot_time(void)
 static int open_dataplane(struct agent *agent, struct err *err)
 {
 	struct dp_config config = dp_config_default();
+	struct dp_size sizes[SETTINGS_SIZES_MAX];
 	int r;
 
 	config.root = agent->config.bpffs;
+	config.sizes = sizes;
+	config.size_count = settings_sizes(agent, sizes);
 	r = dp_open(&config, &agent->dp, err);
 	if (!r)
 		r = dp_attach_pick(DP_ATTACH_AUTO, &agent->attach, err);
@@ -75,6 +80,7 @@ static int open_dataplane(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	agent->slots = config.mg.slots;
+	endpoints_start(agent);
 	agent->sync = sync_new_dp(agent->dp);
 	if (dp_flows_are_new(agent->dp))
 		agent->facts.flows_new_until =
@@ -84,12 +90,19 @@ static int open_dataplane(struct agent *agent, struct err *err)
 
 /* --- ipam ---------------------------------------------------------------------------------- */
 
+/* The tick's moment stands until it has come, however many requests are answered before it. */
 static void arm_ipam(struct agent *agent, int ms)
 {
-	const struct timeval when = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	int64_t now = rpc_now(), due = ms == IPAM_IDLE ? INT64_MAX : now + ms;
+	struct timeval when;
 
-	if (ms != IPAM_IDLE)
-		event_add(agent->ipam_event, &when);
+	if (due < agent->ipam_due)
+		agent->ipam_due = due;
+	if (agent->ipam_due == INT64_MAX)
+		return;
+	due = agent->ipam_due > now ? agent->ipam_due - now : 0;
+	when = (struct timeval){ .tv_sec = due / 1000, .tv_usec = due % 1000 * 1000 };
+	event_add(agent->ipam_event, &when);
 }
 
 /* Answers first, then the store's share of the work. */
@@ -100,8 +113,10 @@ static void on_ipam(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (ms == 0)
+	if (ms == 0 || agent->ipam_due <= rpc_now()) {
+		agent->ipam_due = INT64_MAX;
 		ms = ipam_tick(agent->ipam);
+	}
 	arm_ipam(agent, ms);
 }
 
@@ -116,6 +131,7 @@ static int open_ipam(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	agent->ipam_event = evtimer_new(agent->base, on_ipam, agent);
+	agent->ipam_due = INT64_MAX;
 	event_active(agent->ipam_event, 0, 0);
 	return 0;
 }
@@ -130,7 +146,7 @@ static int open_sockets(struct agent *agent, struct err *err)
 
 	if (!r)
 		r = server_new(agent->base, cni, cni_handle, agent, &agent->cni, err);
-	return r < 0 ? r : status_listen(agent, err);
+	return r;
 }
 
 static void on_signal(evutil_socket_t signal, short what, void *context)
@@ -170,6 +186,8 @@ static int start(struct agent *agent, struct err *err)
 	if (!r)
 		r = objects_open(agent, err);
 	if (!r)
+		settings_read(agent);
+	if (!r)
 		r = open_dataplane(agent, err);
 	if (!r)
 		r = restore_read(agent, err);
@@ -178,14 +196,14 @@ static int start(struct agent *agent, struct err *err)
 	if (!r)
 		r = open_ipam(agent, err);
 	if (!r)
-		r = endpoints_start(agent, err);
+		r = records_start(agent, err);
 	if (!r)
 		r = objects_start(agent, err);
 	if (r < 0)
 		return r;
-	/* What runs here keeps its addresses; what an earlier crash orphaned comes back. */
+	/* What runs here or is on its way keeps its addresses; what a crash orphaned comes back. */
 	addresses_collect(agent, NULL);
-	endpoints_released(agent);
+	records_released(agent);
 	reconcile(agent);
 	catch_signals(agent);
 	r = monitor_start(agent, err);
@@ -204,6 +222,8 @@ static void stop(struct agent *agent)
 	http_free(agent->http);
 	ipam_close(agent->ipam);
 	endpoints_stop(agent);
+	records_stop(agent);
+	settings_stop(agent);
 	publish_stop(agent);
 	pool_switch_stop(agent);
 	objects_stop(agent);

@@ -145,7 +145,7 @@ static void set_flow_events(struct agent *agent)
 	if (agent->facts.flow_events == wanted)
 		return;
 	agent->facts.flow_events = wanted;
-	agent_dirty(agent);
+	agent_dirty(agent, CHANGE_NODES);
 }
 
 static void on_gone(void *context, struct server_call *call)

@@ -8,6 +8,8 @@
 
 #include "agent/node.h"
 
+#include "agent/endpoint.h"
+#include "agent/settings.h"
 #include "agent/uplink.h"
 #include "base/inet.h"
 #include "base/log.h"
@@ -229,16 +231,64 @@ void node_refresh_ways(struct agent *agent)
 
 /* --- events of the kernel ------------------------------------------------------------------ */
 
+#define CHANGE_WAYS (CHANGE_LINKS | CHANGE_NODES | CHANGE_ROUTES)
+
+static bool is_ours(const struct agent *agent, int ifindex)
+{
+	return uplink_mtu(agent, ifindex) || uplink_is_attached(agent, ifindex) ||
+	       (uint32_t)ifindex == agent->facts.vxlan_ifindex;
+}
+
+static unsigned int link_concerns(const struct agent *agent, const struct net_link *link)
+{
+	if (is_ours(agent, link->ifindex) || settings_is_uplink(agent, link->name) ||
+	    settings_is_mtu_link(agent, link->name))
+		return CHANGE_WAYS;
+	return 0;
+}
+
+/* What comes with every pod (its interface, its routes) changes no way to a node. */
+static unsigned int route_concerns(struct agent *agent, const struct net_route *route)
+{
+	if (route->protocol == NET_PROTOCOL || route->table == RT_TABLE_LOCAL ||
+	    route->ifindex > MG_IFINDEX_BASE || endpoint_of_ifindex(agent, route->ifindex))
+		return 0;
+	return CHANGE_NODES | CHANGE_ROUTES;
+}
+
+static unsigned int hook_concerns(struct agent *agent, int ifindex)
+{
+	if (is_ours(agent, ifindex))
+		return CHANGE_LINKS;
+	return endpoint_of_ifindex(agent, ifindex) ? CHANGE_PODS : 0;
+}
+
+static unsigned int event_concerns(struct agent *agent, const struct net_event *event)
+{
+	switch (event->kind) {
+	case NET_EVENT_LINK:
+		return link_concerns(agent, &event->link);
+	case NET_EVENT_ADDR:
+		return is_ours(agent, event->addr.ifindex) ? CHANGE_WAYS : 0;
+	case NET_EVENT_ROUTE:
+		return route_concerns(agent, &event->route);
+	case NET_EVENT_QDISC:
+	case NET_EVENT_FILTER:
+		return hook_concerns(agent, event->qdisc.ifindex);
+	case NET_EVENT_NEIGH:
+		return 0;
+	case NET_EVENT_RESYNC:
+		break;
+	}
+	return CHANGE_ALL;
+}
+
 static void on_net_event(const struct net_event *event, void *context)
 {
-	struct agent *agent = context;
+	unsigned int changes = event_concerns(context, event);
 
-	/* Our own routes and what happens on pods' interfaces changes no way to a node. */
-	if (event->kind == NET_EVENT_ROUTE && event->route.protocol == NET_PROTOCOL)
-		return;
-	if (event->kind == NET_EVENT_NEIGH || event->kind == NET_EVENT_FILTER)
-		return;
-	agent_dirty(agent);
+	if (changes)
+		agent_dirty(context, changes);
 }
 
 static void on_netlink(evutil_socket_t fd, short what, void *context)

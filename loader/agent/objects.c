@@ -9,18 +9,24 @@
 #include <string.h>
 
 #include "agent/pool_switch.h"
+#include "agent/settings.h"
 #include "agent/trace.h"
 #include "base/log.h"
 #include "model/decode.h"
 
 #define KINDS_MAX 64
 
-static void report(const struct object *object, const json_t *root, const struct problems *problems)
+static void report(struct agent *agent, const struct object *object, const json_t *root,
+		   const struct problems *problems)
 {
 	_cleanup_free_ char *title = object ? object_title(object) : NULL;
 	const char *name =
 		json_string_value(json_object_get(json_object_get(root, "metadata"), "name"));
 
+	if (object && object->kind == KIND_FELIX_CONFIG) {
+		settings_report(agent, title, problems);
+		return;
+	}
 	for (size_t i = 0; i < problems->count; i++) {
 		_cleanup_free_ char *text = problem_text(&problems->v[i]);
 
@@ -32,7 +38,7 @@ static void report(const struct object *object, const json_t *root, const struct
 	}
 }
 
-static int decode(const json_t *root, struct object **ret_object)
+static int decode(struct agent *agent, const json_t *root, struct object **ret_object)
 {
 	_cleanup_problems_ struct problems problems = { 0 };
 	struct object *object = NULL;
@@ -40,7 +46,7 @@ static int decode(const json_t *root, struct object **ret_object)
 
 	r = object_decode(root, &(struct decode_options){ .mode = DECODE_LENIENT }, &object,
 			  &problems);
-	report(object, root, &problems);
+	report(agent, object, root, &problems);
 	if (r < 0)
 		return r;
 	*ret_object = object;
@@ -66,6 +72,24 @@ static int check(const json_t *root, struct err *err)
 	return err_set(err, r, "%s", text ? text : "does not decode");
 }
 
+/* What beside policy and addresses depends on objects of a kind. */
+static unsigned int concerns(enum kind kind)
+{
+	if (kind == KIND_NODE)
+		return CHANGE_NODES | CHANGE_ROUTES;
+	if (kind == KIND_IP_POOL)
+		return CHANGE_LINKS | CHANGE_NODES | CHANGE_ROUTES;
+	if (kind == KIND_IPAM_BLOCK)
+		return CHANGE_ROUTES;
+	return kind == KIND_FELIX_CONFIG ? CHANGE_ALL : CHANGE_POLICY;
+}
+
+static void on_set(struct agent *agent, const struct object *object)
+{
+	state_object_set(agent->state, object);
+	agent_dirty(agent, concerns(object->kind));
+}
+
 static void on_delete(struct agent *agent, const struct store_event *event)
 {
 	struct store_key key;
@@ -77,6 +101,12 @@ static void on_delete(struct agent *agent, const struct store_event *event)
 		return;
 	if (kind == KIND_IP_POOL)
 		pool_switch_cancel(agent, key.name);
+	if (kind == KIND_FELIX_CONFIG) {
+		_cleanup_free_ char *title = xasprintf("FelixConfiguration %s", key.name);
+
+		settings_report(agent, title, NULL);
+	}
+	agent_dirty(agent, concerns(kind));
 	state_object_del(agent->state, kind, key.ns ? key.ns : "", key.name);
 }
 
@@ -119,11 +149,11 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 		}
 		if (events[i].type == STORE_DELETED)
 			on_delete(agent, &events[i]);
-		else if (!decode(events[i].object, &object) && !kept_back(agent, object))
-			state_object_set(agent->state, object);
+		else if (!decode(agent, events[i].object, &object) && !kept_back(agent, object))
+			on_set(agent, object);
 	}
 	agent->synced |= synced;
-	agent_dirty(agent);
+	agent_dirty(agent, CHANGE_POLICY);
 }
 
 static void arm_timer(struct agent *agent)

@@ -36,7 +36,7 @@ static void on_due(evutil_socket_t fd, short what, void *context)
 	state_object_set(agent->state, change->pool);
 	LL_DELETE(agent->pool_changes, change);
 	change_free(change);
-	agent_dirty(agent);
+	agent_dirty(agent, CHANGE_LINKS | CHANGE_NODES | CHANGE_ROUTES);
 }
 
 /* Old kinds are accepted until now: a later change may have begun meanwhile, then its end counts.
@@ -48,7 +48,7 @@ static void on_keep_over(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	agent->facts.accept_ipip = agent->facts.accept_vxlan = false;
-	agent_dirty(agent);
+	agent_dirty(agent, CHANGE_NODES);
 }
 
 void pool_switch_cancel(struct agent *agent, const char *name)
@@ -92,7 +92,7 @@ bool pool_switch(struct agent *agent, const struct object *object)
 	if (!agent->keep_event)
 		agent->keep_event = evtimer_new(agent->base, on_keep_over, agent);
 	event_add(agent->keep_event, &keep);
-	agent_dirty(agent);
+	agent_dirty(agent, CHANGE_LINKS | CHANGE_NODES);
 	return true;
 }
 

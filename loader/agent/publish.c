@@ -96,11 +96,9 @@ static void publication_free(struct agent *agent, struct publication *publicatio
 	free(publication);
 }
 
-/* The newest word about an object replaces what waits. */
-static void enqueue(struct agent *agent, const struct endpoint *endpoint, bool removed)
+/* The newest word about an object replaces what waits. Takes its arguments; object NULL: delete. */
+static void put(struct agent *agent, char *key, char *ns, char *name, json_t *object)
 {
-	char *name = object_name(agent, endpoint);
-	char *key = xasprintf("%s/%s", endpoint->ns, name);
 	struct publication *publication;
 
 	HASH_FIND_STR(agent->publications, key, publication);
@@ -108,12 +106,20 @@ static void enqueue(struct agent *agent, const struct endpoint *endpoint, bool r
 		publication_free(agent, publication);
 	publication = xcalloc(1, sizeof(*publication));
 	publication->key = key;
-	publication->ns = xstrdup(endpoint->ns);
+	publication->ns = ns;
 	publication->name = name;
-	publication->object = removed ? NULL : object_of(agent, endpoint, name);
+	publication->object = object;
 	HASH_ADD_KEYPTR(hh, agent->publications, publication->key, strlen(publication->key),
 			publication);
 	event_active(agent->publish_event, 0, 0);
+}
+
+static void enqueue(struct agent *agent, const struct endpoint *endpoint, bool removed)
+{
+	char *name = object_name(agent, endpoint);
+	json_t *object = removed ? NULL : object_of(agent, endpoint, name);
+
+	put(agent, xasprintf("%s/%s", endpoint->ns, name), xstrdup(endpoint->ns), name, object);
 }
 
 void publish_endpoint(struct agent *agent, const struct endpoint *endpoint)
@@ -145,6 +151,16 @@ static void keep_labels(json_t *object, const json_t *stored)
 		json_object_update_missing(labels, (json_t *)old);
 }
 
+/* The store adds to metadata; what we say is in labels and spec. */
+static bool says_the_same(const json_t *stored, const json_t *object)
+{
+	const json_t *a = json_object_get(stored, "metadata");
+	const json_t *b = json_object_get(object, "metadata");
+
+	return json_equal(json_object_get(a, "labels"), json_object_get(b, "labels")) &&
+	       json_equal(json_object_get(stored, "spec"), json_object_get(object, "spec"));
+}
+
 /* -EAGAIN: the store is out of reach, it stays in the queue. */
 static int write_one(struct agent *agent, const struct publication *publication, struct err *err)
 {
@@ -160,7 +176,64 @@ static int write_one(struct agent *agent, const struct publication *publication,
 	if (r == -ENOENT)
 		return store_create(agent->store, publication->object, NULL, err);
 	keep_labels(publication->object, stored);
+	if (says_the_same(stored, publication->object))
+		return 0;
 	return store_update(agent->store, publication->object, NULL, err);
+}
+
+/* --- after a start -------------------------------------------------------------------------- */
+
+static bool is_known(const struct agent *agent, const char *ns, const char *name)
+{
+	bool known = false;
+
+	for (const struct endpoint *ep = agent->endpoints; ep && !known; ep = ep->hh.next) {
+		_cleanup_free_ char *own = object_name(agent, ep);
+
+		known = ep->committed && !strcmp(ep->ns, ns) && !strcmp(own, name);
+	}
+	return known;
+}
+
+static const char *text_at(const json_t *object, const char *part, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(object, part), key));
+}
+
+static void remove_leftover(struct agent *agent, const json_t *object)
+{
+	const char *node = text_at(object, "spec", "node");
+	const char *ns = text_at(object, "metadata", "namespace");
+	const char *name = text_at(object, "metadata", "name");
+	char *key;
+
+	if (!node || !ns || !name || strcmp(node, agent->config.node) || is_known(agent, ns, name))
+		return;
+	key = xasprintf("%s/%s", ns, name);
+	put(agent, key, xstrdup(ns), xstrdup(name), NULL);
+}
+
+/* A former agent may have ended between ADD or DEL and the write behind it. */
+static int review(struct agent *agent, struct err *err)
+{
+	const struct store_query query = { .kind = store_kind_find("projectcalico.org/v3",
+								   "WorkloadEndpoint") };
+	struct store_list list = { 0 };
+	json_t *object;
+	size_t i;
+	int r = store_list(agent->store, &query, 1, &list, err);
+
+	if (r < 0)
+		return r;
+	json_array_foreach(list.items, i, object)
+		remove_leftover(agent, object);
+	store_list_done(&list);
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		if (ep->committed)
+			publish_endpoint(agent, ep);
+	}
+	agent->published = true;
+	return 0;
 }
 
 static void flush(evutil_socket_t fd, short what, void *context)
@@ -172,6 +245,14 @@ static void flush(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	if (!agent->published) {
+		struct err err;
+
+		if (!agent->synced || review(agent, &err) < 0) {
+			event_add(agent->publish_event, &again);
+			return;
+		}
+	}
 	HASH_ITER(hh, agent->publications, publication, next) {
 		struct err err = { 0 };
 		int r = write_one(agent, publication, &err);
@@ -190,6 +271,7 @@ static void flush(evutil_socket_t fd, short what, void *context)
 void publish_start(struct agent *agent)
 {
 	agent->publish_event = evtimer_new(agent->base, flush, agent);
+	event_active(agent->publish_event, 0, 0);
 }
 
 void publish_stop(struct agent *agent)

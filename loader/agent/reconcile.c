@@ -3,12 +3,18 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/endpoint.h"
 #include "agent/node.h"
+#include "agent/pods.h"
+#include "agent/record.h"
+#include "agent/settings.h"
 #include "agent/uplink.h"
 #include "base/arena.h"
+#include "base/inet.h"
 #include "base/log.h"
 #include "base/rpc.h"
 #include "state/table.h"
@@ -114,6 +120,34 @@ static void add_route(void *context, const struct state_route *route)
 	};
 }
 
+static bool is_pods(const struct agent *agent, const struct net_route *route)
+{
+	const union mg_addr dst = route->dst.addr;
+
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		if (!ep->committed && route->dst.len == MG_ADDR_BITS &&
+		    (!addr_cmp(&ep->ip4, &dst) || !addr_cmp(&ep->ip6, &dst)))
+			return true;
+	}
+	return false;
+}
+
+/* The plugin writes a pod's route before it commits. */
+static int keep_unfinished(struct agent *agent, struct wanted_routes *wanted, struct err *err)
+{
+	_cleanup_free_ struct net_route *routes = NULL;
+	size_t count = 0;
+	int r = net_route_list(agent->net, NET_PROTOCOL, &routes, &count, err);
+
+	for (size_t i = 0; i < count; i++) {
+		if (!is_pods(agent, &routes[i]))
+			continue;
+		add_route(wanted, &(struct state_route){ 0 });
+		wanted->v[wanted->count - 1] = routes[i];
+	}
+	return r;
+}
+
 /* Routes of the plugin to local pods are of our protocol too: they stay. */
 static void keep_pods(struct agent *agent, struct wanted_routes *wanted)
 {
@@ -121,8 +155,10 @@ static void keep_pods(struct agent *agent, struct wanted_routes *wanted)
 		const union mg_addr *addrs[] = { &ep->ip4, &ep->ip6 };
 		struct net_link link;
 
-		/* DEL takes the interface away before it tells us. */
-		if (!ep->committed || net_link_get(agent->net, (int)ep->ifindex, &link, NULL) < 0)
+		/* DEL takes the interface away before it tells us; one that is down has no route.
+		 */
+		if (!ep->committed || net_link_get(agent->net, (int)ep->ifindex, &link, NULL) < 0 ||
+		    !(link.flags & IFF_UP))
 			continue;
 		for (unsigned int i = 0; i < 2; i++) {
 			struct state_route route = { .dst = { .len = MG_ADDR_BITS,
@@ -144,7 +180,9 @@ static int want_routes(struct agent *agent, struct err *err)
 
 	state_routes(agent->state, &agent->facts, add_route, &wanted);
 	keep_pods(agent, &wanted);
-	r = routes_sync(agent->net, wanted.v, wanted.count, agent->synced, &report, err);
+	r = keep_unfinished(agent, &wanted, err);
+	if (!r)
+		r = routes_sync(agent->net, wanted.v, wanted.count, agent->synced, &report, err);
 	free(wanted.v);
 	/* An interface that went between the look and the write: the next event looks again. */
 	return r == -ENODEV ? 0 : r;
@@ -178,33 +216,90 @@ static int write_policy(struct agent *agent, struct err *err)
 	return built;
 }
 
-static int round_of(struct agent *agent, struct err *err)
-{
-	struct err other;
-	int first, r;
+/* The first failure of a round is kept; what does not depend on it goes on. */
+struct round {
+	struct agent *agent;
+	unsigned int changes;
+	struct err *err;
+	int first;
+};
 
-	/* What fails here (an interface that vanished) must not keep policy back. */
-	first = uplinks_refresh(agent, err);
-	node_refresh_ways(agent);
-	r = want_nodes(agent);
+static int keep(struct round *round, int r, const struct err *err)
+{
+	if (r < 0 && !round->first) {
+		round->first = r;
+		*round->err = *err;
+	}
+	return r;
+}
+
+/* What fails here (an interface that vanished) must not keep policy back. */
+static void look(struct round *round)
+{
+	struct agent *agent = round->agent;
+	struct err err;
+
+	if (round->changes & CHANGE_SETTINGS)
+		keep(round, settings_apply(agent, &err), &err);
+	if (round->changes & CHANGE_LINKS)
+		keep(round, uplinks_look(agent, &err), &err);
+	if (round->changes & CHANGE_NODES)
+		node_refresh_ways(agent);
+	if (round->changes & CHANGE_PODS)
+		keep(round, pods_queues(agent, &err), &err);
+	/* Told by the two of them. */
+	round->changes |= agent->changes;
+	agent->changes = 0;
+}
+
+/* Rows in their order: nodes, policy, endpoints, which make a pod ready. */
+static int write_rows(struct round *round, struct err *err)
+{
+	struct agent *agent = round->agent;
+	int r = 0;
+
+	if (round->changes & (CHANGE_NODES | CHANGE_LINKS))
+		r = want_nodes(agent);
 	if (!r)
-		r = run_sync(agent, first < 0 ? &other : err);
+		r = run_sync(agent, err);
 	if (!r)
-		r = write_policy(agent, first < 0 ? &other : err);
-	if (!r)
+		r = write_policy(agent, err);
+	if (!r && round->changes & CHANGE_ENDPOINTS)
 		r = want_endpoints(agent);
 	if (!r)
-		r = run_sync(agent, first < 0 ? &other : err);
+		r = run_sync(agent, err);
 	if (!r && !agent->took_over) {
-		r = dp_takeover(agent->dp, first < 0 ? &other : err);
+		r = dp_takeover(agent->dp, err);
 		agent->took_over = !r;
 	}
-	if (!r)
+	return r;
+}
+
+static void attach(struct round *round)
+{
+	struct agent *agent = round->agent;
+	struct err err;
+
+	if (round->changes & CHANGE_LINKS)
+		keep(round, uplinks_attach(agent, &err), &err);
+	if (round->changes & CHANGE_PODS)
+		keep(round, pods_refresh(agent, &err), &err);
+}
+
+static int round_of(struct agent *agent, unsigned int changes, struct err *ret_err)
+{
+	struct round round = { .agent = agent, .changes = changes, .err = ret_err };
+	struct err err;
+
+	sync_allow_removal(agent->sync);
+	look(&round);
+	if (keep(&round, write_rows(&round, &err), &err) == 0) {
 		endpoints_settled(agent);
-	if (!first)
-		first = r;
-	r = want_routes(agent, first < 0 ? &other : err);
-	return first < 0 ? first : r;
+		attach(&round);
+	}
+	if (round.changes & CHANGE_ROUTES)
+		keep(&round, want_routes(agent, &err), &err);
+	return round.first;
 }
 
 static void retry_later(struct agent *agent)
@@ -219,18 +314,30 @@ static void retry_later(struct agent *agent)
 	event_add(agent->dirty_event, &when);
 }
 
+static int64_t now_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 void reconcile(struct agent *agent)
 {
+	unsigned int changes = agent->changes;
 	struct err err = { 0 };
+	int64_t began = now_usec();
 	int r;
 
+	agent->dirty = false;
 	/* Nothing is touched before everything that should be is known. */
 	if (!agent->synced)
 		return;
-	agent->dirty = false;
-	sync_allow_removal(agent->sync);
-	r = round_of(agent, &err);
+	agent->changes = 0;
+	r = round_of(agent, changes, &err);
+	agent->round_usec += (unsigned long long)(now_usec() - began);
 	if (r < 0) {
+		agent->changes = CHANGE_ALL;
 		agent->build_failures++;
 		if (!agent->degraded || strcmp(agent->problem.text, err.text))
 			log_error("not all is in force", "why", err.text, NULL);
@@ -262,7 +369,7 @@ static void on_grace(evutil_socket_t fd, short what, void *context)
 	if (dp_grace(agent->dp) == 0)
 		engine_grace_done(agent->engine);
 	if (engine_pending(agent->engine))
-		agent_dirty(agent);
+		agent_dirty(agent, CHANGE_POLICY);
 }
 
 static void on_check(evutil_socket_t fd, short what, void *context)
@@ -271,14 +378,15 @@ static void on_check(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	endpoints_released(agent);
-	agent_dirty(agent);
+	records_released(agent);
+	agent_dirty(agent, CHANGE_ALL);
 }
 
-void agent_dirty(struct agent *agent)
+void agent_dirty(struct agent *agent, unsigned int changes)
 {
 	const struct timeval now = { 0 };
 
+	agent->changes |= changes;
 	if (agent->dirty)
 		return;
 	agent->dirty = true;
@@ -289,6 +397,7 @@ void reconcile_start(struct agent *agent)
 {
 	const struct timeval check = { .tv_sec = CHECK_SECONDS };
 
+	agent->changes = CHANGE_ALL;
 	agent->dirty_event = evtimer_new(agent->base, on_dirty, agent);
 	agent->grace_event = evtimer_new(agent->base, on_grace, agent);
 	agent->check_event = event_new(agent->base, -1, EV_PERSIST, on_check, agent);

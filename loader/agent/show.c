@@ -25,6 +25,21 @@ static json_t *addr_json(const union mg_addr *addr)
 	return addr_is_zero(addr) ? json_null() : json_string(addr_format(addr, text));
 }
 
+/* "FelixConfiguration default: spec.x: unknown field", one a problem. */
+static json_t *configuration(const struct agent *agent)
+{
+	json_t *list = json_array(), *texts, *text;
+	const char *title;
+	size_t i;
+
+	json_object_foreach(agent->config_reports, title, texts) {
+		json_array_foreach(texts, i, text)
+			json_array_append_new(
+				list, json_sprintf("%s: %s", title, json_string_value(text)));
+	}
+	return list;
+}
+
 json_t *show_status(struct agent *agent)
 {
 	_cleanup_free_ char *text = NULL;
@@ -38,14 +53,14 @@ json_t *show_status(struct agent *agent)
 	ready = status_ready(agent, out);
 	fclose(out);
 	engine_stats(agent->engine, &stats);
-	return json_pack("{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o}", "node",
-			 agent->config.node, "ready", ready, "reasons", text, "datastore_up",
-			 !agent->store_down, "endpoints", (json_int_t)HASH_COUNT(agent->endpoints),
-			 "addresses", (json_int_t)stats.addresses, "identities",
-			 (json_int_t)stats.identities, "policy_generation",
-			 (json_int_t)stats.generation, "build_failures",
-			 (json_int_t)agent->build_failures, "attach", agent->attach->name, "ipv4",
-			 addr_json(&agent->own4), "ipv6", addr_json(&agent->own6));
+	return json_pack(
+		"{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:o}", "node", agent->config.node,
+		"ready", ready, "reasons", text, "datastore_up", !agent->store_down, "endpoints",
+		(json_int_t)HASH_COUNT(agent->endpoints), "addresses", (json_int_t)stats.addresses,
+		"identities", (json_int_t)stats.identities, "policy_generation",
+		(json_int_t)stats.generation, "build_failures", (json_int_t)agent->build_failures,
+		"attach", agent->attach->name, "ipv4", addr_json(&agent->own4), "ipv6",
+		addr_json(&agent->own6), "configuration", configuration(agent));
 }
 
 json_t *show_endpoints(struct agent *agent)

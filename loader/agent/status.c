@@ -130,6 +130,10 @@ static void metrics(void *context, FILE *out)
 	      agent->uplink_count);
 	gauge(out, "margay_datastore_up", "1 while the datastore is in reach.", !agent->store_down);
 	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
+	head(out, "margay_rounds_seconds_total", "counter",
+	     "Time spent on bringing changes into force.");
+	fprintf(out, "margay_rounds_seconds_total %llu.%06llu\n", agent->round_usec / 1000000,
+		agent->round_usec % 1000000);
 	counter(out, "margay_builds_total", "Policy builds.", agent->builds);
 	counter(out, "margay_build_failures_total", "Policy builds or writes that failed.",
 		agent->build_failures);
@@ -146,6 +150,21 @@ static void metrics(void *context, FILE *out)
 	      resident_bytes());
 }
 
+static enum http_client client_of(const struct felix_params *params)
+{
+	switch ((enum felix_client_auth)params->metrics_client_auth) {
+	case FELIX_NO_CLIENT_CERT:
+		return HTTP_CLIENT_ANY;
+	case FELIX_REQUIRE_ANY_CERT:
+		return HTTP_CLIENT_SHOWS;
+	case FELIX_VERIFY_CERT_IF_GIVEN:
+		return HTTP_CLIENT_VERIFIED_IF_SHOWN;
+	case FELIX_REQUIRE_AND_VERIFY_CERT:
+		break;
+	}
+	return HTTP_CLIENT_VERIFIED;
+}
+
 int status_listen(struct agent *agent, struct err *err)
 {
 	const struct felix_params *params = state_params(agent->state);
@@ -154,11 +173,17 @@ int status_listen(struct agent *agent, struct err *err)
 		.health_port = params->health_port,
 		.metrics_host = params->metrics ? params->metrics_host : NULL,
 		.metrics_port = params->metrics_port,
+		.cert = params->metrics_cert,
+		.key = params->metrics_key,
+		.ca = params->metrics_ca,
+		.client = client_of(params),
 	};
 	const struct http_source source = {
 		.live = live, .ready = status_ready, .metrics = metrics, .context = agent
 	};
 
+	if (agent->http && http_is(agent->http, &config))
+		return 0;
 	http_free(agent->http);
 	agent->http = NULL;
 	return http_new(agent->base, &config, &source, &agent->http, err);

@@ -5,11 +5,12 @@
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
-#include <regex.h>
 #include <string.h>
 
+#include "agent/settings.h"
 #include "base/inet.h"
 #include "base/log.h"
+#include "dataplane/pins.h"
 #include "dataplane/uplink.h"
 
 uint32_t uplink_mtu(const struct agent *agent, int ifindex)
@@ -39,36 +40,43 @@ static void find_sources(const struct net_addr *addrs, size_t count, struct upli
 	}
 }
 
-static int collect(struct agent *agent, const regex_t *pattern, struct err *err)
+static void take_mtu(struct agent *agent, __u32 mtu)
 {
-	_cleanup_free_ struct net_link *links = NULL;
-	_cleanup_free_ struct net_addr *addrs = NULL;
-	size_t link_count, addr_count;
-	int r;
+	if (!agent->facts.uplink_mtu || mtu < agent->facts.uplink_mtu)
+		agent->facts.uplink_mtu = mtu;
+}
 
-	r = net_link_list(agent->net, &links, &link_count, err);
-	if (!r)
-		r = net_addr_list(agent->net, 0, &addrs, &addr_count, err);
-	if (r < 0)
-		return r;
+static void add_uplink(struct agent *agent, const struct net_link *link,
+		       const struct net_addr *addrs, size_t addr_count)
+{
+	struct uplink *uplink = &agent->uplinks[agent->uplink_count++];
+
+	memset(uplink, 0, sizeof(*uplink));
+	uplink->ifindex = link->ifindex;
+	memcpy(uplink->name, link->name, sizeof(uplink->name));
+	uplink->row.mtu = link->mtu;
+	uplink->row.flags = has_ethernet(link) ? 0 : MG_UPLINK_L3;
+	find_sources(addrs, addr_count, uplink);
+}
+
+static void collect(struct agent *agent, const struct net_link *links, size_t link_count,
+		    const struct net_addr *addrs, size_t addr_count)
+{
 	agent->uplink_count = 0;
 	agent->facts.uplink_mtu = 0;
-	for (size_t i = 0; i < link_count && agent->uplink_count < UPLINKS_MAX; i++) {
-		struct uplink *uplink = &agent->uplinks[agent->uplink_count];
-
-		if (!uplink_matches(&links[i], pattern))
+	for (size_t i = 0; i < link_count; i++) {
+		if (!(links[i].flags & IFF_UP))
 			continue;
-		memset(uplink, 0, sizeof(*uplink));
-		uplink->ifindex = links[i].ifindex;
-		memcpy(uplink->name, links[i].name, sizeof(uplink->name));
-		uplink->row.mtu = links[i].mtu;
-		uplink->row.flags = has_ethernet(&links[i]) ? 0 : MG_UPLINK_L3;
-		find_sources(addrs, addr_count, uplink);
-		if (!agent->facts.uplink_mtu || links[i].mtu < agent->facts.uplink_mtu)
-			agent->facts.uplink_mtu = links[i].mtu;
-		agent->uplink_count++;
+		if (settings_is_mtu_link(agent, links[i].name))
+			take_mtu(agent, links[i].mtu);
+		if (agent->data_pattern && uplink_matches(&links[i], agent->data_pattern) &&
+		    agent->uplink_count < UPLINKS_MAX)
+			add_uplink(agent, &links[i], addrs, addr_count);
 	}
-	return 0;
+	if (agent->facts.uplink_mtu)
+		return;
+	for (unsigned int i = 0; i < agent->uplink_count; i++)
+		take_mtu(agent, agent->uplinks[i].row.mtu);
 }
 
 static int attach_one(struct agent *agent, int ifindex, const char *name, const char *program,
@@ -100,6 +108,9 @@ static int attach_all(struct agent *agent, struct err *err)
 		if (r < 0 && !first)
 			first = r;
 	}
+	if (!first && agent->facts.vxlan_ifindex)
+		first = attach_one(agent, (int)agent->facts.vxlan_ifindex, DP_VXLAN_NAME,
+				   "from_tunnel", DP_INGRESS, err);
 	return first;
 }
 
@@ -116,26 +127,95 @@ static int ensure_vxlan(struct agent *agent, struct err *err)
 		return 0;
 	r = net_vxlan_ensure(agent->net, &vxlan, &ifindex, err);
 	if (!r)
-		r = attach_one(agent, ifindex, DP_VXLAN_NAME, "from_tunnel", DP_INGRESS, err);
-	if (!r)
 		agent->facts.vxlan_ifindex = (uint32_t)ifindex;
 	return r;
 }
 
-int uplinks_refresh(struct agent *agent, struct err *err)
+int uplinks_look(struct agent *agent, struct err *err)
 {
-	const char *text = state_params(agent->state)->data_iface_pattern;
-	regex_t pattern;
-	int r, vxlan;
+	_cleanup_free_ struct net_link *links = NULL;
+	_cleanup_free_ struct net_addr *addrs = NULL;
+	size_t link_count, addr_count;
+	int r;
 
-	if (regcomp(&pattern, text, REG_EXTENDED | REG_NOSUB))
-		return err_set(err, -EINVAL, "bpfDataIfacePattern \"%s\": no regular expression",
-			       text);
-	r = collect(agent, &pattern, err);
-	regfree(&pattern);
+	r = net_link_list(agent->net, &links, &link_count, err);
+	if (!r)
+		r = net_addr_list(agent->net, 0, &addrs, &addr_count, err);
 	if (r < 0)
 		return r;
-	r = attach_all(agent, err);
-	vxlan = ensure_vxlan(agent, r < 0 ? NULL : err);
-	return r < 0 ? r : vxlan;
+	collect(agent, links, link_count, addrs, addr_count);
+	return ensure_vxlan(agent, err);
+}
+
+/* --- what is no uplink any more -------------------------------------------------------------- */
+
+bool uplink_is_attached(const struct agent *agent, int ifindex)
+{
+	for (unsigned int i = 0; i < UPLINKS_MAX; i++) {
+		if (agent->attached[i] == ifindex)
+			return true;
+	}
+	return false;
+}
+
+static void detach(int ifindex, const char *name)
+{
+	struct err err;
+
+	if (dp_detach_all(ifindex, &err) < 0)
+		log_warning("not detached", "interface", name, "why", err.text, NULL);
+	else
+		log_info("detached", "interface", name, NULL);
+}
+
+static bool carries_uplink(const struct agent *agent, int ifindex)
+{
+	int fd = dp_prog_fd(agent->dp, "from_netdev");
+	struct dp_attached now;
+	__u32 id;
+
+	return fd >= 0 && !prog_id_of(fd, &id) &&
+	       !agent->attach->query(ifindex, DP_INGRESS, &now, NULL) && now.id == id;
+}
+
+/* A former agent may have had another pattern. */
+static int sweep(struct agent *agent, struct err *err)
+{
+	_cleanup_free_ struct net_link *links = NULL;
+	size_t count;
+	int r;
+
+	if (agent->swept)
+		return 0;
+	r = net_link_list(agent->net, &links, &count, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		if (!uplink_mtu(agent, links[i].ifindex) && carries_uplink(agent, links[i].ifindex))
+			detach(links[i].ifindex, links[i].name);
+	}
+	agent->swept = true;
+	return 0;
+}
+
+static void forget_former(struct agent *agent)
+{
+	for (unsigned int i = 0; i < UPLINKS_MAX; i++) {
+		struct net_link link;
+
+		if (agent->attached[i] && !uplink_mtu(agent, agent->attached[i]) &&
+		    !net_link_get(agent->net, agent->attached[i], &link, NULL))
+			detach(link.ifindex, link.name);
+		agent->attached[i] = i < agent->uplink_count ? agent->uplinks[i].ifindex : 0;
+	}
+}
+
+int uplinks_attach(struct agent *agent, struct err *err)
+{
+	int r = attach_all(agent, err);
+	int swept;
+
+	forget_former(agent);
+	swept = sweep(agent, r < 0 ? NULL : err);
+	return r < 0 ? r : swept;
 }

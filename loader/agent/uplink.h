@@ -9,9 +9,13 @@
 
 #include "agent/agent.h"
 
-/* Looks at the links anew: fills agent->uplinks and agent->facts, attaches to what came and checks
- * that ours are first. Goes on after a failure; the first one is returned. */
-int uplinks_refresh(struct agent *agent, struct err *err);
+/* Looks at the links anew: fills agent->uplinks and agent->facts. */
+int uplinks_look(struct agent *agent, struct err *err);
+
+/* Attaches to what came, checks that ours are first, and detaches from what matches no more. Goes
+ * on after a failure; the first one is returned. */
+int uplinks_attach(struct agent *agent, struct err *err);
+bool uplink_is_attached(const struct agent *agent, int ifindex);
 
 /* MTU of an uplink, 0 if it is none. */
 uint32_t uplink_mtu(const struct agent *agent, int ifindex);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/pods.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/endpoint.h"
+#include "base/log.h"
+
+/* What a veth device has by itself, and the points where filters hang. */
+static bool counts(const struct net_qdisc *qdisc)
+{
+	return strcmp(qdisc->kind, "noqueue") && strcmp(qdisc->kind, "clsact") &&
+	       strcmp(qdisc->kind, "ingress");
+}
+
+int pods_queues(struct agent *agent, struct err *err)
+{
+	_cleanup_free_ struct net_qdisc *qdiscs = NULL;
+	bool *found = NULL;
+	size_t count;
+	int r = net_qdisc_list(agent->net, 0, &qdiscs, &count, err);
+
+	if (r < 0)
+		return r;
+	found = xcalloc(agent->slots, sizeof(*found));
+	for (size_t i = 0; i < count; i++) {
+		struct endpoint *ep =
+			counts(&qdiscs[i]) ? endpoint_of_ifindex(agent, qdiscs[i].ifindex) : NULL;
+		if (ep)
+			found[ep->slot] = true;
+	}
+	for (struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		if (!ep->committed || ep->has_queue == found[ep->slot])
+			continue;
+		ep->has_queue = found[ep->slot];
+		endpoint_changed(agent, ep);
+	}
+	free(found);
+	return 0;
+}
+
+static int attach_one(struct agent *agent, const struct endpoint *ep, const char *program,
+		      enum dp_way way, struct err *err)
+{
+	int fd = dp_prog_fd(agent->dp, program), r;
+
+	if (fd < 0)
+		return err_errno(err, fd, "program %s", program);
+	r = dp_attach_repair(agent->attach, (int)ep->ifindex, way, fd, err);
+	if (r == 1)
+		log_info("attached", "interface", ep->host_ifname, "program", program, NULL);
+	return r < 0 ? err_wrap(err, r, "%s", ep->host_ifname) : 0;
+}
+
+int pods_refresh(struct agent *agent, struct err *err)
+{
+	int first = 0;
+
+	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		struct net_link link;
+		struct err other;
+		int r;
+
+		/* DEL takes the interface away before it tells us. */
+		if (!ep->committed || net_link_get(agent->net, (int)ep->ifindex, &link, NULL) < 0)
+			continue;
+		r = attach_one(agent, ep, "from_pod", DP_INGRESS, first ? &other : err);
+		if (!r)
+			r = attach_one(agent, ep, "to_pod", DP_EGRESS, first ? &other : err);
+		if (r < 0 && r != -ENODEV && !first)
+			first = r;
+	}
+	return first;
+}
