@@ -68,7 +68,8 @@ static __always_inline int guard_routed(const struct packet *pkt, const struct m
 	if (r)
 		return r;
 	if (pkt->flags & PKT_MULTICAST) /* memberships end here, and nothing else goes there */
-		return pkt->proto == PROTO_IGMP ? MG_FINAL_CONSUMED : -MG_DROP_NO_ROUTE;
+		return pkt->proto == PROTO_IGMP && pkt->family == 4 ? MG_FINAL_CONSUMED
+								    : -MG_DROP_NO_ROUTE;
 	return 0;
 }
 

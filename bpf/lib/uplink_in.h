@@ -203,7 +203,7 @@ static __always_inline int uplink_in(struct __sk_buff *skb, struct packet *pkt,
 		return host_in(pkt);
 	if (r) {
 		ident_exact(&pkt->dst, &pkt->to);
-		return is_local_pod(&pkt->to) || pkt->flags & PKT_FROM_TUNNEL ? r : MG_FINAL_NEXT;
+		return is_local_pod(&pkt->to) || pkt->flags & PKT_FROM_TUNNEL ? r : host_in(pkt);
 	}
 	flow_key(pkt);
 	flow = flow_find(pkt, local);
