@@ -71,7 +71,6 @@ def policy(cluster, table, rounds, sizes):
     node = cluster["n1"]
     node.apply(POD.format(name="client") + POD.format(name="server"))
     client, server = node.pod("client"), node.pod("server")
-    node.sh(f"mkdir -p {MANIFESTS}")
     for name, peer in (("deny", "nobody"), ("allow", "client")):
         node.run("tee", f"/etc/margay/{name}.yaml", stdin=TOGGLE.format(peer=peer))
     for size in sizes:
@@ -120,16 +119,15 @@ def map_memory(node):
 def known(node):
     done = node.try_run("bpftool", "-j", "map", "dump", "pinned",
                         node.sh("find /sys/fs/bpf -name mg_addrs").split()[0])
-    return done.stdout.count('"key"')
+    return len(json.loads(done.stdout))
 
 
 def memory(cluster, table, count):
     node = cluster["n1"]
     before = known(node)
     begin = time.monotonic()
-    node.sh(f"mkdir -p {MANIFESTS}")
     for first in range(0, count, DOCUMENTS_A_FILE):
-        text = "\n---\n".join(endpoints(first, min(first + DOCUMENTS_A_FILE, count)))
+        text = "---\n" + "\n---\n".join(endpoints(first, min(first + DOCUMENTS_A_FILE, count)))
         node.run("tee", f"{MANIFESTS}/.next", stdin=text)
         node.sh(f"mv {MANIFESTS}/.next {MANIFESTS}/pods-{first:06}.yaml")
     if count:
