@@ -128,7 +128,7 @@ tests: $(UNIT) $(PROG) ## build the test programs
 # Fuzz targets are a build of their own, by clang: make fuzz calls make again with these settings.
 FUZZ_SECONDS ?= 20
 FUZZ := $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/fuzz/fuzz_*.c))
-FUZZ_LIBS := cni datastore model base
+FUZZ_LIBS := cni ipam datastore model base
 $(FUZZ): $(BUILD)/%: $(BUILD)/%.o $(FUZZ_LIBS:%=$(BUILD)/lib%.a)
 	$(call say,LINK,$@) $(CC) $(SANFLAGS) -fsanitize=fuzzer $^ $(SYSTEM_LIBS) -o $@
 fuzz-run: $(FUZZ)
