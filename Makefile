@@ -139,6 +139,10 @@ fuzz: ## fuzz each parser for FUZZ_SECONDS (20)
 
 check-unit: $(UNIT) ## unit tests
 	$(Q)selftests/run unit $(UNIT)
+check-san: ## unit tests built with address and undefined behaviour sanitizers
+	$(Q)$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/san check-unit; status=$$?; \
+		mkdir -p $(BUILD)/results; \
+		sed 's/^unit/sanitizers/' $(BUILD)/san/results/unit.tsv >$(BUILD)/results/sanitizers.tsv; exit $$status
 check-prog: $(PROG) ## packet fixtures and property tests through the loaded programs (root)
 	$(Q)selftests/run prog $(PROG)
 check-cli: all ## margayctl on a store
@@ -206,6 +210,6 @@ export PYTHONDONTWRITEBYTECODE BUILD
 
 
 .PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
-.PHONY: install readme
+.PHONY: install readme check-san
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
