@@ -16,6 +16,8 @@
 
 #define CHAIN_CLOSED (1U << 0) /* every packet is decided: nothing behind it matters */
 #define CHAIN_PASSED (1U << 1) /* every packet is decided or leaves the tier */
+#define CHAIN_PASSES (1U << 2) /* some packets leave the tier: they are not decided */
+#define CHAIN_FULL (CHAIN_CLOSED | CHAIN_PASSED)
 
 struct chain_node {
 	uint32_t parent;

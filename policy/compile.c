@@ -98,24 +98,41 @@ static uint32_t rule_step(struct compiler *c, struct cpol *cpol, uint32_t i,
 	return cpol->step.n - 1;
 }
 
+/* What a list says that ends with this rule. */
+static uint32_t list_flags(uint32_t before, const struct far_step *step, enum rule_action action)
+{
+	uint32_t passes = before & CHAIN_PASSES;
+
+	switch (action) {
+	case RULE_ALLOW:
+	case RULE_DENY:
+		/* What passed on the way is not decided by a rule of this tier. */
+		if (step->pm->whole)
+			return passes ? passes | CHAIN_PASSED : CHAIN_CLOSED;
+		return passes;
+	case RULE_PASS:
+		return CHAIN_PASSES | (step->pm->whole ? CHAIN_PASSED : 0);
+	case RULE_LOG:
+		break;
+	}
+	return passes;
+}
+
 /* The list with this rule behind it, where it matches and can still matter. */
 static uint32_t extend(struct compiler *c, struct cpol *cpol, uint32_t list, uint32_t i,
 		       const struct ident *ident)
 {
 	const struct far_rule *rule = &cpol->rule.v[i];
-	uint32_t step;
+	uint32_t step, before = cpol->chain.node.v[list].flags;
 	bool is_new;
 
-	if (cpol->chain.node.v[list].flags || !matches(rule, ident))
+	if (before & CHAIN_FULL || !matches(rule, ident))
 		return list;
 	step = rule_step(c, cpol, i, ident);
 	list = chain_child(&cpol->chain, list, step, &is_new);
-	if (is_new && cpol->step.v[step].pm->whole) {
-		if (rule->rule->action == RULE_PASS)
-			cpol->chain.node.v[list].flags = CHAIN_PASSED;
-		else if (rule->rule->action != RULE_LOG)
-			cpol->chain.node.v[list].flags = CHAIN_CLOSED;
-	}
+	if (is_new)
+		cpol->chain.node.v[list].flags =
+			list_flags(before, &cpol->step.v[step], rule->rule->action);
 	return list;
 }
 

@@ -18,14 +18,19 @@ static uint32_t list_child(struct sets *sets, uint32_t node, const struct set_pa
 {
 	const struct cpol *cpol = part->cpol;
 	uint64_t element = (uint64_t)cpol->serial << 32 | list;
+	uint32_t before = sets->chain.node.v[node].flags, flags = cpol->chain.node.v[list].flags;
 	bool is_new;
 
-	if (list == CHAIN_ROOT || sets->chain.node.v[node].flags)
+	if (list == CHAIN_ROOT || before & CHAIN_FULL)
 		return node;
+	/* What a policy of this tier let pass is not decided by a later one. */
+	if (before & CHAIN_PASSES && flags & CHAIN_CLOSED)
+		flags = CHAIN_PASSED;
+	flags |= before & CHAIN_PASSES;
 	node = chain_child(&sets->chain, node, element, &is_new);
 	if (is_new) {
 		sets->chain.node.v[node].owner = cpol;
-		sets->chain.node.v[node].flags = cpol->chain.node.v[list].flags;
+		sets->chain.node.v[node].flags = flags;
 		sets->chain.node.v[node].value = UINT32_MAX;
 	}
 	return node;
