@@ -118,6 +118,14 @@ static char *config_text(const char *file, const char *path, struct err *err)
 	return value ? xstrdup(value) : NULL;
 }
 
+char *ctl_agent_setting(const char *key, const char *otherwise)
+{
+	struct err err = { 0 };
+	char *text = config_text(CTL_AGENT_CONFIG, key, &err);
+
+	return text ? text : xstrdup(otherwise);
+}
+
 /* The text that names the store, and who said it. */
 static char *find_datastore(struct ctl *ctl, const char **ret_from, struct err *err)
 {

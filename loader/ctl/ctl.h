@@ -37,6 +37,10 @@ extern const struct argp ctl_argp;
 int ctl_store(struct ctl *ctl, bool write, struct err *err);
 void ctl_done(struct ctl *ctl);
 
+/* A text of the agent's settings (CTL_AGENT_CONFIG); otherwise where it is not there or cannot be
+ * read. The caller frees. */
+char *ctl_agent_setting(const char *key, const char *otherwise);
+
 /* "error: ..." on stderr; the exit status becomes 1. */
 void ctl_error(struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ctl_warning(struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * margayctl node checksystem and node reset.
+ * margayctl node checksystem and node reset; node plan is plan.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "base/rpc.h"
 #include "ctl/agent.h"
 #include "ctl/remove.h"
-#include "ctl/table.h"
+#include "ctl/show.h"
 #include "ctl/verb.h"
 #include "dataplane/probe.h"
 #include "dataplane/reset.h"
@@ -25,31 +25,32 @@ static const struct table_column feature_columns[] = {
 	{ .title = "WITHOUT IT", .path = ".without" },
 };
 
-int verb_node_checksystem(struct ctl *ctl, int argc, char **argv)
+static json_t *probe(struct ctl *ctl, struct err *err)
 {
-	static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
-	const struct argp argp = { .doc = "What this kernel has, and what a lack costs.",
-				   .children = children };
-	const struct table table = { feature_columns,
-				     sizeof(feature_columns) / sizeof(feature_columns[0]), false,
-				     false };
 	struct dp_feature features[DP_FEATURE_MAX];
-	_cleanup_json_ json_t *rows = json_array();
-	bool usable = true;
+	json_t *rows = json_array();
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, ctl))
-		return 1;
+	(void)err;
 	dp_probe(features);
-	for (unsigned int i = 0; i < DP_FEATURE_MAX; i++) {
-		usable &= features[i].present || !features[i].required;
+	for (unsigned int i = 0; i < DP_FEATURE_MAX; i++)
 		json_array_append_new(rows,
 				      json_pack("{s:s,s:b,s:b,s:s,s:s}", "feature",
 						features[i].name, "present", features[i].present,
 						"required", features[i].required, "detail",
 						features[i].detail, "without", features[i].lack));
-	}
-	table_print(stdout, &table, rows);
-	if (!usable)
+	for (unsigned int i = 0; i < DP_FEATURE_MAX; i++)
+		ctl->failed |= features[i].required && !features[i].present;
+	return rows;
+}
+
+int verb_node_checksystem(struct ctl *ctl, int argc, char **argv)
+{
+	const struct show show = { .doc = "What this kernel has, and what a lack costs.",
+				   .nothing = "Nothing.",
+				   .columns = feature_columns,
+				   .count = sizeof(feature_columns) / sizeof(feature_columns[0]) };
+
+	if (show_made(ctl, argc, argv, &show, probe))
 		ctl_error(ctl, "this kernel lacks something that Margay cannot do without");
 	return ctl->failed;
 }

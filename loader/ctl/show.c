@@ -61,18 +61,25 @@ static void print(struct ctl *ctl, const struct show *show, const struct output 
 	}
 }
 
-int show_agent(struct ctl *ctl, int argc, char **argv, const struct show *show)
+static bool read_arguments(struct arguments *arguments, int argc, char **argv,
+			   const struct show *show)
 {
 	static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
 	const struct argp argp = {
 		.options = options, .parser = parse, .doc = show->doc, .children = children
 	};
+
+	return !argp_parse(&argp, argc, argv, 0, NULL, arguments);
+}
+
+int show_agent(struct ctl *ctl, int argc, char **argv, const struct show *show)
+{
 	struct arguments arguments = { .ctl = ctl };
 	_cleanup_json_ json_t *answer = NULL;
 	const json_t *member;
 	struct err err;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
+	if (!read_arguments(&arguments, argc, argv, show))
 		return 1;
 	if (agent_call(ctl, show->op, NULL, &answer, &err) < 0) {
 		ctl_error(ctl, "%s", err.text);
@@ -84,5 +91,21 @@ int show_agent(struct ctl *ctl, int argc, char **argv, const struct show *show)
 			  show->op);
 	else
 		print(ctl, show, &arguments.output, member);
+	return ctl->failed;
+}
+
+int show_made(struct ctl *ctl, int argc, char **argv, const struct show *show, show_make_fn make)
+{
+	struct arguments arguments = { .ctl = ctl };
+	_cleanup_json_ json_t *rows = NULL;
+	struct err err = { 0 };
+
+	if (!read_arguments(&arguments, argc, argv, show))
+		return 1;
+	rows = make(ctl, &err);
+	if (rows)
+		print(ctl, show, &arguments.output, rows);
+	else
+		ctl_error(ctl, "%s", err.text);
 	return ctl->failed;
 }

@@ -22,4 +22,8 @@ struct show {
 /* Returns the exit status. */
 int show_agent(struct ctl *ctl, int argc, char **argv, const struct show *show);
 
+/* The same for what margayctl finds out itself; op is not used. NULL from make: err says why. */
+typedef json_t *(*show_make_fn)(struct ctl *ctl, struct err *err);
+int show_made(struct ctl *ctl, int argc, char **argv, const struct show *show, show_make_fn make);
+
 #endif

@@ -61,7 +61,7 @@ IPAM = {"type": "host-local", "subnet": "usePodCidr"}
 
 class Hosts:
     def __init__(self, cluster):
-        self.cluster, self.before = cluster, {}
+        self.cluster, self.before, self.plan, self.plan_left = cluster, {}, [], []
         self.n1, self.n3 = cluster["n1"], cluster["n3"]
         plugins = [dict(LIST["plugins"][0], ipam=IPAM), *LIST["plugins"][1:]]
         self.p1, self.p3 = (Podman(node, dict(LIST, plugins=plugins)) for node in (self.n1, self.n3))
@@ -77,6 +77,9 @@ class Hosts:
             node.run("podman", "ps")
             self.before[node.name] = snapshot(node)
         self.manifest("hosts.yaml", MANIFESTS)
+        untouched = snapshot(self.n1)
+        self.plan = json.loads(self.n1.ctl("node", "plan", "-o", "json"))
+        self.plan_left = difference(untouched, snapshot(self.n1))
         self.cluster.start()
         self.p1.run("web")
         self.p1.run("batch", "--ip", "10.244.1.9")
@@ -99,6 +102,26 @@ def hosts():
             yield world
         finally:
             world.close()
+
+
+def test_the_plan_tells_what_comes(hosts):
+    assert not hosts.plan_left, "node plan changes nothing"
+    where = {}
+    for row in hosts.plan:
+        where.setdefault(row["what"], {})[row["where"]] = row["detail"]
+    assert list(where["attach"]) == ["eth0"]
+    assert "10.10.0.1/24" in where["address"]["IPv4"]
+    assert "lo" in where["leave alone"]
+    # The routes that were told are those the kernel has now; containers' own are /32, by their interfaces.
+    routes = {row["dst"]: row for row in json.loads(hosts.n1.run("ip", "-j", "route", "show", "proto", "80"))
+              if not row.get("dev", "").startswith("cali")}
+    assert set(where["route"]) == set(routes)
+    assert where["route"]["10.244.3.0/24"] == "to n3 by eth0 via 10.10.0.254, mtu 1480"
+    assert routes["10.244.3.0/24"]["gateway"] == "10.10.0.254" and routes["10.244.3.0/24"]["metrics"] == [{"mtu": 1480}]
+    assert routes["10.244.1.0/24"]["type"] == "blackhole" and "blackhole" in where["route"]["10.244.1.0/24"]
+    assert "selectors end at the host" in where["note"]["podCIDRs"]
+    attached = [row for row in hosts.n1.tail(1000).split("\n") if "attached" in row]
+    assert attached and all("eth0" in row for row in attached)
 
 
 def test_addresses_come_from_the_hosts_range(hosts):
