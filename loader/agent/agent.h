@@ -115,7 +115,7 @@ struct agent {
 	bool took_over;	      /* our programs are the ones on the devices */
 	bool degraded;	      /* the last build or write failed: text in problem */
 	struct err problem;
-	unsigned long builds, build_failures;
+	unsigned long rounds, builds, build_failures;
 	unsigned long long round_usec; /* all rounds together */
 	int retry_ms;
 	bool no_peer;			     /* bpfRedirectToPeer is Disabled */

@@ -335,6 +335,7 @@ void reconcile(struct agent *agent)
 		return;
 	agent->changes = 0;
 	r = round_of(agent, changes, &err);
+	agent->rounds++;
 	agent->round_usec += (unsigned long long)(now_usec() - began);
 	if (r < 0) {
 		agent->changes = CHANGE_ALL;

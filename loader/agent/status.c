@@ -65,22 +65,30 @@ static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
 #define REASON_TEXT(name, text, help) [MG_DROP_##name] = text,
 static const char *const reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
 
-static void put_drops(struct agent *agent, FILE *out)
+/* member: 0 packets, 1 bytes (struct mg_drop_count). */
+static void put_drops(struct agent *agent, FILE *out, const char *name, unsigned int member)
 {
 	const struct dp_map *map = dp_get_map(agent->dp, "mg_drops");
 	__u64 sum[sizeof(struct mg_drop_count) / sizeof(__u64)];
 
-	head(out, "margay_dropped_packets_total", "counter",
-	     "Packets dropped, by program and reason.");
 	for (unsigned int hook = 0; hook < MG_HOOK_MAX; hook++) {
 		for (unsigned int reason = 1; reason < MG_DROP_MAX; reason++) {
 			if (dp_map_sum(map, hook * MG_DROP_SLOTS + reason, sum) < 0 || !sum[0])
 				continue;
-			fprintf(out,
-				"margay_dropped_packets_total{program=\"%s\",reason=\"%s\"} %llu\n",
-				hooks[hook], reasons[reason], (unsigned long long)sum[0]);
+			fprintf(out, "%s{program=\"%s\",reason=\"%s\"} %llu\n", name, hooks[hook],
+				reasons[reason], (unsigned long long)sum[member]);
 		}
 	}
+}
+
+static void put_all_drops(struct agent *agent, FILE *out)
+{
+	head(out, "margay_dropped_packets_total", "counter",
+	     "Packets dropped, by program and reason.");
+	put_drops(agent, out, "margay_dropped_packets_total", 0);
+	head(out, "margay_dropped_bytes_total", "counter",
+	     "Bytes of packets dropped, by program and reason.");
+	put_drops(agent, out, "margay_dropped_bytes_total", 1);
 }
 
 static void put_engine(struct agent *agent, FILE *out)
@@ -120,25 +128,33 @@ static unsigned long long resident_bytes(void)
 	return pages * (unsigned long long)sysconf(_SC_PAGESIZE);
 }
 
-static void metrics(void *context, FILE *out)
+static void put_pool(FILE *out, const char *name, const struct ipam_pool_status *pool,
+		     unsigned int value)
 {
-	struct agent *agent = context;
+	fprintf(out, "%s{pool=\"%s\"} %u\n", name, pool->name, value);
+}
+
+static void put_pools(struct agent *agent, FILE *out, size_t count)
+{
+	struct ipam_pool_status pool;
+
+	head(out, "margay_ipam_addresses_in_use", "gauge",
+	     "Addresses of pods on this node, by pool.");
+	for (size_t i = 0; i < count && !ipam_pool_status(agent->ipam, i, &pool); i++)
+		put_pool(out, "margay_ipam_addresses_in_use", &pool, pool.used);
+	head(out, "margay_ipam_addresses_reserved", "gauge",
+	     "Addresses that can be given without a write, by pool.");
+	for (size_t i = 0; i < count && !ipam_pool_status(agent->ipam, i, &pool); i++)
+		put_pool(out, "margay_ipam_addresses_reserved", &pool, pool.reserve);
+	head(out, "margay_ipam_blocks", "gauge", "Blocks of this node, by pool.");
+	for (size_t i = 0; i < count && !ipam_pool_status(agent->ipam, i, &pool); i++)
+		put_pool(out, "margay_ipam_blocks", &pool, pool.blocks);
+}
+
+static void put_ipam(struct agent *agent, FILE *out)
+{
 	struct ipam_status ipam;
 
-	gauge(out, "margay_endpoints", "Local endpoints.", HASH_COUNT(agent->endpoints));
-	gauge(out, "margay_uplinks", "Interfaces that carry the netdev programs.",
-	      agent->uplink_count);
-	gauge(out, "margay_datastore_up", "1 while the datastore is in reach.", !agent->store_down);
-	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
-	head(out, "margay_rounds_seconds_total", "counter",
-	     "Time spent on bringing changes into force.");
-	fprintf(out, "margay_rounds_seconds_total %llu.%06llu\n", agent->round_usec / 1000000,
-		agent->round_usec % 1000000);
-	counter(out, "margay_builds_total", "Policy builds.", agent->builds);
-	counter(out, "margay_build_failures_total", "Policy builds or writes that failed.",
-		agent->build_failures);
-	put_engine(agent, out);
-	put_drops(agent, out);
 	ipam_read_status(agent->ipam, &ipam);
 	gauge(out, "margay_ipam_unwritten_addresses", "Addresses not yet in the datastore.",
 	      ipam.unwritten);
@@ -146,6 +162,50 @@ static void metrics(void *context, FILE *out)
 	      ipam.conflicts);
 	gauge(out, "margay_ipam_waiting_requests", "Requests that wait for an address.",
 	      ipam.waiting);
+	put_pools(agent, out, ipam.pool_count);
+}
+
+static void put_rounds(struct agent *agent, FILE *out)
+{
+	counter(out, "margay_rounds_total", "Turns in which changes were brought into force.",
+		agent->rounds);
+	head(out, "margay_rounds_seconds_total", "counter",
+	     "Time spent on bringing changes into force.");
+	fprintf(out, "margay_rounds_seconds_total %llu.%06llu\n", agent->round_usec / 1000000,
+		agent->round_usec % 1000000);
+	counter(out, "margay_builds_total", "Policy builds.", agent->builds);
+	counter(out, "margay_build_failures_total", "Policy builds or writes that failed.",
+		agent->build_failures);
+}
+
+static bool is_ready(struct agent *agent)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	bool ready;
+
+	if (!out)
+		abort();
+	ready = status_ready(agent, out);
+	fclose(out);
+	return ready;
+}
+
+static void metrics(void *context, FILE *out)
+{
+	struct agent *agent = context;
+
+	gauge(out, "margay_ready", "1 while the node is ready.", is_ready(agent));
+	gauge(out, "margay_endpoints", "Local endpoints.", HASH_COUNT(agent->endpoints));
+	gauge(out, "margay_uplinks", "Interfaces that carry the netdev programs.",
+	      agent->uplink_count);
+	gauge(out, "margay_datastore_up", "1 while the datastore is in reach.", !agent->store_down);
+	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
+	put_rounds(agent, out);
+	put_engine(agent, out);
+	put_all_drops(agent, out);
+	put_ipam(agent, out);
 	gauge(out, "process_resident_memory_bytes", "Resident memory of the agent.",
 	      resident_bytes());
 }
