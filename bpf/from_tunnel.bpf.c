@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Ingress of the idle VXLAN device, which is there for its socket's sake and takes every VNI:
- * nothing goes through it that from_netdev did not mark.
+ * Ingress of the idle VXLAN device, which is there for its socket's sake and takes every VNI.
+ * Nothing passes that from_netdev did not look at and mark: packets that only the kernel's device
+ * can open (docs/decisions/udp-gso-out-of-vxlan.md). The rest of from_netdev's job is done here.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -9,6 +10,23 @@
 
 #include "lib/finish.h"
 #include "lib/start.h"
+#include "lib/uplink_in.h"
+
+static __always_inline int from_tunnel_steps(struct __sk_buff *skb, struct packet *pkt)
+{
+	const struct mg_local *local = local_row();
+	int r;
+
+	if (!mark_is_set(skb) || !local)
+		return -MG_DROP_UNMARKED_TUNNEL;
+	mark_clear(skb);
+	r = parse_skb(skb, pkt);
+	if (!r)
+		r = decap_by_device(skb, pkt);
+	if (r)
+		return r;
+	return pkt->flags & PKT_MULTICAST ? -MG_DROP_TUNNEL_SPOOF : uplink_in(skb, pkt, local);
+}
 
 SEC("tc")
 int from_tunnel(struct __sk_buff *skb)
@@ -17,10 +35,7 @@ int from_tunnel(struct __sk_buff *skb)
 
 	if (!pkt)
 		return TC_ACT_SHOT;
-	if (!mark_is_set(skb))
-		return finish_skb(skb, pkt, -MG_DROP_UNMARKED_TUNNEL);
-	mark_clear(skb);
-	return finish_skb(skb, pkt, MG_FINAL_NEXT);
+	return finish_skb(skb, pkt, from_tunnel_steps(skb, pkt));
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

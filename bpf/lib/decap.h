@@ -21,6 +21,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "lib/addr.h"
+#include "lib/config.h"
 #include "lib/ecn.h"
 #include "lib/encap.h"
 #include "lib/node.h"
@@ -62,6 +63,20 @@ static __always_inline int vxlan_check(struct __sk_buff *skb, const struct packe
 	else
 		return -MG_DROP_NOT_IP;
 	return 0;
+}
+
+/* UDP GSO: the kernel's own device opens it, since no program can clear the tunnel's bits
+ * (docs/decisions/udp-gso-out-of-vxlan.md). */
+static __always_inline bool wants_device(struct __sk_buff *skb, const struct packet *pkt,
+					 const struct mg_local *local, __u32 family)
+{
+	__u32 at = pkt->l4_offset + sizeof(struct vxlan_start) + (family == 4 ? 9 : 6);
+	__u8 proto;
+
+	if (!skb->gso_size || !local->vxlan_ifindex ||
+	    bpf_skb_load_bytes(skb, at, &proto, sizeof(proto)))
+		return false;
+	return proto == IPPROTO_UDP;
 }
 
 /* Cuts outer bytes behind the link header; the packet becomes one of the inner family. */
@@ -118,6 +133,10 @@ __weak __noinline int decap_open(struct __sk_buff *skb, struct packet *pkt, __u3
 		r = vxlan_check(skb, pkt, local, &family);
 		if (r)
 			return r;
+		if (wants_device(skb, pkt, local, family)) {
+			skb->mark |= mg_config.mark;
+			return MG_FINAL_STACK;
+		}
 		outer += sizeof(struct vxlan_start);
 	}
 	r = decap_cut(skb, pkt, outer, family);
@@ -159,6 +178,26 @@ static __always_inline int decap(struct __sk_buff *skb, struct packet *pkt)
 	pkt->flags |= PKT_FROM_TUNNEL;
 	trace_step(MG_STEP_DECAP, kind, pkt->in_node, 0);
 	return 0;
+}
+
+/* Step of from_tunnel: a packet that the idle device opened; in_node by the tunnel's key. */
+static __always_inline int decap_by_device(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct bpf_tunnel_key key = {};
+	union mg_addr far;
+	struct mg_ident ident;
+
+	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6)) {
+		if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
+			return -MG_DROP_FOREIGN_TUNNEL;
+		addr_set_v4(&far, bpf_htonl(key.remote_ipv4));
+	} else {
+		__builtin_memcpy(&far, key.remote_ipv6, sizeof(far));
+	}
+	ident_exact(&far, &ident);
+	pkt->in_node = ident.node;
+	pkt->flags |= PKT_FROM_TUNNEL;
+	return ident.flags & MG_ADDR_HOST && ident.node ? 0 : -MG_DROP_FOREIGN_TUNNEL;
 }
 
 /* What lives behind the node it came from: its pods, its blocks, its own addresses. */

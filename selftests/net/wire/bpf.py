@@ -105,12 +105,12 @@ def peer(ip4=None, ip6=None, way4=None, way6=None, flags=PEER_KNOWN, vtep="00:00
 
 
 def local(ip4=None, ip6=None, nat4=None, nat6=None, flags=0, vni=4096, port=4789, node=1,
-          vtep="66:00:00:00:00:01", ranges=((10240, 29999),), sports=(49152, 16384)):
+          vtep="66:00:00:00:00:01", ranges=((10240, 29999),), sports=(49152, 16384), idle=0):
     ports = b"".join(struct.pack("HH", *r) for r in ranges).ljust(16, b"\0")
     total = sum(last - first + 1 for first, last in ranges)
     return (addr(ip4) + addr(ip6) + addr(nat4) + addr(nat6) + struct.pack("QII", 0, flags, vni) +
             struct.pack(">H", port) + struct.pack("HHHHHH", node, total, 1480, 1450, *sports) +
-            mac(vtep) + bytes(4) + ports + struct.pack("8I", *[60 * TICKS] * 8) + bytes(8))
+            mac(vtep) + bytes(4) + ports + struct.pack("8I", *[60 * TICKS] * 8) + struct.pack("II", idle, 0))
 
 
 def uplink(ip4=None, ip6=None, flags=0, mtu=1500):

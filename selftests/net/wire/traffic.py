@@ -9,7 +9,7 @@ import zlib
 CLONE_NEWNET = 0x40000000
 UDP_SEGMENT = 103
 CHUNK = bytes(i * 7 & 255 for i in range(1 << 18))
-SECONDS = 60
+SECONDS = 20
 libc = ctypes.CDLL(None, use_errno=True)
 home = os.open("/proc/self/ns/net", os.O_RDONLY)
 lock = threading.Lock()

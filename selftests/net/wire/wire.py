@@ -149,6 +149,10 @@ class Node:
         place.sysctl("net.ipv4.ip_forward", 1)
         self.add_pod(self.pod, self.pod_ip)
         self.programs.attach(place, uplink, "from_netdev", "to_netdev")
+        # the idle device: its socket opens what no program can, and switches GRO on
+        place.ip("link add idle type vxlan external dstport 4789 udp6zerocsumrx")
+        self.programs.attach(place, "idle", "from_tunnel")
+        place.ip("link set idle up")
 
     def add_pod(self, pod, ips):
         slot, put = self.slots, self.programs.put
@@ -177,7 +181,8 @@ class Node:
         """outer: the only family that the nodes have between them."""
         put, index = self.programs.put, self.place.link(self.uplink)["ifindex"]
         ours = self.family(self.ip, outer)
-        put("mg_local", 0, bpf.local(*ours, flags=flags, vtep=self.vtep, node=self.number, **more))
+        put("mg_local", 0, bpf.local(*ours, flags=flags, vtep=self.vtep, node=self.number,
+                                     idle=self.place.link("idle")["ifindex"], **more))
         put("mg_uplinks", bpf.struct.pack("I", index), bpf.uplink(*self.ip, flags=uplink_flags,
                                                               mtu=self.mtu))
         pool |= bpf.ADDR_POOL | bpf.ADDR_ANY_POOL | bpf.ADDR_NAT_OUT
