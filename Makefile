@@ -181,17 +181,25 @@ abi-check:
 
 # Debian's folder for CNI plugins; most runtimes look into /opt/cni/bin too.
 CNI_BIN ?= /opt/cni/bin
-install: all ## put everything into DESTDIR: programs, unit, configuration
+install: all ## put everything into DESTDIR: programs, unit, configuration, pages, completion
 	$(Q)install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(CNI_BIN) \
+		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)/lib/systemd/system $(DESTDIR)/etc/cni/net.d
 	$(Q)install -d -m 0755 $(DESTDIR)/etc/margay $(DESTDIR)/etc/margay/manifests.d
 	$(Q)install -m 0755 $(BUILD)/margay-agent $(DESTDIR)$(PREFIX)/sbin/
 	$(Q)install -m 0755 $(BUILD)/margayctl $(DESTDIR)$(PREFIX)/bin/
 	$(Q)ln -sf margayctl $(DESTDIR)$(PREFIX)/bin/kubectl-margay
 	$(Q)install -m 0755 $(BUILD)/margay $(BUILD)/margay-ipam $(DESTDIR)$(CNI_BIN)/
-	$(Q)install -m 0644 manifests/host/margay-agent.service $(DESTDIR)/lib/systemd/system/
-	$(Q)install -m 0600 manifests/host/agent.yaml $(DESTDIR)/etc/margay/agent.yaml
-	$(Q)install -m 0644 manifests/examples/10-margay.conflist $(DESTDIR)/etc/cni/net.d/
+	$(Q)sed 's|/usr/sbin/|$(PREFIX)/sbin/|' manifests/host/margay-agent.service \
+		> $(DESTDIR)/lib/systemd/system/margay-agent.service
+	$(Q)chmod 0644 $(DESTDIR)/lib/systemd/system/margay-agent.service
+	$(Q)[ -e $(DESTDIR)/etc/margay/agent.yaml ] || \
+		install -m 0600 manifests/host/agent.yaml $(DESTDIR)/etc/margay/agent.yaml
+	$(Q)[ -e $(DESTDIR)/etc/cni/net.d/10-margay.conflist ] || \
+		install -m 0644 manifests/host/10-margay.conflist $(DESTDIR)/etc/cni/net.d/
+	$(Q)install -m 0644 manifests/host/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	$(Q)install -m 0644 manifests/host/margayctl.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/margayctl
 
 format: ## put every C file into shape
 	$(Q)git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i

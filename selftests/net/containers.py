@@ -133,3 +133,14 @@ class Podman:
         for name in list(self.names):
             self.node.try_run("podman", "rm", "-f", "-t", "0", name, timeout=120)
         remove_cgroups(self.parent)
+
+
+def install_into(node):
+    """`make install` as on a host, into writable layers of this node: the machine's folders stay as they are."""
+    node.sh(f"""set -e
+        cd {node.folder}/own
+        for at in usr opt; do
+            mkdir -p $at/up $at/work
+            mount -t overlay overlay -o lowerdir=/$at,upperdir=$PWD/$at/up,workdir=$PWD/$at/work /$at
+        done
+        make -s -C {cluster.TOP} install""", timeout=200)
