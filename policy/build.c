@@ -305,8 +305,10 @@ int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err
 {
 	int r;
 
+	*ret_plan = &e->plan;
 	if (e->built != e->applied)
-		return err_set(err, -EBUSY, "the plan before this one is not applied");
+		return 0;
+	e->plan = (struct plan){ .empty = true };
 	if (!columns_ready(e))
 		return err_set(err, -EAGAIN, "no column is free before a grace period");
 	e->plan = (struct plan){};
@@ -336,7 +338,6 @@ int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err
 	e->built = e->rows.build++;
 	e->failed = r != 0;
 	e->pending = false;
-	*ret_plan = &e->plan;
 	return r;
 }
 

@@ -11,9 +11,9 @@
  *	... membarrier, in an idle turn ...
  *	engine_grace_done(engine)		nobody reads what was replaced: numbers are free
  *
- * A plan that could not be written whole is written again from its start (rows are values,
- * not steps); no engine_build() before engine_applied(). Building again before
- * engine_grace_done() is fine, the old numbers just stay taken.
+ * A plan that could not be written whole is written again from its start: rows are values, not
+ * steps. Until engine_applied() says that it was, engine_build() gives the same plan again.
+ * Building again before engine_grace_done() is fine, the old numbers just stay taken.
  *
  * All strings are copied. Nothing here is thread-safe. Out of memory aborts.
  */
@@ -202,9 +202,11 @@ struct plan {
 const void *plan_value(const struct engine *engine, const struct plan_row *row,
 		       struct mg_page *scratch, size_t *ret_size);
 
-/* -ENOSPC: it does not fit; err names the map, the rows needed and the policies that need
- * them, the engine keeps what is in force, and the plan still carries moves and gives new
- * endpoints MG_SET_DROP_ALL. *ret_plan is set in both cases. */
+/* *ret_plan is always set, and the engine's.
+ * -ENOSPC: it does not fit; err names the map, the rows needed and policies that need them. What
+ * is in force stays, new endpoints get MG_SET_DROP_ALL; the plan carries the rest. It is tried
+ * again with the next change, and when engine_grace_done() may have made room.
+ * -EAGAIN: no column is free before a grace period; the plan is empty. */
 int engine_build(struct engine *engine, const struct plan **ret_plan, struct err *err);
 void engine_applied(struct engine *engine);
 void engine_grace_done(struct engine *engine);

@@ -306,6 +306,34 @@ static void nothing_is_reused_before_grace(void **state)
 	}
 }
 
+/* Half a plan was written, then the kernel refused: the same plan comes again. */
+static void a_broken_plan_is_written_again(void **state)
+{
+	const struct plan *plan, *again;
+	struct rig rig;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 20; turn++) {
+		rig_init(&rig, 11000 + turn, NULL);
+		pw_tell(&rig.world, rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		pw_change(&rig.world, rig.engine);
+		assert_int_equal(engine_build(rig.engine, &plan, NULL), 0);
+		for (size_t i = 0; i < plan->row_count[PLAN_FILL]; i++)
+			pk_write_row(rig.kernel, rig.engine, &plan->row[PLAN_FILL][i]);
+		for (size_t i = 0; i < plan->row_count[PLAN_PREPARE] / 2; i++)
+			pk_write_row(rig.kernel, rig.engine, &plan->row[PLAN_PREPARE][i]);
+		pw_change(&rig.world, rig.engine);
+		assert_int_equal(engine_build(rig.engine, &again, NULL), 0);
+		assert_ptr_equal(again, plan);
+		pk_apply(rig.kernel, rig.engine, again);
+		engine_grace_done(rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		compare(&rig, 100);
+		rig_done(&rig);
+	}
+}
+
 /* --- room ---------------------------------------------------------------------------------- */
 
 static void what_does_not_fit_changes_nothing(void **state)
@@ -411,6 +439,7 @@ int main(void)
 		cmocka_unit_test(restart_writes_nothing),
 		cmocka_unit_test(restart_after_a_change),
 		cmocka_unit_test(nothing_is_reused_before_grace),
+		cmocka_unit_test(a_broken_plan_is_written_again),
 		cmocka_unit_test(what_does_not_fit_changes_nothing),
 		cmocka_unit_test(refused_change_keeps_the_old),
 	};
