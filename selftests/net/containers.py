@@ -135,12 +135,17 @@ class Podman:
         remove_cgroups(self.parent)
 
 
-def install_into(node):
-    """`make install` as on a host, into writable layers of this node: the machine's folders stay as they are."""
+def writable(node, *folders):
+    """Layers of this node's own over folders of the machine."""
     node.sh(f"""set -e
         cd {node.folder}/own
-        for at in usr opt; do
+        for at in {" ".join(folders)}; do
             mkdir -p $at/up $at/work
             mount -t overlay overlay -o lowerdir=/$at,upperdir=$PWD/$at/up,workdir=$PWD/$at/work /$at
-        done
-        make -s -C {cluster.TOP} install""", timeout=200)
+        done""")
+
+
+def install_into(node):
+    """`make install` as on a host; the machine's folders stay as they are."""
+    writable(node, "usr", "opt")
+    node.run("make", "-s", "-C", cluster.TOP, "install", timeout=200)
