@@ -166,7 +166,7 @@ enum plan_map {
 	PLAN_COMMIT_ROW,
 	PLAN_IDENT_DIG,
 	PLAN_SET_DIG,
-	PLAN_RULE_DIG,
+	PLAN_RULE_DIG, /* not del: a new rule number, whose mg_rule_stats begin at zero */
 	PLAN_MAPS
 };
 

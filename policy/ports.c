@@ -281,7 +281,8 @@ static struct pm *pm_intern(struct pms *pms)
 	return pm;
 }
 
-struct pm *pm_make(struct pms *pms, const struct rule *rule, const struct rule_values *values)
+static struct pm *pm_build(struct pms *pms, const struct rule *rule,
+			   const struct rule_values *values)
 {
 	bool ported = rule->dst.ports.count || rule->src.ports.count || rule->dst.service;
 
@@ -297,6 +298,26 @@ struct pm *pm_make(struct pms *pms, const struct rule *rule, const struct rule_v
 		limit_service(pms, values);
 	limit_sports(pms, rule, values);
 	return pm_intern(pms);
+}
+
+static bool asks_ports(const struct rule_end *end)
+{
+	return end->ports.count || end->not_ports.count || end->service;
+}
+
+struct pm *pm_make(struct pms *pms, const struct rule *rule, const struct rule_values *values)
+{
+	bool plain = rule->not_proto == RULE_ANY && rule->icmp_type == RULE_ANY &&
+		     rule->not_icmp_type == RULE_ANY && !asks_ports(&rule->src) &&
+		     !asks_ports(&rule->dst);
+	struct pm **known = &pms->plain[rule->proto + 1];
+
+	if (!plain)
+		return pm_build(pms, rule, values);
+	if (!*known)
+		*known = pm_build(pms, rule, values);
+	(*known)->refs++;
+	return *known;
 }
 
 void pm_unref(struct pms *pms, struct pm *pm)

@@ -53,6 +53,7 @@ struct pms {
 	range_vec list[SPACES + SPACE_PORTS]; /* under construction */
 	range_vec out;			      /* results on their way */
 	range_vec some;
+	struct pm *plain[257]; /* of rules that ask for a protocol at most, by it + 1 */
 };
 
 /* What names and services resolve to: protocol << 16 | port. */
