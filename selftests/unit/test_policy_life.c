@@ -338,7 +338,7 @@ static void a_broken_plan_is_written_again(void **state)
 
 static void what_does_not_fit_changes_nothing(void **state)
 {
-	const struct engine_limits limits = { .pages = 40 };
+	const struct engine_limits limits = { .pages = 26 };
 	const struct plan *plan;
 	unsigned int refused = 0;
 	struct pw_view view;
