@@ -30,9 +30,9 @@ static __always_inline int from_pod_steps(struct __sk_buff *skb, struct packet *
 		return -MG_DROP_NOT_IP;
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return arp_answer(skb, pkt, ep);
-	r = parse_skb(skb, pkt);
+	r = parse_skb_near(skb, pkt);
 	if (!r)
-		r = guard(skb, pkt, ep);
+		r = guard(skb, pkt, ep, local);
 	return r ? r : pod_out(skb, pkt, local);
 }
 

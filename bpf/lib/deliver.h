@@ -78,15 +78,14 @@ static __always_inline void hop_in_place(__u8 *ip, __u8 family)
 	*check = sum + (sum >= 0xffff); /* RFC 1141 */
 }
 
-/* Step of from_pod: deliver() and the hop, by direct writes. */
-static __always_inline int deliver_near(struct __sk_buff *skb, struct packet *pkt)
+/* Step of from_pod: deliver() and the hop, by direct writes; ep has the packet's destination. */
+static __always_inline int deliver_near(struct __sk_buff *skb, struct packet *pkt,
+					const struct mg_ep *ep)
 {
-	struct mg_ep *ep;
 	struct ethhdr *eth;
-	int r = deliver_target(pkt, &ep);
 
-	if (r)
-		return r;
+	if (!(ep->flags & MG_EP_READY))
+		return -MG_DROP_NOT_READY;
 	if (pkt->ttl <= 1)
 		return reply_ttl(skb, pkt);
 	eth = (void *)(long)skb->data;

@@ -62,17 +62,20 @@ static __always_inline bool flow_key_of(struct mg_flow_key *ret_key, struct flow
 }
 
 /* The key of the packet as it is now: pkt->key and PKT_SWAPPED. */
-__weak __noinline int flow_key(struct packet *pkt)
+static __always_inline void flow_key_near(struct packet *pkt)
 {
-	struct flow_end src, dst;
+	struct flow_end src = { &pkt->src, pkt->sport }, dst = { &pkt->dst, pkt->dport };
 
-	if (!pkt)
-		return -MG_DROP_INTERNAL;
-	src = (struct flow_end){ &pkt->src, pkt->sport };
-	dst = (struct flow_end){ &pkt->dst, pkt->dport };
 	pkt->flags &= ~PKT_SWAPPED;
 	if (flow_key_of(&pkt->key, src, dst, pkt->proto))
 		pkt->flags |= PKT_SWAPPED;
+}
+
+__weak __noinline int flow_key(struct packet *pkt)
+{
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	flow_key_near(pkt);
 	return 0;
 }
 

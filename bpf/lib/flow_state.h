@@ -104,17 +104,17 @@ static __always_inline void flow_demote(struct mg_flow_key *key, struct mg_flow 
 }
 
 /* The row found for pkt->key goes into the other table. */
-static __always_inline void flow_move(struct packet *pkt, const struct mg_flow *flow,
-				      enum flow_move move)
+__weak __noinline int flow_move(struct packet *pkt, struct mg_flow *flow, __u32 move)
 {
 	pkt = packet_row(pkt);
-	if (!pkt)
-		return;
+	if (!pkt || !flow)
+		return 0;
 	pkt->row = *flow;
 	if (move == FLOW_PROMOTE)
 		flow_promote(&pkt->key, &pkt->row);
 	else
 		flow_demote(&pkt->key, &pkt->row);
+	return 0;
 }
 
 /* The partner learns the state, and moves along. */
@@ -155,19 +155,33 @@ static __always_inline __u32 flow_count(const struct packet *pkt, struct mg_flow
 	return ++flow->packets;
 }
 
+/* A packet that changes nothing in its flow's state: flow_touch() is all of flow_update(). */
+static __always_inline bool flow_settled(const struct packet *pkt, const struct mg_flow *flow)
+{
+	if (pkt->flags & PKT_ESTABLISHED)
+		return !(pkt->tcp_flags & (TCP_RST | TCP_FIN));
+	if (pkt->proto == IPPROTO_TCP)
+		return false;
+	if (!(flow->flags & MG_FLOW_BOTH_SEEN))
+		return !(pkt->flags & PKT_REVERSED);
+	return !half_seconds_since(pkt, flow->both, BOTH_WAYS_HALF_SECONDS);
+}
+
+static __always_inline void flow_touch(const struct packet *pkt, struct mg_flow *flow)
+{
+	flow_count(pkt, flow, flow_direction(pkt, flow));
+	flow->seen = pkt->tick;
+}
+
 /* A packet of a known flow goes through: counts, time, state. pkt has the row's tuple (before
  * translation). The last touch: a row that moves leaves the pointer void. */
-__weak __noinline int flow_update(struct packet *pkt, struct mg_flow *flow)
+static __always_inline void flow_update_near(struct packet *pkt, struct mg_flow *flow)
 {
-	__u32 direction, packets;
+	__u16 before = flow->state | (flow->flags & MG_FLOW_BOTH_SEEN);
+	__u32 direction = flow_direction(pkt, flow);
+	__u32 packets = flow_count(pkt, flow, direction);
 	enum flow_move move;
-	__u16 before;
 
-	if (!pkt || !flow)
-		return -MG_DROP_INTERNAL;
-	before = flow->state | (flow->flags & MG_FLOW_BOTH_SEEN);
-	direction = flow_direction(pkt, flow);
-	packets = flow_count(pkt, flow, direction);
 	flow->seen = pkt->tick;
 	move = pkt->proto == IPPROTO_TCP ? flow_tcp(pkt, flow, direction, packets)
 					 : flow_plain(pkt, flow);
@@ -176,6 +190,13 @@ __weak __noinline int flow_update(struct packet *pkt, struct mg_flow *flow)
 		flow_update_partner(pkt, flow, move);
 	if (move != FLOW_STAY)
 		flow_move(pkt, flow, move);
+}
+
+__weak __noinline int flow_update(struct packet *pkt, struct mg_flow *flow)
+{
+	if (!pkt || !flow)
+		return -MG_DROP_INTERNAL;
+	flow_update_near(pkt, flow);
 	return 0;
 }
 

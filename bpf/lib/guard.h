@@ -73,18 +73,23 @@ static __always_inline int guard_routed(const struct packet *pkt, const struct m
 	return 0;
 }
 
-/* Step of from_pod, after parse. */
-__weak __noinline int guard(struct __sk_buff *skb, struct packet *pkt, struct mg_ep *ep)
+__weak __noinline int guard_link(struct __sk_buff *skb, struct packet *pkt, struct mg_ep *ep)
 {
-	const struct mg_local *local = local_row();
 	int r;
 
-	if (!pkt || !ep || !local)
+	if (!pkt || !ep)
 		return -MG_DROP_INTERNAL;
-	if (pkt->family != 6 || !is_link_message(pkt))
-		return guard_routed(pkt, ep, local);
 	r = guard_link_source(pkt, ep);
 	return r ? r : nd_link(skb, pkt, ep);
+}
+
+/* Step of from_pod, after parse. */
+static __always_inline int guard(struct __sk_buff *skb, struct packet *pkt, struct mg_ep *ep,
+				 const struct mg_local *local)
+{
+	if (pkt->family == 6 && is_link_message(pkt))
+		return guard_link(skb, pkt, ep);
+	return guard_routed(pkt, ep, local);
 }
 
 #endif

@@ -131,7 +131,9 @@ struct packet {
 	struct mg_flow_key key2;
 	struct mg_flow row;
 	__u8 bytes[96];
-	/* kept from packet to packet: this CPU's allowance of drop events and of ICMP answers */
+	/* kept from packet to packet: when tick was read; this CPU's allowance of drop events and
+	 * of ICMP answers */
+	__u64 jiffies;
 	__u32 event_window;
 	__u32 event_count;
 	__u32 reply_window;

@@ -32,14 +32,11 @@ __weak __noinline int parse_skb_inner(struct __sk_buff *skb, struct packet *pkt)
 	return pkt ? parse_inner(&frame, pkt) : -MG_DROP_INTERNAL;
 }
 
-__weak __noinline int parse_skb_once(struct __sk_buff *skb, struct packet *pkt)
+static __always_inline int parse_skb_steps(struct __sk_buff *skb, struct packet *pkt)
 {
 	struct frame frame = frame_of(skb);
-	int r;
+	int r = parse_fixed(&frame, pkt);
 
-	if (!pkt)
-		return -MG_DROP_INTERNAL;
-	r = parse_fixed(&frame, pkt);
 	if (!r && (pkt->flags & PKT_WALK)) {
 		r = parse_skb_walk(skb, pkt);
 		frame = frame_of(skb);
@@ -51,17 +48,35 @@ __weak __noinline int parse_skb_once(struct __sk_buff *skb, struct packet *pkt)
 	return r;
 }
 
+__weak __noinline int parse_skb_once(struct __sk_buff *skb, struct packet *pkt)
+{
+	return pkt ? parse_skb_steps(skb, pkt) : -MG_DROP_INTERNAL;
+}
+
+/* What the linear part did not hold. */
+__weak __noinline int parse_skb_pulled(struct __sk_buff *skb, struct packet *pkt)
+{
+	if (bpf_skb_pull_data(skb, skb->len < MG_PULL_BYTES ? skb->len : MG_PULL_BYTES))
+		return -MG_DROP_SHORT;
+	return parse_skb_once(skb, pkt);
+}
+
 /* A first try reads what lies in the linear part, a second what bpf_skb_pull_data() brought
  * there. */
 static __always_inline int parse_skb(struct __sk_buff *skb, struct packet *pkt)
 {
 	int r = parse_skb_once(skb, pkt);
 
-	if (r != -MG_DROP_SHORT)
-		return r;
-	if (bpf_skb_pull_data(skb, skb->len < MG_PULL_BYTES ? skb->len : MG_PULL_BYTES))
-		return r;
-	return parse_skb_once(skb, pkt);
+	return r == -MG_DROP_SHORT ? parse_skb_pulled(skb, pkt) : r;
+}
+
+/* The same without a call for what needs none: where every packet passes (a call costs as much
+ * as a quarter of a hash lookup). */
+static __always_inline int parse_skb_near(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r = parse_skb_steps(skb, pkt);
+
+	return r == -MG_DROP_SHORT ? parse_skb_pulled(skb, pkt) : r;
 }
 
 #endif

@@ -17,7 +17,10 @@ static __always_inline int known_in(struct packet *pkt, struct mg_flow *flow)
 
 	if (r)
 		return r;
-	flow_update(pkt, flow);
+	if (flow_settled(pkt, flow))
+		flow_touch(pkt, flow);
+	else
+		flow_update(pkt, flow);
 	return MG_FINAL_NEXT;
 }
 
@@ -82,7 +85,7 @@ static __always_inline int pod_in(struct __sk_buff *skb, struct packet *pkt,
 	r = frag_track(pkt);
 	if (r)
 		return host ? MG_FINAL_NEXT : r;
-	flow_key(pkt);
+	flow_key_near(pkt);
 	flow = flow_find(pkt, local);
 	if (flow)
 		return known_in(pkt, flow);

@@ -68,16 +68,26 @@ __weak __noinline int leave_node(struct __sk_buff *skb, struct packet *pkt)
 	return r ? r : send_out(skb, pkt);
 }
 
+__weak __noinline int leave_near(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct mg_ep *ep;
+	int r;
+
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	pkt->dst_slot = pkt->to.slot;
+	r = deliver_target(pkt, &ep);
+	return r ? r : deliver_near(skb, pkt, ep);
+}
+
 static __always_inline int leave(struct __sk_buff *skb, struct packet *pkt)
 {
 	int r;
 
 	if ((pkt->ep_flags & MG_EP_THROUGH_STACK) || goes_to_host(pkt))
 		return MG_FINAL_STACK;
-	if (goes_to_pod(pkt)) {
-		pkt->dst_slot = pkt->to.slot;
-		return deliver_near(skb, pkt);
-	}
+	if (goes_to_pod(pkt))
+		return leave_near(skb, pkt);
 	r = check_reachable(pkt);
 	return r ? r : leave_node(skb, pkt);
 }
@@ -108,8 +118,25 @@ __weak __noinline int known_out(struct packet *pkt, struct mg_flow *flow)
 		use_translation(pkt, flow);
 	if (!(flags & MG_FLOW_VIA_STACK))
 		flow_way(pkt, flow, local);
-	flow_update(pkt, flow);
+	flow_update_near(pkt, flow);
 	return flags & MG_FLOW_VIA_STACK ? MG_FINAL_STACK : 0;
+}
+
+/* The endpoint that gets a packet of which nothing else has to be found out, as most are: of an
+ * settled flow to a pod of this node, with nothing changed since its last packet. */
+static __always_inline struct mg_ep *known_target(struct packet *pkt, const struct mg_flow *flow)
+{
+	struct mg_ep *ep;
+	__u16 way;
+
+	if (!flow_settled(pkt, flow) || (flow->flags & (FLOW_TRANSLATED | MG_FLOW_VIA_STACK)) ||
+	    (pkt->ep_flags & MG_EP_THROUGH_STACK) || !flow_unchanged(pkt, flow))
+		return NULL;
+	if (flow->flags & (pkt->flags & PKT_SWAPPED ? MG_FLOW_WAY1_NODE : MG_FLOW_WAY0_NODE))
+		return NULL;
+	way = pkt->flags & PKT_SWAPPED ? flow->way[1] : flow->way[0];
+	ep = endpoint_by_slot(way);
+	return ep && endpoint_has(ep, &pkt->dst) ? ep : NULL;
 }
 
 /* To another node's own address that is not translated: in the tunnel of the pod's own pool, so
@@ -188,6 +215,7 @@ static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
 				   const struct mg_local *local)
 {
 	struct mg_flow *flow;
+	struct mg_ep *ep;
 	int r;
 
 	if (pkt->flags & PKT_ICMP_ERROR) {
@@ -197,8 +225,14 @@ static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
 	r = frag_track(pkt);
 	if (r)
 		return r;
-	flow_key(pkt);
+	flow_key_near(pkt);
 	flow = flow_find(pkt, local);
+	ep = flow ? known_target(pkt, flow) : NULL;
+	if (ep) {
+		flow_touch(pkt, flow);
+		pkt->dst_slot = ep->slot;
+		return deliver_near(skb, pkt, ep);
+	}
 	r = flow ? known_out(pkt, flow) : new_out(skb, pkt);
 	return r ? r : leave(skb, pkt);
 }

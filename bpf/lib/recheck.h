@@ -115,19 +115,23 @@ __weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 	return 0;
 }
 
-/* 0: the flow may go on. A negative reason: it was allowed and is denied now; its rows are gone.
- * pkt->src and dst are those of the stage that judges (of a translated flow: translated). */
-static __always_inline int flow_recheck(struct packet *pkt, struct mg_flow *flow)
+/* Nothing happened since the flow's last check. */
+static __always_inline bool flow_unchanged(struct packet *pkt, const struct mg_flow *flow)
 {
 	struct mg_control *control = control_row();
 	struct mg_commit *commit = control ? commit_row(control) : NULL;
 
 	if (!commit)
-		return -MG_DROP_INTERNAL;
+		return false;
 	pkt->change = READ_ONCE(control->change);
-	if (flow->change == pkt->change && !commit->deadline)
-		return 0;
-	return flow_judge_again(pkt, flow);
+	return flow->change == pkt->change && !commit->deadline;
+}
+
+/* 0: the flow may go on. A negative reason: it was allowed and is denied now; its rows are gone.
+ * pkt->src and dst are those of the stage that judges (of a translated flow: translated). */
+static __always_inline int flow_recheck(struct packet *pkt, struct mg_flow *flow)
+{
+	return flow_unchanged(pkt, flow) ? 0 : flow_judge_again(pkt, flow);
 }
 
 static __always_inline void way_of_node(struct packet *pkt, const struct mg_flow *flow, __u16 node,
@@ -142,6 +146,26 @@ static __always_inline void way_of_node(struct packet *pkt, const struct mg_flow
 		pkt->to.flags |= MG_ADDR_VXLAN;
 	if (flow->flags & MG_FLOW_WAY_CROSS)
 		pkt->to.flags |= MG_ADDR_CROSS;
+}
+
+/* The way is not in the row, or no longer true. */
+__weak __noinline int flow_way_find(struct packet *pkt, struct mg_flow *flow, __u32 at)
+{
+	pkt = packet_row(pkt);
+	if (!pkt || !flow)
+		return 0;
+	ident_exact(&pkt->dst, &pkt->to);
+	ident_complete(&pkt->dst, &pkt->to);
+	if ((pkt->to.flags & (MG_ADDR_HOST | MG_ADDR_LOCAL)) == MG_ADDR_HOST) {
+		/* of another node: in the tunnel of the pod's own pool, as it came */
+		ident_exact(&pkt->src, &pkt->from);
+		pkt->to.flags |= pkt->from.flags & ADDR_MODES;
+	}
+	if (at)
+		flow_keep_way(flow, &pkt->to, 1);
+	else
+		flow_keep_way(flow, &pkt->to, 0);
+	return 0;
 }
 
 /* pkt->to for a packet of a known flow, as far as routes need it: from the row, or by lookup and
@@ -166,17 +190,7 @@ static __always_inline void flow_way(struct packet *pkt, struct mg_flow *flow,
 			return;
 		}
 	}
-	ident_exact(&pkt->dst, &pkt->to);
-	ident_complete(&pkt->dst, &pkt->to);
-	if ((pkt->to.flags & (MG_ADDR_HOST | MG_ADDR_LOCAL)) == MG_ADDR_HOST) {
-		/* of another node: in the tunnel of the pod's own pool, as it came */
-		ident_exact(&pkt->src, &pkt->from);
-		pkt->to.flags |= pkt->from.flags & ADDR_MODES;
-	}
-	if (at)
-		flow_keep_way(flow, &pkt->to, 1);
-	else
-		flow_keep_way(flow, &pkt->to, 0);
+	flow_way_find(pkt, flow, at);
 }
 
 #endif

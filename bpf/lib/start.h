@@ -23,7 +23,7 @@ static __always_inline struct packet *packet_start(struct __sk_buff *skb, __u32 
 		return NULL;
 	pkt->ifindex = skb->ifindex;
 	pkt->length = skb->len;
-	pkt->tick = tick_now();
+	tick_now(pkt);
 	pkt->flags = 0;
 	pkt->l3_offset = 0;
 	pkt->family = 0;

@@ -71,7 +71,8 @@ static unsigned int empty_cost(const struct wire *wire)
 static void measure(const char *what, const struct wire_spec *spec, enum mg_hook hook, int code)
 {
 	struct fixture_run run = { .hook = hook,
-				   .ifindex = MG_IFINDEX_BASE + SLOT_A,
+				   .ifindex = MG_IFINDEX_BASE +
+					      (hook == MG_HOOK_TO_POD ? SLOT_B : SLOT_A),
 				   .repeat = REPEAT };
 	unsigned int best = UINT_MAX, empty;
 	struct wire_spec sent = *spec;
@@ -134,6 +135,10 @@ static void test_paths(void **state)
 		establish(&spec, family);
 		snprintf(what, sizeof(what), "IPv%d established flow, pod to pod", family);
 		measure(what, &spec, MG_HOOK_FROM_POD, TC_ACT_REDIRECT);
+		spec = udp(POD_B, family);
+		spec.src = place_addr(NODE_OWN, family);
+		snprintf(what, sizeof(what), "IPv%d known flow, host to pod", family);
+		measure(what, &spec, MG_HOOK_TO_POD, TC_ACT_UNSPEC);
 		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_OUT, MG_SET_DROP_ALL);
 		spec = udp(POD_B, family);
 		spec.dport = 54;

@@ -397,6 +397,35 @@ static void test_ways(void **state)
 	}
 }
 
+/* Most packets are of a flow of which nothing has to be found out. What its ends are at that moment
+ * counts all the same. */
+static void test_settled(void **state)
+{
+	struct mg_flow flow;
+	struct talk t;
+
+	(void)state;
+	for (int family = 4; family <= 6; family += 2) {
+		t = talk(family, IPPROTO_TCP);
+		handshake(&t);
+		fixture_ep_flags(&node, SLOT_B, MG_EP_READY | MG_EP_NO_PEER);
+		scene_expect(&node, MG_HOOK_FROM_POD, SLOT_A, &t.ab, TO_DEVICE, MG_DROP_NONE);
+		fixture_ep_flags(&node, SLOT_B, 0);
+		refused(&t, false, WIRE_ACK, MG_DROP_NOT_READY);
+		fixture_ep_flags(&node, SLOT_B, MG_EP_READY);
+		fixture_ep_flags(&node, SLOT_A, MG_EP_READY | MG_EP_THROUGH_STACK);
+		scene_expect(&node, MG_HOOK_FROM_POD, SLOT_A, &t.ab, TO_STACK, MG_DROP_NONE);
+		fixture_ep_flags(&node, SLOT_A, MG_EP_READY);
+		t.ab.ttl = 1;
+		scene_expect(&node, MG_HOOK_FROM_POD, SLOT_A, &t.ab, TO_SENDER, MG_DROP_TTL);
+		t.ab.ttl = 64;
+		passes(&t, true, WIRE_ACK);
+		flow = row_in(&t, ESTABLISHED);
+		assert_int_equal(flow.packets, 6);
+		assert_int_equal(flow.back.packets, 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_ways),
+		cmocka_unit_test(test_settled),
 	};
 
 	return cmocka_run_group_tests(tests, open_node, close_node);
