@@ -34,7 +34,7 @@ INCLUDES := -Ibpf -Iloader -I. -I$(BUILD)/gen -isystem /usr/include/libnl3
 CPPFLAGS += -D_GNU_SOURCE $(INCLUDES)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) $(CPPFLAGS) \
-	-ffile-prefix-map=$(CURDIR)=. -MMD -MP
+	-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(BUILD)=build -MMD -MP
 LDFLAGS += -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Werror -Wshadow -Ibpf \
 	$(ARCH_INCLUDE) -ffile-prefix-map=$(CURDIR)=. -MMD -MP
@@ -168,6 +168,14 @@ readme: ## write README's table of features from the results of make check
 
 deps: ## install what building and testing needs (apt, venv)
 	$(Q)selftests/deps
+
+check-reproducible: ## two builds at two places are byte-identical
+	$(Q)selftests/reproducible
+
+sbom: all ## what the programs are made of, as SPDX JSON in build/margay.spdx.json
+	$(Q)selftests/sbom
+
+.PHONY: check-reproducible sbom
 
 lint: abi-check ## format, include arrows, ABI padding, sizes, licence lines, shellcheck
 	$(Q)selftests/lint/run
