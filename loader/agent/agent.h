@@ -104,7 +104,7 @@ struct agent {
 	struct event_base *base;
 	struct event *dirty_event;
 	struct event *grace_event;
-	struct event *ipam_event;
+	struct event *ipam_event, *ipam_store_event;
 	int64_t ipam_due; /* rpc_now() of the next tick; INT64_MAX: none */
 	struct event *store_event, *store_timer;
 	struct event *netlink_event, *check_event, *events_event, *publish_event;

@@ -102,22 +102,34 @@ static void arm_ipam(struct agent *agent, int ms)
 		return;
 	due = agent->ipam_due > now ? agent->ipam_due - now : 0;
 	when = (struct timeval){ .tv_sec = due / 1000, .tv_usec = due % 1000 * 1000 };
-	event_add(agent->ipam_event, &when);
+	event_add(agent->ipam_store_event, &when);
 }
 
-/* Answers first, then the store's share of the work. */
-static void on_ipam(evutil_socket_t fd, short what, void *context)
+/* The store's share: it waits for the disk, so it comes behind everything that is due, above all
+ * behind the answers on their way out. */
+static void on_ipam_due(evutil_socket_t fd, short what, void *context)
 {
 	struct agent *agent = context;
-	int ms = ipam_commit(agent->ipam);
+	int ms;
 
 	(void)fd;
 	(void)what;
-	if (ms == 0 || agent->ipam_due <= rpc_now()) {
-		agent->ipam_due = INT64_MAX;
-		ms = ipam_tick(agent->ipam);
-	}
-	arm_ipam(agent, ms);
+	agent->ipam_due = INT64_MAX;
+	ms = ipam_tick(agent->ipam);
+	if (ms == 0)
+		event_active(agent->ipam_event, 0, 0);
+	else
+		arm_ipam(agent, ms);
+}
+
+/* The journal's share, and the answers. */
+static void on_ipam(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+
+	(void)fd;
+	(void)what;
+	arm_ipam(agent, ipam_commit(agent->ipam));
 }
 
 static int open_ipam(struct agent *agent, struct err *err)
@@ -131,6 +143,8 @@ static int open_ipam(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	agent->ipam_event = evtimer_new(agent->base, on_ipam, agent);
+	agent->ipam_store_event = evtimer_new(agent->base, on_ipam_due, agent);
+	event_priority_set(agent->ipam_store_event, PRIORITIES - 1);
 	agent->ipam_due = INT64_MAX;
 	event_active(agent->ipam_event, 0, 0);
 	return 0;
@@ -242,6 +256,8 @@ static void stop(struct agent *agent)
 	}
 	if (agent->ipam_event)
 		event_free(agent->ipam_event);
+	if (agent->ipam_store_event)
+		event_free(agent->ipam_store_event);
 	if (agent->base)
 		event_base_free(agent->base);
 	agent_config_done(&agent->config);

@@ -271,6 +271,7 @@ static void flush(evutil_socket_t fd, short what, void *context)
 void publish_start(struct agent *agent)
 {
 	agent->publish_event = evtimer_new(agent->base, flush, agent);
+	event_priority_set(agent->publish_event, 2); /* it waits for the disk: answers go first */
 	event_active(agent->publish_event, 0, 0);
 }
 
