@@ -146,6 +146,17 @@ def test_containers_reach_each_other(hosts):
     assert hosts.p3.ping("near", "192.0.2.1"), "outside, by the host's address"
 
 
+def test_vxlan_by_manifest(hosts):
+    store = hosts.p3.address("store")
+    hosts.manifest("hosts.yaml", MANIFESTS.replace("ipipMode: Always", "vxlanMode: Always"))
+    capture = hosts.cluster.router.capture("udp port 4789 and host 10.20.0.3", count=2)
+    wait_for(lambda: hosts.p1.ping("web", store) and capture.poll() is not None, "VXLAN carries it", 20)
+    assert store in hosts.cluster.router.captured(capture)
+    assert hosts.p1.tcp("web", store, 6379) == "stored"
+    hosts.manifest("hosts.yaml", MANIFESTS)
+    wait_for(lambda: hosts.p1.ping("web", store), "IP-in-IP carries it again", 20)
+
+
 def test_rules_with_nets_reach_across_those_with_selectors_do_not(hosts):
     store = hosts.p3.address("store")
     hosts.manifest("policy.yaml", POLICY)
