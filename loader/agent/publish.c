@@ -236,6 +236,12 @@ static int review(struct agent *agent, struct err *err)
 	return 0;
 }
 
+/* Everything else may pass by itself: a folder's rights, a full disk, another writer. */
+static bool is_hopeless(int r)
+{
+	return r == -EINVAL || r == -EROFS || r == -EBADMSG || r == -E2BIG;
+}
+
 static void flush(evutil_socket_t fd, short what, void *context)
 {
 	const struct timeval again = { .tv_sec = 1 };
@@ -257,7 +263,7 @@ static void flush(evutil_socket_t fd, short what, void *context)
 		struct err err = { 0 };
 		int r = write_one(agent, publication, &err);
 
-		if (store_unreachable(r) || r == -ENOSPC || ++written == BATCH_MAX) {
+		if ((r < 0 && !is_hopeless(r)) || ++written == BATCH_MAX) {
 			event_add(agent->publish_event, &again);
 			return;
 		}

@@ -76,11 +76,12 @@ def client(address, port, seconds):
             time.sleep(due - now)
     stop.set()
     receiver.join()
-    info = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    info = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 224)
     retransmissions = struct.unpack_from("I", info, 100)[0]  # tcpi_total_retrans
+    duplicates = struct.unpack_from("I", info, 216)[0]  # tcpi_dsack_dups: the peer had it already
     tcp.close()
     print(json.dumps({"udp_sent": sent, "udp_missing": sent - len(seen), "tcp_bytes": chunks * len(CHUNK),
-                      "tcp_retransmissions": retransmissions}))
+                      "tcp_retransmissions": retransmissions, "tcp_duplicates": duplicates}))
 
 
 if sys.argv[1] == "server":

@@ -218,7 +218,8 @@ def test_bigger_flow_tables_at_a_restart(node, felix):
     about = json.loads(node.run("bpftool", "-j", "map", "show", "pinned", "/sys/fs/bpf/margay/maps/mg_flow_e"))
     assert about["max_entries"] == 300000
     lost = json.loads(stream.communicate(timeout=30)[0])
-    assert lost["udp_sent"] > 1000 and lost["udp_missing"] == 0 and lost["tcp_retransmissions"] == 0, lost
+    assert lost["udp_sent"] > 1000 and lost["udp_missing"] == 0, lost
+    assert lost["tcp_retransmissions"] <= lost["tcp_duplicates"], lost
     client.delete()
     server.delete()
 
