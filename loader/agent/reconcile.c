@@ -213,7 +213,8 @@ static int write_policy(struct agent *agent, struct err *err)
 	engine_applied(agent->engine);
 	state_touched_done(agent->state);
 	event_add(agent->grace_event, &now);
-	return built;
+	/* Numbers are short until the grace that is due: the round after it goes on. */
+	return built == -EAGAIN ? 0 : built;
 }
 
 /* The first failure of a round is kept; what does not depend on it goes on. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "abi/epoch.h"
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/inet.h"
 
@@ -19,7 +20,7 @@ static const char *const map_names[PLAN_MAPS] = {
 struct run {
 	const struct plan_target *target;
 	const struct dp_map *map[PLAN_MAPS];
-	const struct dp_map *addrs, *nets;
+	const struct dp_map *addrs, *nets, *counters;
 	struct plan_report report;
 	bool nets_changed;
 	struct err *err;
@@ -37,7 +38,21 @@ static int find_maps(struct run *run)
 	}
 	run->addrs = dp_get_map(run->target->dp, "mg_addrs");
 	run->nets = dp_get_map(run->target->dp, "mg_nets");
-	return run->addrs && run->nets ? 0 : err_set(run->err, -ENOENT, "map mg_addrs or mg_nets");
+	run->counters = dp_get_map(run->target->dp, "mg_rule_stats");
+	if (!run->addrs || !run->nets || !run->counters)
+		return err_set(run->err, -ENOENT, "map mg_addrs, mg_nets or mg_rule_stats");
+	return 0;
+}
+
+/* A number that is given anew counts from zero. Rules beyond the map are not counted. */
+static int clear_counters(struct run *run, __u32 rule)
+{
+	_cleanup_free_ void *zero = NULL;
+
+	if (rule >= run->counters->entries)
+		return 0;
+	zero = xcalloc(1, run->counters->row_size);
+	return dp_map_set(run->counters, &rule, zero);
 }
 
 static int write_row(struct run *run, const struct plan_row *row)
@@ -59,6 +74,8 @@ static int write_row(struct run *run, const struct plan_row *row)
 		r = -EINVAL;
 	else
 		r = dp_map_set(run->map[row->map], &row->key, value);
+	if (!r && row->map == PLAN_RULE_DIG)
+		r = clear_counters(run, row->key);
 	run->report.rows++;
 	return r < 0 ? err_errno(run->err, r, "%s row %u", name, row->key) : 0;
 }
