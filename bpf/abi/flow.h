@@ -52,7 +52,7 @@ struct mg_flow_key {
 #define MG_TCP_RST (1U << 5)
 #define MG_TCP_MIDSTREAM (1U << 6) /* picked up after flows_new, or one-way */
 
-/* Packets and bytes of one direction. */
+/* Packets (of a bundle, GSO or GRO, its segments) and bytes of one direction. */
 struct mg_flow_count {
 	__u64 bytes;
 	__u32 packets;

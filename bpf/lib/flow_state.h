@@ -143,16 +143,16 @@ __weak __noinline int flow_update_partner(struct packet *pkt, struct mg_flow *fl
 }
 
 /* Plain additions: two CPUs at once in one direction may lose a count, an atomic costs every
- * packet. Returns the direction's packets. */
+ * packet. A bundle (GSO) is as many packets as it has segments. Returns the direction's packets. */
 static __always_inline __u32 flow_count(const struct packet *pkt, struct mg_flow *flow,
 					__u32 direction)
 {
 	if (direction && !(flow->flags & FLOW_TRANSLATED)) {
 		flow->back.bytes += pkt->l3_length;
-		return ++flow->back.packets;
+		return flow->back.packets += pkt->segments;
 	}
 	flow->bytes += pkt->l3_length;
-	return ++flow->packets;
+	return flow->packets += pkt->segments;
 }
 
 /* A packet that changes nothing in its flow's state: flow_touch() is all of flow_update(). */

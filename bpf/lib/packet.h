@@ -95,8 +95,8 @@ struct packet {
 	__u8 encap;	/* enum mg_encap */
 	__u8 tcp_state; /* for a new row */
 	__be32 frag_id;
-	__u16 walk; /* parse's own */
-	__u8 pad[2];
+	__u16 walk;	/* parse's own */
+	__u16 segments; /* what it is on a wire: 1, or more of a bundle (GSO) */
 	/* who */
 	struct mg_ident from; /* what is known of src */
 	struct mg_ident to;   /* of dst */

@@ -23,6 +23,7 @@ static __always_inline struct packet *packet_start(struct __sk_buff *skb, __u32 
 		return NULL;
 	pkt->ifindex = skb->ifindex;
 	pkt->length = skb->len;
+	pkt->segments = skb->gso_segs ?: 1;
 	tick_now(pkt);
 	pkt->flags = 0;
 	pkt->l3_offset = 0;

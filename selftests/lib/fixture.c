@@ -238,7 +238,8 @@ void fixture_run(const struct fixture *fx, const struct fixture_run *run, struct
 {
 	struct __sk_buff before = { .ifindex = run->ifindex,
 				    .ingress_ifindex = run->ingress_ifindex,
-				    .mark = run->mark },
+				    .mark = run->mark,
+				    .gso_segs = run->segments },
 			 after = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = run->in->data,
 		    .data_size_in = (__u32)run->in->length, .data_out = out->wire.data,

@@ -97,6 +97,7 @@ struct fixture_run {
 	__u32 ifindex;
 	__u32 ingress_ifindex;
 	__u32 mark;
+	__u32 segments; /* of a bundle (GSO); 0: none */
 	const struct wire *in;
 	unsigned int repeat; /* 0: once */
 };

@@ -426,6 +426,33 @@ static void test_settled(void **state)
 	}
 }
 
+/* A bundle that the kernel cuts later is as many packets as will be on the wire. */
+static void test_bundle(void **state)
+{
+	struct fixture_run run = { .hook = MG_HOOK_FROM_POD,
+				   .ifindex = MG_IFINDEX_BASE + SLOT_A,
+				   .segments = 5 };
+	struct fixture_out out;
+	struct wire wire;
+	struct mg_flow flow;
+	struct talk t;
+
+	(void)state;
+	for (int family = 4; family <= 6; family += 2) {
+		t = talk(family, IPPROTO_UDP);
+		t.ab.payload = 200;
+		wire_make(&wire, &t.ab);
+		run.in = &wire;
+		for (int i = 1; i <= 2; i++) { /* the one that makes the row, one that finds it */
+			fixture_run(&node, &run, &out);
+			assert_int_equal(out.reason, MG_DROP_NONE);
+			flow = row_in(&t, TRANSIENT);
+			assert_int_equal(flow.packets, 5 * i);
+			assert_int_equal(flow.bytes, i * ((family == 4 ? 20 : 40) + 8 + 200));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -443,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_full_table),
 		cmocka_unit_test(test_ways),
 		cmocka_unit_test(test_settled),
+		cmocka_unit_test(test_bundle),
 	};
 
 	return cmocka_run_group_tests(tests, open_node, close_node);
