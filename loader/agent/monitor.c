@@ -5,12 +5,12 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "abi/reason.h"
 #include "agent/server.h"
 #include "agent/show.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "base/log.h"
+#include "dataplane/names.h"
 
 #define RECORDS_A_TURN 256
 
@@ -22,11 +22,6 @@ struct watcher {
 	unsigned int lost;
 	struct watcher *prev, *next;
 };
-
-#define HOOK_TEXT(name, text) [MG_HOOK_##name] = text,
-static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
-#define REASON_TEXT(name, text, help) [MG_DROP_##name] = text,
-static const char *const reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
 
 static const char *kind_text(unsigned int kind)
 {
@@ -86,16 +81,16 @@ static json_t *event_json(struct agent *agent, const struct mg_event *event)
 	_cleanup_free_ char *data = captured_hex(event);
 	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
 
-	return json_pack(
-		"{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:i,s:s}", "kind",
-		kind_text(event->kind), "time", (json_int_t)event->time, "hook",
-		event->hook < MG_HOOK_MAX ? hooks[event->hook] : "?", "reason",
-		event->reason < MG_DROP_MAX ? reasons[event->reason] : "?", "from", from, "to", to,
-		"src", addr_format(&event->src, src), "dst", addr_format(&event->dst, dst), "proto",
-		event->proto, "sport", ntohs(event->sport), "dport", ntohs(event->dport), "length",
-		(int)event->length, "ifindex", (int)event->ifindex, "egress_rule",
-		show_rule(agent, event->rule[0]), "ingress_rule", show_rule(agent, event->rule[1]),
-		"l3_offset", event->l3_offset, "data", data);
+	return json_pack("{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:i,s:s}",
+			 "kind", kind_text(event->kind), "time", (json_int_t)event->time, "hook",
+			 dp_hook_name(event->hook), "reason", dp_reason_name(event->reason), "from",
+			 from, "to", to, "src", addr_format(&event->src, src), "dst",
+			 addr_format(&event->dst, dst), "proto", event->proto, "sport",
+			 ntohs(event->sport), "dport", ntohs(event->dport), "length",
+			 (int)event->length, "ifindex", (int)event->ifindex, "egress_rule",
+			 show_rule(agent, event->rule[0]), "ingress_rule",
+			 show_rule(agent, event->rule[1]), "l3_offset", event->l3_offset, "data",
+			 data);
 }
 
 static void on_event(const struct mg_event *event, void *context)

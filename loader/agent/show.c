@@ -10,13 +10,7 @@
 #include "agent/status.h"
 #include "base/arena.h"
 #include "base/inet.h"
-
-#define HOOK_TEXT(name, text) [MG_HOOK_##name] = text,
-static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
-#define REASON_TEXT(name, text, help) [MG_DROP_##name] = { text, help },
-static const struct {
-	const char *name, *help;
-} reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
+#include "dataplane/names.h"
 
 static json_t *addr_json(const union mg_addr *addr)
 {
@@ -100,10 +94,10 @@ json_t *show_drops(struct agent *agent)
 			if (dp_map_sum(map, hook * MG_DROP_SLOTS + reason, sum) < 0 || !sum[0])
 				continue;
 			json_array_append_new(
-				list, json_pack("{s:s,s:s,s:I,s:I,s:s}", "hook", hooks[hook],
-						"reason", reasons[reason].name, "packets",
+				list, json_pack("{s:s,s:s,s:I,s:I,s:s}", "hook", dp_hook_name(hook),
+						"reason", dp_reason_name(reason), "packets",
 						(json_int_t)sum[0], "bytes", (json_int_t)sum[1],
-						"meaning", reasons[reason].help));
+						"meaning", dp_reason_help(reason)));
 		}
 	}
 	return list;

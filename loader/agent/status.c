@@ -8,6 +8,7 @@
 #include "abi/reason.h"
 #include "agent/http.h"
 #include "base/arena.h"
+#include "dataplane/names.h"
 
 bool status_ready(void *context, FILE *out)
 {
@@ -60,11 +61,6 @@ static void counter(FILE *out, const char *name, const char *help, unsigned long
 	fprintf(out, "%s %llu\n", name, value);
 }
 
-#define HOOK_TEXT(name, text) [MG_HOOK_##name] = text,
-static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
-#define REASON_TEXT(name, text, help) [MG_DROP_##name] = text,
-static const char *const reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
-
 /* member: 0 packets, 1 bytes (struct mg_drop_count). */
 static void put_drops(struct agent *agent, FILE *out, const char *name, unsigned int member)
 {
@@ -75,8 +71,9 @@ static void put_drops(struct agent *agent, FILE *out, const char *name, unsigned
 		for (unsigned int reason = 1; reason < MG_DROP_MAX; reason++) {
 			if (dp_map_sum(map, hook * MG_DROP_SLOTS + reason, sum) < 0 || !sum[0])
 				continue;
-			fprintf(out, "%s{program=\"%s\",reason=\"%s\"} %llu\n", name, hooks[hook],
-				reasons[reason], (unsigned long long)sum[member]);
+			fprintf(out, "%s{program=\"%s\",reason=\"%s\"} %llu\n", name,
+				dp_hook_name(hook), dp_reason_name(reason),
+				(unsigned long long)sum[member]);
 		}
 	}
 }

@@ -16,6 +16,7 @@
 #include "base/inet.h"
 #include "base/log.h"
 #include "base/rpc.h"
+#include "dataplane/names.h"
 #include "dataplane/trace.h"
 
 #define IDLE_SECONDS 60
@@ -26,14 +27,6 @@
 #define CODE_TRY_AGAIN 11
 
 /* --- words --------------------------------------------------------------------------------- */
-
-#define REASON_TEXT(name, text, help) [MG_DROP_##name] = { text, help },
-static const struct {
-	const char *name, *help;
-} reasons[MG_DROP_MAX] = { MG_REASONS(REASON_TEXT) };
-
-#define HOOK_TEXT(name, text) [MG_HOOK_##name] = text,
-static const char *const hooks[MG_HOOK_MAX] = { MG_HOOKS(HOOK_TEXT) };
 
 static char *slot_text(const struct agent *agent, uint32_t slot)
 {
@@ -135,8 +128,7 @@ static char *step_words(const struct agent *agent, const struct mg_step *step, s
 
 	switch ((enum mg_step_kind)step->kind) {
 	case MG_STEP_ENTRY:
-		return xasprintf("%s at interface %u", step->a < MG_HOOK_MAX ? hooks[step->a] : "?",
-				 step->b);
+		return xasprintf("%s at interface %u", dp_hook_name(step->a), step->b);
 	case MG_STEP_ENDPOINT:
 		walk->src_slot = step->a;
 		return slot_text(agent, step->a);
@@ -180,16 +172,12 @@ static char *step_words(const struct agent *agent, const struct mg_step *step, s
 				 node ? node : "");
 	case MG_STEP_DROP:
 		walk->reason = step->a;
-		return xasprintf("%s: %s", step->a < MG_DROP_MAX ? reasons[step->a].name : "?",
-				 step->a < MG_DROP_MAX ? reasons[step->a].help : "");
+		return xasprintf("%s: %s", dp_reason_name(step->a), dp_reason_help(step->a));
 	case MG_STEP_MAX:
 		break;
 	}
 	return xasprintf("step %u", step->kind);
 }
-
-#define STEP_TEXT(name, text, help) [MG_STEP_##name] = text,
-static const char *const step_names[MG_STEP_MAX] = { MG_STEPS(STEP_TEXT) };
 
 static char *to_hex(const uint8_t *data, size_t size)
 {
@@ -210,10 +198,8 @@ static json_t *answer_of(const struct agent *agent, const struct dp_trace_result
 		const struct mg_step *step = &result->steps.step[i];
 		_cleanup_free_ char *text = step_words(agent, step, &walk);
 
-		json_array_append_new(
-			steps, json_pack("{s:s,s:s}", "step",
-					 step->kind < MG_STEP_MAX ? step_names[step->kind] : "?",
-					 "text", text));
+		json_array_append_new(steps, json_pack("{s:s,s:s}", "step",
+						       dp_step_name(step->kind), "text", text));
 	}
 	next = walk.next_node ? state_peer_name(agent->state, (uint16_t)walk.next_node) : NULL;
 	answer = json_pack("{s:b,s:s,s:s,s:o}", "ok", 1, "node", agent->config.node, "verdict",
@@ -221,8 +207,8 @@ static json_t *answer_of(const struct agent *agent, const struct dp_trace_result
 			   : next					  ? "forwarded"
 									  : "allowed",
 			   "steps", steps);
-	if (walk.reason && walk.reason < MG_DROP_MAX)
-		json_object_set_new(answer, "reason", json_string(reasons[walk.reason].name));
+	if (walk.reason)
+		json_object_set_new(answer, "reason", json_string(dp_reason_name(walk.reason)));
 	if (next && !walk.reason) {
 		_cleanup_free_ char *packet = to_hex(result->data, result->size);
 
