@@ -30,6 +30,8 @@ static __always_inline int from_pod_steps(struct __sk_buff *skb, struct packet *
 		return -MG_DROP_NOT_IP;
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return arp_answer(skb, pkt, ep);
+	if (ipv6_unhandled(skb))
+		return -MG_DROP_IPV6_OFF;
 	r = parse_skb_near(skb, pkt);
 	if (!r)
 		r = guard(skb, pkt, ep, local);

@@ -42,7 +42,8 @@
 	X(LOCAL_CLAIMED, "local-address-claimed", "an uplink packet with a local pod's address")   \
 	X(BLACKHOLE, "blackhole", "an address of one of our blocks that no pod has")               \
 	X(REDIRECT, "redirect-failed", "the kernel refused the hand-over")                         \
-	X(ANSWERED, "answered", "consumed: Margay answered it itself (ARP, neighbour discovery)")
+	X(ANSWERED, "answered", "consumed: Margay answered it itself (ARP, neighbour discovery)")  \
+	X(IPV6_OFF, "ipv6-off", "IPv6 from or to a pod on a node that does not handle it")
 
 #define MG_REASON_ENUM(name, text, help) MG_DROP_##name,
 enum mg_reason { MG_REASONS(MG_REASON_ENUM) MG_DROP_MAX };

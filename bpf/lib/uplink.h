@@ -26,7 +26,7 @@ static __always_inline int uplink_parse(struct __sk_buff *skb, struct packet *pk
 
 	if (uplink && uplink->flags & MG_UPLINK_L3)
 		pkt->flags |= PKT_NO_L2;
-	return parse_skb(skb, pkt);
+	return ipv6_unhandled(skb) ? -MG_DROP_IPV6_OFF : parse_skb(skb, pkt);
 }
 
 static __always_inline bool addr_is_own(const struct mg_local *local, const union mg_addr *addr)

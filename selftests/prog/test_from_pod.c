@@ -427,6 +427,35 @@ static void test_drop_event(void **state)
 			 1001 * wire.length);
 }
 
+/* A load that does not handle IPv6 lets none of a pod past its policy; the node's own is the
+ * stack's affair. IPv4 goes on as ever. */
+static void test_without_ipv6(void **state)
+{
+	const struct mg_config config = {
+		.slots = 4096, .mark = 0x01000000, .trace = 1, .redirect_peer = 1
+	};
+	static struct fixture bare;
+	struct wire_spec spec;
+
+	(void)state;
+	scene_open(&bare, &config, 0);
+	for (int family = 4; family <= 6; family += 2) {
+		bool off = family == 6;
+
+		spec = scene_packet(POD_A, POD_B, family);
+		spec.proto = IPPROTO_UDP;
+		scene_expect(&bare, MG_HOOK_FROM_POD, SLOT_A, &spec, off ? DROPPED : TO_PEER,
+			     off ? MG_DROP_IPV6_OFF : MG_DROP_NONE);
+		spec.src = place_addr(NODE_OWN, family);
+		scene_expect(&bare, MG_HOOK_TO_POD, SLOT_B, &spec, TO_STACK, MG_DROP_NONE);
+	}
+	spec = scene_packet(POD_A, GATEWAY, 6);
+	spec.proto = IPPROTO_ICMPV6;
+	spec.icmp_type = 128;
+	scene_expect(&bare, MG_HOOK_FROM_POD, SLOT_A, &spec, DROPPED, MG_DROP_IPV6_OFF);
+	fixture_close(&bare);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_fragments_follow),
 		cmocka_unit_test(test_chosen_and_other_index),
 		cmocka_unit_test(test_drop_event),
+		cmocka_unit_test(test_without_ipv6),
 	};
 
 	return cmocka_run_group_tests(tests, open_node, close_node);
