@@ -34,6 +34,7 @@
 #include "base/rpc.h"
 
 #define PRIORITIES 3
+#define IPAM_PAUSE_MS 50
 /* After the flow tables were made anew, segments of unknown connections are judged, not dropped. */
 #define FLOWS_NEW_SECONDS 60
 
@@ -126,10 +127,17 @@ static void on_ipam_due(evutil_socket_t fd, short what, void *context)
 static void on_ipam(evutil_socket_t fd, short what, void *context)
 {
 	struct agent *agent = context;
+	int ms = ipam_commit(agent->ipam);
+	struct ipam_status status;
 
 	(void)fd;
 	(void)what;
-	arm_ipam(agent, ipam_commit(agent->ipam));
+	ipam_read_status(agent->ipam, &status);
+	/* Nobody waits for the store: the second half of ADD goes first, and one write serves all
+	 * that come meanwhile. */
+	if (ms == 0 && !status.waiting)
+		ms = IPAM_PAUSE_MS;
+	arm_ipam(agent, ms);
 }
 
 static int open_ipam(struct agent *agent, struct err *err)
