@@ -295,3 +295,16 @@ def test_second_sandbox_keeps_the_object(node):
     assert listed[0]["spec"]["containerID"] == second.container
     second.delete()
     wait_for(lambda: not json.loads(node.ctl("get", "workloadendpoint", "-A", "-o", "json"))["items"], "it goes too")
+
+
+def test_addresses_of_other_plugins_outlive_a_restart(node):
+    """margay-ipam for a main plugin of others: the agent knows no such attachment, and keeps its address."""
+    theirs = names("bridged", network="theirs")
+    given = call(node, op="ipam-allocate", **theirs)
+    assert given["ok"], given
+    pod = node.pod("ours")
+    restart(node)
+    assert call(node, op="ipam-check", **theirs)["addresses"] == given["addresses"]
+    assert call(node, op="ipam-release", **theirs)["ok"]
+    assert call(node, op="ipam-check", **theirs)["code"] == 3
+    pod.delete()
