@@ -143,30 +143,6 @@ void addresses_collect(struct agent *agent, const char *network)
 	free(addrs);
 }
 
-static bool is_first_of_network(const struct agent *agent, const struct endpoint *endpoint)
-{
-	for (const struct endpoint *ep = agent->endpoints; ep != endpoint; ep = ep->hh.next) {
-		if (!strcmp(ep->network, endpoint->network))
-			return false;
-	}
-	return true;
-}
-
-void addresses_collect_all(struct agent *agent)
-{
-	struct ipam_status status;
-
-	ipam_read_status(agent->ipam, &status);
-	if (status.distrust) {
-		addresses_collect(agent, NULL);
-		return;
-	}
-	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
-		if (*ep->network && is_first_of_network(agent, ep))
-			addresses_collect(agent, ep->network);
-	}
-}
-
 void addresses_node(struct agent *agent, const json_t *node)
 {
 	const json_t *map = json_at(node, "metadata.labels");

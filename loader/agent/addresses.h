@@ -20,11 +20,6 @@ int addresses_code(int status);
 /* Releases what no endpoint of this agent has. network NULL: all networks. */
 void addresses_collect(struct agent *agent, const char *network);
 
-/* After a start: of the networks whose attachments this agent knows. What margay-ipam gave to the
- * containers of other plugins is in networks of its own, which nobody here can judge; only a lost
- * journal leaves no choice. */
-void addresses_collect_all(struct agent *agent);
-
 /* The own Node's labels, which nodeSelector of pools asks for. */
 void addresses_node(struct agent *agent, const json_t *node);
 

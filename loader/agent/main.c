@@ -224,7 +224,7 @@ static int start(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	/* What runs here or is on its way keeps its addresses; what a crash orphaned comes back. */
-	addresses_collect_all(agent);
+	addresses_collect(agent, NULL);
 	records_released(agent);
 	reconcile(agent);
 	catch_signals(agent);
