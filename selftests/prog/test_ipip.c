@@ -285,6 +285,18 @@ static bool have_tunnels(void)
 	return if_nametoindex("tunl0") && if_nametoindex("sit0");
 }
 
+/* TCP sizes its packets by the pace it sees (tcp_tso_autosize()), and a busy guest's is slow: 44
+ * segments where the congestion window has them, whatever else the machine does. */
+static void large_packets(void)
+{
+	for (int i = 0; i < NODES; i++) {
+		_cleanup_(netns_leave) struct netns_token token = NETNS_NONE;
+
+		OK(netns_enter(place[i], &token, &err));
+		OK(netns_sysctl_set("ipv4/tcp_min_tso_segs", "44", &err));
+	}
+}
+
 static bool built;
 
 static int build(void **state)
@@ -303,6 +315,7 @@ static int build(void **state)
 		return 0;
 	OK(net_open(&sock, &err));
 	up(sock, "lo");
+	large_packets();
 	build_near(sock);
 	build_far();
 	fixture_open(&fx, &config, 65536);
@@ -371,9 +384,11 @@ static void talk(enum node from, enum node to, int version6, bool large)
 	assert_int_equal(r, 0);
 	assert_true(seen.tunnelled[0] > 0 && seen.tunnelled[1] > 0);
 	assert_int_equal(seen.bare, 0);
+	print_message("# %s to %s: largest frames %u and %u\n", address[from][version6],
+		      address[to][version6], seen.longest[0], seen.longest[1]);
 	for (int way = 0; way < 2; way++)
 		if (large)
-			assert_true(seen.longest[way] > 60000);
+			assert_true(seen.longest[way] > 10 * MTU); /* 64 KiB, usually */
 		else
 			assert_true(seen.longest[way] <= MTU + 14);
 	for (int i = 0; i < NODES; i++)
