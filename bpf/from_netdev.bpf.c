@@ -11,13 +11,31 @@
 #include "lib/start.h"
 #include "lib/uplink_in.h"
 
+/* What the parser refuses never reaches a pod: to_pod would meet it. It is the host's to judge, but
+ * for what may be a tunnel behind more options than the parser follows: the host's own tunnel
+ * sockets would open it. */
+static __always_inline int refused(const struct packet *pkt, const struct mg_local *local, int r)
+{
+	bool tunnel = pkt->proto == IPPROTO_UDP || pkt->proto == IPPROTO_IPIP ||
+		      pkt->proto == IPPROTO_IPV6;
+
+	if (r == -MG_DROP_IP_OPTIONS && tunnel && addr_is_own(local, &pkt->dst) &&
+	    local->flags & (MG_LOCAL_IPIP | MG_LOCAL_VXLAN))
+		return r;
+	return MG_FINAL_NEXT;
+}
+
 static __always_inline int from_netdev_steps(struct __sk_buff *skb, struct packet *pkt)
 {
 	const struct mg_local *local = local_row();
 	int r;
 
-	/* what the parser refuses never reaches a pod: to_pod would meet it */
-	if (!local || uplink_parse(skb, pkt) || pkt->flags & PKT_MULTICAST)
+	if (!local)
+		return MG_FINAL_NEXT;
+	r = uplink_parse(skb, pkt);
+	if (r)
+		return refused(pkt, local, r);
+	if (pkt->flags & PKT_MULTICAST)
 		return MG_FINAL_NEXT;
 	r = decap(skb, pkt);
 	if (r)

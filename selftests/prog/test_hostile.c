@@ -286,7 +286,8 @@ static void judge_from_netdev(const struct trial *trial)
 		return;
 	if (is_tunnel(before) && is_place(&before->dst, NODE_OWN) &&
 	    !is_place(&before->src, NODE_FAR))
-		DEMAND(trial, trial->out.reason == MG_DROP_FOREIGN_TUNNEL);
+		DEMAND(trial, trial->out.reason == MG_DROP_FOREIGN_TUNNEL ||
+				      trial->out.reason == MG_DROP_IP_OPTIONS);
 	else if (is_local_pod(&before->src) && !is_icmp_error(before))
 		DEMAND(trial, trial->out.code == TC_ACT_SHOT);
 }
