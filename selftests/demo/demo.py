@@ -85,6 +85,11 @@ class Demo:
         return self.cluster[node]
 
 
+def plain(line):
+    """A captured line without time, interface and direction: any side of the router may be seen first."""
+    return re.sub(r"^\S+ \S+\s+(In|Out|P|M|B)\s+", "", line)
+
+
 def apply(demo, name):
     demo.ctl(demo["n1"], "apply", "-f", os.path.join(EXAMPLES, name))
 
@@ -138,8 +143,8 @@ def connect(demo):
         if text != name:
             raise Broken(f"frontend to {name}: {text}")
         if wire:
-            line = demo.cluster.router.captured(wire)
-            demo.show("router# tcpdump -ni any -c 1 'ip proto 4'", line)
+            line = plain(demo.cluster.router.captured(wire))
+            demo.show("router# tcpdump -tni any -c 1 'ip proto 4'", line)
             if "IP 10.10.0.1 > 10.20.0.3" not in line:
                 raise Broken("no IP-in-IP between the nodes was seen")
     demo.on(demo["n1"], "ip", "route", "show", "proto", "80")
@@ -157,8 +162,8 @@ def vxlan(demo):
         pool = pool.replace("  ipipMode: Never", "  ipipMode: Never\n  vxlanMode: CrossSubnet")
     output = demo["n1"].ctl("apply", "-f", "-", stdin=pool)
     demo.show("n1# margayctl get ippool default-ipv4-ippool -o yaml | sed ... | margayctl apply -f -", output)
-    line = demo.cluster.router.captured(wire)
-    demo.show("router# tcpdump -ni any -c 1 'udp port 4789'", line)
+    line = plain(demo.cluster.router.captured(wire))
+    demo.show("router# tcpdump -tni any -c 1 'udp port 4789'", line)
     if ".4789" not in line:
         raise Broken("no VXLAN was seen")
     result = running.communicate(timeout=30)[0].decode()
