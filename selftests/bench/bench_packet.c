@@ -16,33 +16,19 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
-#include "selftests/lib/sandbox.h"
 #include "selftests/lib/scene.h"
 
 #define ROUNDS 400
 #define REPEAT 200 /* a packet loses a hop a run */
-
-static struct fixture node;
 
 static int open_node(void **state)
 {
 	const struct mg_config config = {
 		.slots = 4096, .mark = 0x01000000, .ipv6 = 1, .redirect_peer = 1
 	};
-	char root[PATH_MAX];
 
 	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	scene_open(&node, &config, 0);
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
+	return scene_setup_with(&config, 0);
 }
 
 static unsigned int empty_cost(const struct wire *wire)
@@ -151,5 +137,5 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_paths) };
 
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, open_node, scene_teardown);
 }

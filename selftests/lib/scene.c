@@ -7,11 +7,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <limits.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "base/inet.h"
+#include "selftests/lib/sandbox.h"
 
 #define ACT_UNSPEC (-1)
 #define UPLINK_PORT 4789
@@ -136,6 +138,31 @@ void scene_again(struct fixture *fx)
 	fixture_forget(fx);
 	cast(fx);
 	fixture_commit(fx, (struct mg_commit){ .column = 0, .fallback = 0 });
+}
+
+struct fixture node;
+
+int scene_setup_with(const struct mg_config *config, __u32 flows)
+{
+	char root[PATH_MAX];
+
+	if (sandbox_enter(root))
+		return -1;
+	scene_open(&node, config, flows);
+	return 0;
+}
+
+int scene_setup(void **state)
+{
+	(void)state;
+	return scene_setup_with(NULL, 0);
+}
+
+int scene_teardown(void **state)
+{
+	(void)state;
+	fixture_close(&node);
+	return 0;
 }
 
 struct wire_spec scene_packet(enum place src, enum place dst, int family)
@@ -265,4 +292,12 @@ void row_run(struct fixture *fx, enum mg_hook hook, const struct row *row, int f
 	expect(fx, &out, row->what, row->fate, row->reason);
 	expect_way(row, &out);
 	expect_wire(row, &spec, family, &out);
+}
+
+void rows_run(struct fixture *fx, enum mg_hook hook, const struct row *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		row_run(fx, hook, &rows[i], 4);
+		row_run(fx, hook, &rows[i], 6);
+	}
 }

@@ -48,6 +48,13 @@ void scene_open(struct fixture *fx, const struct mg_config *config, __u32 flows)
 /* Flows, counters, sets, flags and mg_local are as scene_open() left them. */
 void scene_again(struct fixture *fx);
 
+/* The node of a test program that needs but one, and its group set-up and tear-down: a sandbox,
+ * and in it scene_open(). */
+extern struct fixture node;
+int scene_setup(void **state);
+int scene_setup_with(const struct mg_config *config, __u32 flows);
+int scene_teardown(void **state);
+
 /* A packet from a pod, as it leaves it: addresses, MAC addresses, the family's kind of ICMP. */
 struct wire_spec scene_packet(enum place src, enum place dst, int family);
 
@@ -78,6 +85,9 @@ struct row {
 
 /* One row through a hook of pods; fails the test with the row's words. */
 void row_run(struct fixture *fx, enum mg_hook hook, const struct row *row, int family);
+/* An array of them, in both families. */
+void rows_run(struct fixture *fx, enum mg_hook hook, const struct row *rows, size_t count);
+#define ROWS_RUN(fx, hook, rows) rows_run(fx, hook, rows, sizeof(rows) / sizeof((rows)[0]))
 
 /* Runs spec as a packet of slot's hook and returns what became of it. */
 void scene_run(struct fixture *fx, enum mg_hook hook, __u16 slot, const struct wire_spec *spec,

@@ -7,15 +7,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <limits.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "selftests/lib/sandbox.h"
+#include "base/err.h"
+#include "dataplane/netlink.h"
+#include "dataplane/netns.h"
 
 #define ACT_UNSPEC (-1)
 
@@ -29,34 +28,44 @@ static void put16(unsigned char *at, unsigned int value)
 }
 
 /* --- the kernel's side ------------------------------------------------------------------- */
-static void sh(const char *command)
-{
-	if (system(command))
-		fail_msg("%s", command);
-}
+#define OK(expression)                                                                             \
+	do {                                                                                       \
+		if (expression)                                                                    \
+			fail_msg("%s: %s", #expression, err.text);                                 \
+	} while (0)
 
-static void kernel_side(void)
+void uplink_build(void)
 {
-	char device[32];
+	_cleanup_net_ struct net_sock *sock = NULL;
+	struct err err = { 0 };
+	struct net_addr addr = { .ifindex = UPLINK };
+	struct net_route route = { .ifindex = UPLINK };
 
 	fixture_device(UPLINK);
-	snprintf(device, sizeof(device), "t%d", UPLINK);
-	sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
-	sh("ip link set t77 up && ip link set p77 up");
-	sh("ip addr add 192.168.7.1/24 dev t77 && ip addr add fd00:7::1/64 dev t77 nodad");
-	sh("ip route add default via 192.168.7.254 && ip -6 route add default via fd00:7::fe");
-	for (int slot = SLOT_A; slot <= SLOT_LATE; slot++) {
-		char command[128];
-
-		snprintf(command, sizeof(command), "ip link set t%d up", MG_IFINDEX_BASE + slot);
-		sh(command);
+	OK(net_open(&sock, &err));
+	OK(netns_sysctl_set("ipv4/ip_forward", "1", &err));
+	OK(netns_sysctl_set("ipv6/conf/all/forwarding", "1", &err));
+	OK(net_link_set_up(sock, UPLINK, true, &err));
+	for (int slot = SLOT_A; slot <= SLOT_LATE; slot++)
+		OK(net_link_set_up(sock, MG_IFINDEX_BASE + slot, true, &err));
+	for (int family = 4; family <= 6; family += 2) {
+		addr.addr = place_addr(NODE_OWN, family);
+		addr.bits = family == 4 ? 24 : 64;
+		OK(net_addr_add(sock, &addr, &err));
+		route.dst.addr = fixture_addr(family == 4 ? "0.0.0.0" : "::");
+		route.dst.len = family == 4 ? 96 : 0;
+		route.gateway = fixture_addr(family == 4 ? "192.168.7.254" : "fd00:7::fe");
+		OK(net_route_add(sock, &route, &err));
 	}
 }
 
-void uplink_open(struct fixture *fx)
+int uplink_setup(void **state)
 {
-	scene_open(fx, NULL, 0);
-	kernel_side();
+	int r = scene_setup(state);
+
+	if (!r)
+		uplink_build();
+	return r;
 }
 
 /* --- rows -------------------------------------------------------------------------------- */

@@ -23,8 +23,10 @@ enum tunnel { IPIP, VXLAN };
 extern const unsigned char vtep_own[6];
 extern const unsigned char vtep_far[6];
 
-/* In the sandbox: scene_open(), the device, addresses and default routes by it. */
-void uplink_open(struct fixture *fx);
+/* The device with addresses and default routes, which bpf_fib_lookup() asks; pods' devices up. */
+void uplink_build(void);
+/* Group set-up of the one node (scene.h): scene_setup() and uplink_build(). */
+int uplink_setup(void **state);
 /* scene_again(), and: both tunnels in use, the pods' pool of this mode (MG_ADDR_IPIP, _VXLAN,
  * _CROSS, or 0) with natOutgoing, node 2 reached by this outer family (0: both). */
 void uplink_again(struct fixture *fx, __u32 mode, int outer);

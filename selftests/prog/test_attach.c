@@ -20,6 +20,7 @@
 #include "dataplane/netlink.h"
 #include "dataplane/pins.h"
 #include "dataplane/sys.h"
+#include "selftests/lib/ok.h"
 #include "selftests/lib/sandbox.h"
 
 struct fixture {
@@ -33,13 +34,6 @@ struct fixture {
 	int foreign;			 /* a program that is not ours */
 	const struct dp_attach_ops *ops; /* of cases that are there for each way */
 };
-
-#define OK(fixture, expression)                                                                    \
-	do {                                                                                       \
-		int _r = (expression);                                                             \
-		if (_r)                                                                            \
-			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
-	} while (0)
 
 static int load_foreign(void)
 {

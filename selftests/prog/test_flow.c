@@ -10,11 +10,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 
-#include "selftests/lib/sandbox.h"
 #include "selftests/lib/scene.h"
 
 #define TICKS(seconds) ((__u32)((seconds) * (1000000000ULL >> 20)))
@@ -22,24 +20,10 @@
 #define ESTABLISHED 2
 #define ROWS 4 /* of the established table */
 
-static struct fixture node;
-
 static int open_node(void **state)
 {
-	char root[PATH_MAX];
-
 	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	scene_open(&node, NULL, ROWS);
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
+	return scene_setup_with(NULL, ROWS);
 }
 
 /* Pods A and B of a node and what they say to each other. */
@@ -473,5 +457,5 @@ int main(void)
 		cmocka_unit_test(test_bundle),
 	};
 
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, open_node, scene_teardown);
 }

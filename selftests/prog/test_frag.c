@@ -10,33 +10,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <limits.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <string.h>
 
-#include "selftests/lib/sandbox.h"
 #include "selftests/lib/uplink.h"
-
-static struct fixture node;
-
-static int open_node(void **state)
-{
-	char root[PATH_MAX];
-
-	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	uplink_open(&node);
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
-}
 
 enum part { FIRST, MIDDLE, LAST };
 
@@ -222,5 +200,5 @@ int main(void)
 		cmocka_unit_test(test_translated), cmocka_unit_test(test_from_the_uplink),
 	};
 
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, uplink_setup, scene_teardown);
 }

@@ -12,7 +12,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <limits.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -20,52 +19,16 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/err.h"
-#include "dataplane/netlink.h"
-#include "dataplane/netns.h"
 #include "selftests/lib/hostile.h"
-#include "selftests/lib/sandbox.h"
+#include "selftests/lib/uplink.h"
 
-#define UPLINK 50
-#define VXLAN_PORT 4789
 #define FORGET_EVERY 2048 /* packets: full tables would hide paths */
 #define ETH_ARP 0x0806
 
-static struct fixture node;
 static struct chance chance;
 static unsigned long packets, seed;
 
-#define OK(expression)                                                                             \
-	do {                                                                                       \
-		if (expression)                                                                    \
-			fail_msg("%s: %s", #expression, err.text);                                 \
-	} while (0)
-
 /* --- the node ------------------------------------------------------------------------------ */
-static void build_uplink(void)
-{
-	_cleanup_net_ struct net_sock *sock = NULL;
-	struct err err = { 0 };
-	struct net_addr addr = { .ifindex = UPLINK };
-	struct net_route route = { .ifindex = UPLINK };
-
-	fixture_device(UPLINK);
-	OK(net_open(&sock, &err));
-	OK(netns_sysctl_set("ipv4/ip_forward", "1", &err));
-	OK(netns_sysctl_set("ipv6/conf/all/forwarding", "1", &err));
-	for (int i = 0; i < 3; i++)
-		OK(net_link_set_up(sock, i ? MG_IFINDEX_BASE + i : UPLINK, true, &err));
-	for (int family = 4; family <= 6; family += 2) {
-		addr.addr = place_addr(NODE_OWN, family);
-		addr.bits = family == 4 ? 24 : 64;
-		OK(net_addr_add(sock, &addr, &err));
-		route.dst.addr = fixture_addr(family == 4 ? "0.0.0.0" : "::");
-		route.dst.len = family == 4 ? 96 : 0;
-		route.gateway = fixture_addr(family == 4 ? "192.168.7.254" : "fd00:7::fe");
-		OK(net_route_add(sock, &route, &err));
-	}
-}
-
 static void far_pods(__u16 mode)
 {
 	struct mg_ident ident = { .identity = IDENT_FAR,
@@ -99,25 +62,6 @@ static void scene(__u16 mode)
 	fixture_put_at(&node, "mg_peers", 2, &peer);
 	fixture_put_at(&node, "mg_uplinks", UPLINK, &uplink);
 	far_pods(mode);
-}
-
-static int open_node(void **state)
-{
-	char root[PATH_MAX];
-
-	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	scene_open(&node, NULL, 0);
-	build_uplink();
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
 }
 
 /* --- what is asserted ---------------------------------------------------------------------- */
@@ -411,5 +355,5 @@ int main(void)
 
 	packets = number("HOSTILE_PACKETS", 20000);
 	seed = number("HOSTILE_SEED", (unsigned long)time(NULL)) | 1;
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, uplink_setup, scene_teardown);
 }

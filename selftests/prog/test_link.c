@@ -8,32 +8,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <limits.h>
 #include <linux/pkt_cls.h>
 #include <string.h>
 
-#include "selftests/lib/sandbox.h"
 #include "selftests/lib/scene.h"
-
-static struct fixture node;
-
-static int open_node(void **state)
-{
-	char root[PATH_MAX];
-
-	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	scene_open(&node, NULL, 0);
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
-}
 
 static void run_wire(const struct wire *wire, struct fixture_out *out)
 {
@@ -157,5 +135,5 @@ int main(void)
 		cmocka_unit_test(test_solicitation_refused),
 	};
 
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, scene_setup, scene_teardown);
 }

@@ -8,41 +8,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 
-#include "selftests/lib/sandbox.h"
 #include "selftests/lib/scene.h"
 
-static struct fixture node;
-
-static int open_node(void **state)
-{
-	char root[PATH_MAX];
-
-	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	scene_open(&node, NULL, 0);
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
-}
-
-static void run_rows(const struct row *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		row_run(&node, MG_HOOK_FROM_POD, &rows[i], 4);
-		row_run(&node, MG_HOOK_FROM_POD, &rows[i], 6);
-	}
-}
-#define RUN(rows) run_rows(rows, sizeof(rows) / sizeof((rows)[0]))
+#define RUN(rows) ROWS_RUN(&node, MG_HOOK_FROM_POD, rows)
 
 #define UDP_PACKET { .proto = IPPROTO_UDP, .sport = 4000, .dport = 53, .payload = 20 }
 #define TCP_SYN_PACKET { .proto = IPPROTO_TCP, .sport = 4000, .dport = 80, .tcp_flags = WIRE_SYN }
@@ -305,5 +276,5 @@ int main(void)
 		cmocka_unit_test(test_unusual),
 	};
 
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, scene_setup, scene_teardown);
 }

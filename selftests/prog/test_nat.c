@@ -11,35 +11,13 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <limits.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "selftests/lib/sandbox.h"
 #include "selftests/lib/uplink.h"
-
-static struct fixture node;
-
-static int open_node(void **state)
-{
-	char root[PATH_MAX];
-
-	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	uplink_open(&node);
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
-}
 
 static const unsigned char protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP };
 
@@ -490,5 +468,5 @@ int main(void)
 		cmocka_unit_test(test_denied_later),
 	};
 
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, uplink_setup, scene_teardown);
 }

@@ -14,49 +14,12 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "base/err.h"
-#include "dataplane/netlink.h"
-#include "dataplane/netns.h"
 #include "selftests/lib/sandbox.h"
-#include "selftests/lib/scene.h"
+#include "selftests/lib/uplink.h"
 
-#define UPLINK 50
-#define VNI 4096
-
-enum mode { NATIVE, IPIP, VXLAN, MODES };
+enum mode { NATIVE, IN_IPIP, IN_VXLAN, MODES };
 
 static struct fixture near_node, far_node;
-
-#define OK(expression)                                                                             \
-	do {                                                                                       \
-		if (expression)                                                                    \
-			fail_msg("%s: %s", #expression, err.text);                                 \
-	} while (0)
-
-/* An uplink with addresses and default routes, which bpf_fib_lookup() asks. */
-static void build_uplink(void)
-{
-	_cleanup_net_ struct net_sock *sock = NULL;
-	struct err err = { 0 };
-	struct net_addr addr = { .ifindex = UPLINK };
-	struct net_route route = { .ifindex = UPLINK };
-
-	fixture_device(UPLINK);
-	OK(net_open(&sock, &err));
-	OK(netns_sysctl_set("ipv4/ip_forward", "1", &err));
-	OK(netns_sysctl_set("ipv6/conf/all/forwarding", "1", &err));
-	for (int i = 0; i < 3; i++)
-		OK(net_link_set_up(sock, i ? MG_IFINDEX_BASE + i : UPLINK, true, &err));
-	for (int family = 4; family <= 6; family += 2) {
-		addr.addr = place_addr(NODE_OWN, family);
-		addr.bits = family == 4 ? 24 : 64;
-		OK(net_addr_add(sock, &addr, &err));
-		route.dst.addr = fixture_addr(family == 4 ? "0.0.0.0" : "::");
-		route.dst.len = family == 4 ? 96 : 0;
-		route.gateway = fixture_addr(family == 4 ? "192.168.7.254" : "fd00:7::fe");
-		OK(net_route_add(sock, &route, &err));
-	}
-}
 
 static void add_peer(struct fixture *fx, __u32 number, enum place place)
 {
@@ -99,9 +62,9 @@ static struct mg_ident pod_ident(__u16 identity, __u16 on_node, enum mode mode)
 				  .flags = MG_ADDR_POD | MG_ADDR_POOL | MG_ADDR_ANY_POOL |
 					   MG_ADDR_NAT_OUT };
 
-	if (mode == IPIP)
+	if (mode == IN_IPIP)
 		ident.flags |= MG_ADDR_IPIP;
-	else if (mode == VXLAN)
+	else if (mode == IN_VXLAN)
 		ident.flags |= MG_ADDR_VXLAN;
 	return ident;
 }
@@ -153,7 +116,7 @@ static int open_nodes(void **state)
 		return -1;
 	scene_open(&near_node, NULL, 0);
 	scene_open(&far_node, NULL, 0);
-	build_uplink();
+	uplink_build();
 	return 0;
 }
 
@@ -265,7 +228,7 @@ static void test_switch_of_mode(void **state)
 			fixture_commit(&near_node, (struct mg_commit){ 0 });
 			travel(&near_node, &far_node, &there, overhead_of(mode, family));
 		}
-		assert_int_equal(last, VXLAN);
+		assert_int_equal(last, IN_VXLAN);
 	}
 }
 

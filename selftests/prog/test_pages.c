@@ -16,58 +16,12 @@
 #include "base/err.h"
 #include "dataplane/load.h"
 #include "dataplane/pages.h"
+#include "selftests/lib/loaded.h"
 #include "selftests/lib/sandbox.h"
-
-struct fixture {
-	struct err err;
-	struct dp *dp;
-	struct dp_config config;
-	void *object;
-	char root[PATH_MAX];
-};
-
-#define OK(fixture, expression)                                                                    \
-	do {                                                                                       \
-		int _r = (expression);                                                             \
-		if (_r)                                                                            \
-			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
-	} while (0)
-
-static int setup(void **state)
-{
-	struct fixture *f = test_calloc(1, sizeof(*f));
-
-	*state = f;
-	f->config = dp_config_default();
-	OK(f, sandbox_enter(f->root));
-	OK(f, sandbox_object("tiny", &f->object, &f->config.object_size));
-	f->config.object = f->object;
-	f->config.root = f->root;
-	f->config.mg.slots = 64;
-	OK(f, dp_open(&f->config, &f->dp, &f->err));
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	dp_close(f->dp);
-	free(f->object);
-	test_free(f);
-	return 0;
-}
-
-static void reopen(struct fixture *f)
-{
-	dp_close(f->dp);
-	f->dp = NULL;
-	OK(f, dp_open(&f->config, &f->dp, &f->err));
-}
 
 static void pages_grow_and_stay(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	const struct dp_map *outer = dp_get_map(f->dp, "mg_pages");
 	struct mg_page page = { { 7, 8, 9 } }, got;
 	struct dp_pages *pages;
@@ -83,7 +37,7 @@ static void pages_grow_and_stay(void **state)
 	assert_int_equal(dp_pages_write(pages, MG_CHUNKS_MAX * MG_CHUNK_PAGES, &page), -E2BIG);
 	assert_int_equal(dp_pages_poke(pages, 3, MG_PAGE_ENTRIES, 1), -E2BIG);
 	dp_pages_close(pages);
-	reopen(f);
+	loaded_again(f);
 	OK(f, dp_pages_open(f->root, dp_get_map(f->dp, "mg_pages"), &pages, &f->err));
 	OK(f, dp_pages_read(pages, 5000, &got));
 	assert_int_equal(got.v[2], 9);
@@ -94,7 +48,7 @@ static void pages_grow_and_stay(void **state)
 }
 
 /* What the running agent does: no program or map is opened by its id. */
-static int grow_in_child(struct fixture *f)
+static int grow_in_child(struct loaded *f)
 {
 	const struct mg_page page = { { 1, 2, 3 } };
 	struct dp_pages *pages;
@@ -114,7 +68,7 @@ static int grow_in_child(struct fixture *f)
 
 static void grows_without_sys_admin(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	struct dp_pages *pages;
 	struct mg_page got;
 
@@ -125,7 +79,7 @@ static void grows_without_sys_admin(void **state)
 	dp_pages_close(pages);
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, loaded_setup, loaded_teardown)
 
 int main(void)
 {

@@ -24,49 +24,10 @@
 #include "dataplane/pins.h"
 #include "dataplane/probe.h"
 #include "dataplane/trace.h"
+#include "selftests/lib/loaded.h"
 #include "selftests/lib/sandbox.h"
 
-struct fixture {
-	struct err err;
-	struct dp *dp;
-	struct dp_config config;
-	void *object;
-	char root[PATH_MAX];
-};
-
-#define OK(fixture, expression)                                                                    \
-	do {                                                                                       \
-		int _r = (expression);                                                             \
-		if (_r)                                                                            \
-			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
-	} while (0)
-
-static int setup(void **state)
-{
-	struct fixture *f = test_calloc(1, sizeof(*f));
-
-	*state = f;
-	f->config = dp_config_default();
-	OK(f, sandbox_enter(f->root));
-	OK(f, sandbox_object("tiny", &f->object, &f->config.object_size));
-	f->config.object = f->object;
-	f->config.root = f->root;
-	f->config.mg.slots = 64;
-	OK(f, dp_open(&f->config, &f->dp, &f->err));
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	dp_close(f->dp);
-	free(f->object);
-	test_free(f);
-	return 0;
-}
-
-static __u32 pinned_id(struct fixture *f, const char *prog)
+static __u32 pinned_id(struct loaded *f, const char *prog)
 {
 	_cleanup_close_ int fd = -1;
 	__u32 id = 0;
@@ -74,13 +35,6 @@ static __u32 pinned_id(struct fixture *f, const char *prog)
 	OK(f, pin_open_prog(f->root, prog, &fd, &f->err));
 	OK(f, prog_id_of(fd, &id));
 	return id;
-}
-
-static void reopen(struct fixture *f)
-{
-	dp_close(f->dp);
-	f->dp = NULL;
-	OK(f, dp_open(&f->config, &f->dp, &f->err));
 }
 
 /* One packet of 60 bytes through a program of the set. */
@@ -95,7 +49,7 @@ static int run_prog(int fd)
 
 static void first_load_pins_all(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	_cleanup_map_ struct dp_map map = DP_MAP_NONE;
 	char path[PATH_MAX + 32];
 	struct stat info;
@@ -125,10 +79,10 @@ static void first_load_pins_all(void **state)
 
 static void restart_adopts(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	__u32 prog = pinned_id(f, "from_pod"), map = dp_get_map(f->dp, "mg_flow_e")->id;
 
-	reopen(f);
+	loaded_again(f);
 	assert_true(dp_adopted(f->dp));
 	assert_true(dp_is_in_force(f->dp));
 	assert_false(dp_flows_are_new(f->dp));
@@ -141,45 +95,45 @@ static void restart_adopts(void **state)
 /* Another configuration in .rodata is another set of programs with the same maps. */
 static void new_configuration_waits_for_takeover(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	__u32 prog = pinned_id(f, "from_pod"), map = dp_get_map(f->dp, "mg_ep")->id;
 
 	f->config.mg.mark = 0x02000000;
-	reopen(f);
+	loaded_again(f);
 	assert_false(dp_adopted(f->dp));
 	assert_false(dp_is_in_force(f->dp));
 	assert_int_equal(pinned_id(f, "from_pod"), prog);
 	assert_int_equal(dp_get_map(f->dp, "mg_ep")->id, map);
 	OK(f, dp_takeover(f->dp, &f->err));
 	assert_int_not_equal(pinned_id(f, "from_pod"), prog);
-	reopen(f);
+	loaded_again(f);
 	assert_true(dp_adopted(f->dp));
 }
 
 /* An agent that died before its takeover leaves a set that the next one does not mistake. */
 static void death_before_takeover(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 
 	f->config.mg.slots = 128;
-	reopen(f); /* and never took over */
-	reopen(f);
+	loaded_again(f); /* and never took over */
+	loaded_again(f);
 	assert_false(dp_adopted(f->dp));
 	assert_int_equal(dp_get_map(f->dp, "mg_ep")->entries, 128);
 	OK(f, dp_takeover(f->dp, &f->err));
-	reopen(f);
+	loaded_again(f);
 	assert_true(dp_adopted(f->dp));
 	assert_int_equal(dp_get_map(f->dp, "mg_ep")->entries, 128);
 }
 
 static void refused_group_leaves_others(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 
 	free(f->object);
 	OK(f, sandbox_object("broken", &f->object, &f->config.object_size));
 	f->config.object = f->object;
-	reopen(f);
+	loaded_again(f);
 	assert_int_equal(dp_prog_fd(f->dp, "from_tunnel"), -ENOENT);
 	assert_non_null(dp_group_error(f->dp, DP_GROUP_TUNNEL));
 	/* the verifier's own words */
@@ -194,7 +148,7 @@ static void refused_group_leaves_others(void **state)
 /* The object of this build: every program it has is accepted by this kernel's verifier. */
 static void product_loads(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	struct dp_config config = dp_config_default();
 	_cleanup_dp_ struct dp *dp = NULL;
 	struct dp_trace *trace;
@@ -216,7 +170,7 @@ static void product_loads(void **state)
 
 static void bad_objects(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	struct dp_config config = f->config;
 	struct dp *dp = NULL;
 
@@ -244,7 +198,7 @@ static int count_rows(const void *key, const void *value, void *data)
 static void rows_single_and_batch(void **state)
 {
 	enum { ROWS = 3000 };
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	const struct dp_map *map = dp_get_map(f->dp, "mg_addrs");
 	_cleanup_free_ union mg_addr *keys = calloc(ROWS, sizeof(*keys));
 	_cleanup_free_ struct mg_ident *values = calloc(ROWS, sizeof(*values));
@@ -280,7 +234,7 @@ static void rows_single_and_batch(void **state)
 
 static void trie_rows(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	const struct dp_map *map = dp_get_map(f->dp, "mg_nets");
 	struct mg_prefix keys[3];
 	struct mg_ident values[3] = { { .identity = 8 }, { .identity = 16 }, { .identity = 24 } };
@@ -301,7 +255,7 @@ static void trie_rows(void **state)
 
 static void full_map_tells_how_far(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	const struct dp_size sizes[] = { { "mg_addrs", 4 } };
 	union mg_addr keys[8] = { 0 };
 	struct mg_ident values[8] = { 0 };
@@ -310,7 +264,7 @@ static void full_map_tells_how_far(void **state)
 
 	f->config.sizes = sizes;
 	f->config.size_count = 1;
-	reopen(f);
+	loaded_again(f);
 	for (int i = 0; i < 8; i++)
 		keys[i].b[15] = (__u8)(i + 1);
 	r = dp_map_set_batch(dp_get_map(f->dp, "mg_addrs"), keys, values, 8, &done);
@@ -320,7 +274,7 @@ static void full_map_tells_how_far(void **state)
 
 static void counters_sum_over_cpus(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	__u32 index = MG_HOOK_TO_POD * MG_DROP_SLOTS + 1;
 	struct mg_drop_count sum;
 
@@ -333,7 +287,7 @@ static void counters_sum_over_cpus(void **state)
 
 static void control_is_one_store(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	const struct dp_map *map = dp_get_map(f->dp, "mg_control");
 	struct mg_control *control;
 	_cleanup_free_ struct mg_control *row = calloc(1, sizeof(*row));
@@ -360,7 +314,7 @@ static void on_event(const struct mg_event *event, void *data)
 
 static void events_come_in_turns(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	struct dp_events *events;
 	struct pollfd fd;
 	unsigned int bad = 99;
@@ -382,7 +336,7 @@ static void events_come_in_turns(void **state)
 
 static void trace_copy_has_its_own_state(void **state)
 {
-	struct fixture *f = *state;
+	struct loaded *f = *state;
 	const struct mg_flow_key key = { .proto = 17, .port_a = MG_HOOK_FROM_POD };
 	struct dp_trace_packet packet = { .prog = "from_pod", .ifindex = 1, .size = 60 };
 	__u32 index = MG_HOOK_FROM_POD * MG_DROP_SLOTS + 1;
@@ -433,7 +387,7 @@ static void probe_finds_what_runs_here(void **state)
 	}
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, loaded_setup, loaded_teardown)
 
 int main(void)
 {

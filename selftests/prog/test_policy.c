@@ -10,34 +10,12 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <limits.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <time.h>
 
-#include "selftests/lib/sandbox.h"
 #include "selftests/lib/scene.h"
-
-static struct fixture node;
-
-static int open_node(void **state)
-{
-	char root[PATH_MAX];
-
-	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	scene_open(&node, NULL, 0);
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
-}
 
 static struct wire_spec packet(enum place from, enum place to, int family, int proto, __u16 dport)
 {
@@ -494,5 +472,5 @@ int main(void)
 		cmocka_unit_test(test_log_and_flow_records),
 	};
 
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, scene_setup, scene_teardown);
 }

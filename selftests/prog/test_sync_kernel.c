@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/inet.h"
 #include "dataplane/load.h"
+#include "selftests/lib/ok.h"
 #include "selftests/lib/sandbox.h"
 #include "sync/routes.h"
 #include "sync/sync.h"
@@ -29,13 +30,6 @@ struct fixture {
 	void *object;
 	int dev;
 };
-
-#define OK(fixture, expression)                                                                    \
-	do {                                                                                       \
-		int _r = (expression);                                                             \
-		if (_r)                                                                            \
-			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
-	} while (0)
 
 static struct mg_prefix prefix(const char *text)
 {

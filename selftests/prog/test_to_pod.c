@@ -10,35 +10,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <limits.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <string.h>
 
-#include "selftests/lib/sandbox.h"
 #include "selftests/lib/scene.h"
 
 #define BRIDGE 9 /* some other device of the host */
-
-static struct fixture node;
-
-static int open_node(void **state)
-{
-	char root[PATH_MAX];
-
-	(void)state;
-	if (sandbox_enter(root))
-		return -1;
-	scene_open(&node, NULL, 0);
-	return 0;
-}
-
-static int close_node(void **state)
-{
-	(void)state;
-	fixture_close(&node);
-	return 0;
-}
 
 static void nothing_in(struct fixture *fx, int family)
 {
@@ -91,10 +69,7 @@ static const struct row rows[] = {
 static void test_rows(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		row_run(&node, MG_HOOK_TO_POD, &rows[i], 4);
-		row_run(&node, MG_HOOK_TO_POD, &rows[i], 6);
-	}
+	ROWS_RUN(&node, MG_HOOK_TO_POD, rows);
 }
 
 static void arrives(const struct wire_spec *spec, __u32 ingress, enum fate fate,
@@ -245,5 +220,5 @@ int main(void)
 		cmocka_unit_test(test_host_stays),   cmocka_unit_test(test_through_stack),
 	};
 
-	return cmocka_run_group_tests(tests, open_node, close_node);
+	return cmocka_run_group_tests(tests, scene_setup, scene_teardown);
 }

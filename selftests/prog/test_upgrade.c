@@ -30,6 +30,7 @@
 #include "dataplane/netlink.h"
 #include "dataplane/pins.h"
 #include "dataplane/reset.h"
+#include "selftests/lib/ok.h"
 #include "selftests/lib/sandbox.h"
 
 #define DEVICES 4 /* even ones by TCX where there is one, odd ones by clsact */
@@ -46,13 +47,6 @@ struct fixture {
 	size_t links_before; /* lo, and what tunnel modules put into every namespace */
 	char root[PATH_MAX];
 };
-
-#define OK(fixture, expression)                                                                    \
-	do {                                                                                       \
-		int _r = (expression);                                                             \
-		if (_r)                                                                            \
-			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
-	} while (0)
 
 static const struct dp_attach_ops *ops_of(int device)
 {
