@@ -10,7 +10,6 @@
 
 #include "base/yaml.h"
 #include "model/decode.h"
-#include "model/store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,23 +40,18 @@ static void check_lines(const struct problems *problems, const char *text, size_
 			abort();
 }
 
-static bool decodes(const struct doc *doc, enum decode_mode mode, struct objects *objects,
-		    struct problems *problems)
+static bool decodes(const struct doc *doc, enum decode_mode mode, struct problems *problems)
 {
 	const struct decode_options options = { .mode = mode, .doc = doc, .file = "fuzz" };
 	const json_t *fixture =
 		json_object_get(doc->root, "object"); /* as in the decoder's seeds */
 	_cleanup_object_ struct object *object = NULL;
 
-	if (object_decode(fixture ? fixture : doc->root, &options, &object, problems))
-		return false;
-	objects_put(objects, object);
-	return true;
+	return !object_decode(fixture ? fixture : doc->root, &options, &object, problems);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_objects_ struct objects *objects = objects_new();
 	_cleanup_docs_ struct docs *docs = NULL;
 	const char *text = (const char *)data;
 
@@ -66,8 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	docs_flatten_lists(docs);
 	for (size_t i = 0; i < docs->count; i++) {
 		_cleanup_(problems_done) struct problems problems = { 0 };
-		bool strict = decodes(&docs->v[i], DECODE_STRICT, objects, &problems);
-		bool lenient = decodes(&docs->v[i], DECODE_LENIENT, objects, &problems);
+		bool strict = decodes(&docs->v[i], DECODE_STRICT, &problems);
+		bool lenient = decodes(&docs->v[i], DECODE_LENIENT, &problems);
 
 		if (strict && !lenient)
 			abort();
