@@ -10,7 +10,6 @@
 
 #include "abi/digest.h"
 
-/* Aborts where the crypto library has no SHA-256. */
 void digest_of(const void *data, size_t size, struct mg_digest *ret_digest);
 
 static inline int digest_is_zero(const struct mg_digest *digest)

@@ -5,32 +5,32 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <openssl/sha.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/sha.h"
 #include "dataplane/dp.h"
 
 struct meta {
-	__u8 digest[SHA256_DIGEST_LENGTH];
+	__u8 digest[SHA256_SIZE];
 	__u32 runtime_version;
 	__u32 pad;
 };
 
-static void digest(const struct dp *dp, __u8 out[SHA256_DIGEST_LENGTH])
+static void digest(const struct dp *dp, __u8 out[SHA256_SIZE])
 {
 	struct {
-		__u8 image[SHA256_DIGEST_LENGTH];
+		__u8 image[SHA256_SIZE];
 		struct mg_config mg;
 		__u32 ids[DP_MAPS_MAX];
 	} input = { .mg = dp->mg };
 
-	SHA256(dp->image.data, dp->image.size, input.image);
+	sha256(dp->image.data, dp->image.size, input.image);
 	for (size_t i = 0; i < dp->row_count; i++) {
 		if (dp->rows[i].class != MAP_SCRATCH)
 			input.ids[i] = dp->rows[i].map.id;
 	}
-	SHA256((const __u8 *)&input, sizeof(input), out);
+	sha256(&input, sizeof(input), out);
 }
 
 static int read_meta(const struct dp *dp, struct meta *meta)
@@ -50,7 +50,7 @@ static int read_meta(const struct dp *dp, struct meta *meta)
 
 int dp_meta_matches(const struct dp *dp, bool *ret_runtime_fits)
 {
-	__u8 want[SHA256_DIGEST_LENGTH];
+	__u8 want[SHA256_SIZE];
 	struct meta meta;
 	int r = read_meta(dp, &meta);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <ctype.h>
-#include <openssl/sha.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/sha.h"
 #include "datastore/dir.h"
 
 /* A file name has at most 255 bytes, an object's name 253 before encoding and ".json". */
@@ -13,7 +13,7 @@
 char *dir_encode(const char *name)
 {
 	_cleanup_free_ char *text = xmalloc(strlen(name) * 3 + 1);
-	unsigned char digest[SHA256_DIGEST_LENGTH];
+	unsigned char digest[SHA256_SIZE];
 	char *out = text;
 
 	for (const char *p = name; *p; p++) {
@@ -28,7 +28,7 @@ char *dir_encode(const char *name)
 	*out = 0;
 	if (out - text <= SEGMENT_MAX)
 		return TAKE_PTR(text);
-	SHA256((const unsigned char *)name, strlen(name), digest);
+	sha256(name, strlen(name), digest);
 	return xasprintf("%.*s~%02x%02x%02x%02x%02x%02x%02x%02x", SEGMENT_KEPT, text, digest[0],
 			 digest[1], digest[2], digest[3], digest[4], digest[5], digest[6],
 			 digest[7]);

@@ -2,13 +2,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/sha.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/sha.h"
 #include "base/yaml.h"
 #include "datastore/manifest.h"
 
@@ -59,11 +59,11 @@ static void problem(struct load *load, unsigned int line, const char *object, co
 static void stamp(json_t *object, const char *rel, const struct stat *st)
 {
 	_cleanup_free_ char *text = NULL;
-	unsigned char d[SHA256_DIGEST_LENGTH];
+	unsigned char d[SHA256_SIZE];
 	char out[40];
 	struct tm tm;
 
-	SHA256((const unsigned char *)rel, strlen(rel), d);
+	sha256(rel, strlen(rel), d);
 	d[6] = (d[6] & 0x0f) | 0x80; /* RFC 9562, version 8 */
 	d[8] = (d[8] & 0x3f) | 0x80;
 	snprintf(out, sizeof(out),
@@ -75,7 +75,7 @@ static void stamp(json_t *object, const char *rel, const struct stat *st)
 	json_object_del(json_object_get(object, "metadata"), "resourceVersion");
 	json_object_del(json_object_get(object, "metadata"), "creationTimestamp");
 	text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
-	SHA256((const unsigned char *)(text ?: ""), text ? strlen(text) : 0, d);
+	sha256(text ?: "", text ? strlen(text) : 0, d);
 	snprintf(out, sizeof(out), "m%02x%02x%02x%02x%02x%02x%02x%02x", d[0], d[1], d[2], d[3],
 		 d[4], d[5], d[6], d[7]);
 	object_name_write(object, "resourceVersion", out);
