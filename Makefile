@@ -87,7 +87,7 @@ $(BUILD)/loader/dataplane/object.o: $(SKEL)
 LIBS_ALL := cni sync state policy ipam datastore dataplane model base
 ARCHIVES := $(LIBS_ALL:%=$(BUILD)/lib%.a)
 SYSTEM_LIBS := -lbpf -lelf -lz -lnl-route-3 -lnl-genl-3 -lnl-3 -lyaml -ljansson -lcurl \
-	-levent_core -levent_extra -levent_openssl -lssl -lcrypto -lcap -lseccomp
+	-levent_core -levent_extra -lcrypto -lcap -lseccomp
 
 # --- programs --------------------------------------------------------------------------------
 AGENT_SRC := $(wildcard loader/agent/*.c)

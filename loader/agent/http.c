@@ -3,14 +3,12 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "agent/tls.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -24,7 +22,7 @@ struct http {
 	struct http_source source;
 	struct http_config config;
 	struct timespec changed[FILES]; /* of cert, key, ca */
-	SSL_CTX *tls;
+	struct tls *tls;
 	struct evhttp *health;
 	struct evhttp *metrics;
 };
@@ -120,86 +118,13 @@ static int listen_health(struct http *http, struct event_base *base,
 	return 0;
 }
 
-/* --- TLS ----------------------------------------------------------------------------------- */
-
-static int tls_fail(struct err *err, const char *what, const char *path)
-{
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
-	int r = err_set(err, -EBADMSG, "%s %s: %s", what, path, why ? why : "cannot be used");
-
-	ERR_clear_error();
-	return r;
-}
-
-/* Any certificate will do. */
-static int take_any(X509_STORE_CTX *context, void *arg)
-{
-	(void)context;
-	(void)arg;
-	return 1;
-}
-
-static int ask_client(SSL_CTX *tls, const struct http_config *config, struct err *err)
-{
-	bool verified = config->client == HTTP_CLIENT_VERIFIED ||
-			config->client == HTTP_CLIENT_VERIFIED_IF_SHOWN;
-	bool demanded =
-		config->client == HTTP_CLIENT_VERIFIED || config->client == HTTP_CLIENT_SHOWS;
-
-	if (config->client == HTTP_CLIENT_ANY)
-		return 0;
-	if (verified && !*config->ca)
-		return err_set(err, -EINVAL, "clients cannot be verified without a CA file");
-	if (verified && SSL_CTX_load_verify_locations(tls, config->ca, NULL) != 1)
-		return tls_fail(err, "CA", config->ca);
-	if (!verified)
-		SSL_CTX_set_cert_verify_callback(tls, take_any, NULL);
-	SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | (demanded ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
-			   NULL);
-	return 0;
-}
-
-static int open_tls(const struct http_config *config, SSL_CTX **ret_tls, struct err *err)
-{
-	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
-	int r = 0;
-
-	if (!tls)
-		abort();
-	SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
-	/* Each scrape is a connection of its own; no session outlives it. */
-	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_options(tls, SSL_OP_NO_TICKET);
-	if (SSL_CTX_use_certificate_chain_file(tls, config->cert) != 1)
-		r = tls_fail(err, "certificate", config->cert);
-	else if (SSL_CTX_use_PrivateKey_file(tls, config->key, SSL_FILETYPE_PEM) != 1 ||
-		 SSL_CTX_check_private_key(tls) != 1)
-		r = tls_fail(err, "key", config->key);
-	else
-		r = ask_client(tls, config, err);
-	if (r < 0)
-		SSL_CTX_free(tls);
-	else
-		*ret_tls = tls;
-	return r;
-}
-
-static struct bufferevent *on_connection(struct event_base *base, void *context)
-{
-	struct http *http = context;
-
-	return bufferevent_openssl_socket_new(base, -1, SSL_new(http->tls),
-					      BUFFEREVENT_SSL_ACCEPTING,
-					      BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
-}
-
 static int listen_metrics(struct http *http, struct event_base *base,
 			  const struct http_config *config, struct err *err)
 {
 	int r = 0;
 
 	if (*config->cert && *config->key)
-		r = open_tls(config, &http->tls, err);
+		r = tls_new(config, &http->tls, err);
 	else if (*config->cert || *config->key)
 		r = err_set(err, -EINVAL, "metrics over TLS need a certificate and its key");
 	if (!r)
@@ -208,7 +133,7 @@ static int listen_metrics(struct http *http, struct event_base *base,
 	if (r < 0)
 		return r;
 	if (http->tls)
-		evhttp_set_bevcb(http->metrics, on_connection, http);
+		evhttp_set_bevcb(http->metrics, tls_accept, http->tls);
 	evhttp_set_cb(http->metrics, "/metrics", on_metrics, http);
 	return 0;
 }
@@ -291,7 +216,7 @@ void http_free(struct http *http)
 		evhttp_free(http->health);
 	if (http->metrics)
 		evhttp_free(http->metrics);
-	SSL_CTX_free(http->tls);
+	tls_free(http->tls);
 	free((char *)http->config.health_host);
 	free((char *)http->config.metrics_host);
 	free((char *)http->config.cert);
