@@ -228,9 +228,7 @@ static int start(struct agent *agent, struct err *err)
 	records_released(agent);
 	reconcile(agent);
 	catch_signals(agent);
-	r = monitor_start(agent, err);
-	if (!r)
-		r = open_sockets(agent, err);
+	r = open_sockets(agent, err);
 	return r < 0 ? r : privileges_drop(err);
 }
 

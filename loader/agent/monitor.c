@@ -121,6 +121,35 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		log_warning("ring buffer", "why", "records of an unknown size", NULL);
 }
 
+/* Two mappings of the ring are 2 MiB of resident memory: only while somebody looks. What nobody
+ * reads stays in the ring until it is full; a new reader does not want to see it. */
+static int open_ring(struct agent *agent, struct err *err)
+{
+	int r;
+
+	if (agent->events)
+		return 0;
+	r = dp_events_open(dp_get_map(agent->dp, "mg_events"), on_event, agent, &agent->events,
+			   err);
+	if (r < 0)
+		return r;
+	dp_events_skip(agent->events);
+	agent->events_event = event_new(agent->base, dp_events_fd(agent->events),
+					EV_READ | EV_PERSIST, on_readable, agent);
+	event_priority_set(agent->events_event, 2);
+	event_add(agent->events_event, NULL);
+	return 0;
+}
+
+static void close_ring(struct agent *agent)
+{
+	if (agent->events_event)
+		event_free(agent->events_event);
+	agent->events_event = NULL;
+	dp_events_close(agent->events);
+	agent->events = NULL;
+}
+
 static void watcher_free(struct agent *agent, struct watcher *watcher)
 {
 	DL_DELETE(agent->watchers, watcher);
@@ -152,6 +181,8 @@ static void on_gone(void *context, struct server_call *call)
 		if (watcher->call == call)
 			watcher_free(agent, watcher);
 	}
+	if (!agent->watchers)
+		close_ring(agent);
 	set_flow_events(agent);
 }
 
@@ -166,9 +197,14 @@ void monitor_handle(struct agent *agent, struct server_call *call, const json_t 
 {
 	const char *verdict = json_string_value(json_object_get(request, "verdict"));
 	struct watcher *watcher;
+	struct err err;
 
 	if (verdict && strcmp(verdict, "dropped") && strcmp(verdict, "allowed")) {
 		server_fail(call, 7, "verdict \"%s\": must be dropped or allowed", verdict);
+		return;
+	}
+	if (open_ring(agent, &err) < 0) {
+		server_fail(call, 7, "%s", err.text);
 		return;
 	}
 	watcher = xcalloc(1, sizeof(*watcher));
@@ -183,23 +219,7 @@ void monitor_handle(struct agent *agent, struct server_call *call, const json_t 
 	set_flow_events(agent);
 }
 
-int monitor_start(struct agent *agent, struct err *err)
-{
-	int r = dp_events_open(dp_get_map(agent->dp, "mg_events"), on_event, agent, &agent->events,
-			       err);
-
-	if (r < 0)
-		return r;
-	agent->events_event = event_new(agent->base, dp_events_fd(agent->events),
-					EV_READ | EV_PERSIST, on_readable, agent);
-	event_priority_set(agent->events_event, 2);
-	event_add(agent->events_event, NULL);
-	return 0;
-}
-
 void monitor_stop(struct agent *agent)
 {
-	if (agent->events_event)
-		event_free(agent->events_event);
-	dp_events_close(agent->events);
+	close_ring(agent);
 }

@@ -13,6 +13,7 @@ struct dp_events {
 	unsigned int left; /* of this turn; 0: no limit */
 	unsigned int handed;
 	unsigned int bad;
+	bool skips;
 };
 
 /* libbpf counts the record as read whatever this returns; other than 0 ends the turn. */
@@ -20,6 +21,8 @@ static int on_record(void *context, void *record, size_t size)
 {
 	struct dp_events *events = context;
 
+	if (events->skips)
+		return 0;
 	if (size < sizeof(struct mg_event)) {
 		events->bad++;
 		return 0;
@@ -53,6 +56,13 @@ void dp_events_close(struct dp_events *events)
 		return;
 	ring_buffer__free(events->ring);
 	free(events);
+}
+
+void dp_events_skip(struct dp_events *events)
+{
+	events->skips = true;
+	(void)ring_buffer__consume(events->ring);
+	events->skips = false;
 }
 
 int dp_events_fd(const struct dp_events *events)

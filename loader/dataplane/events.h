@@ -19,6 +19,9 @@ int dp_events_open(const struct dp_map *map, dp_event_fn function, void *data,
 void dp_events_close(struct dp_events *events); /* accepts NULL */
 DEFINE_CLEANUP(struct dp_events *, dp_events_close)
 
+/* Leaves out what waits now: records that nobody asked for. */
+void dp_events_skip(struct dp_events *events);
+
 int dp_events_fd(const struct dp_events *events);
 /* Hands on at most max records (0: all that wait); returns how many, or -errno. Records of a
  * wrong size are counted in ret_bad (may be NULL) and not handed on. */

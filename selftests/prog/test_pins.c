@@ -331,6 +331,13 @@ static void events_come_in_turns(void **state)
 	assert_int_equal(dp_events_read(events, 0, &bad), 7);
 	assert_int_equal(seen, 10);
 	assert_int_equal(bad, 0);
+	for (int i = 0; i < 3; i++)
+		run_prog(dp_prog_fd(f->dp, "from_pod"));
+	dp_events_skip(events);
+	assert_int_equal(dp_events_read(events, 0, NULL), 0);
+	run_prog(dp_prog_fd(f->dp, "from_pod"));
+	assert_int_equal(dp_events_read(events, 0, NULL), 1);
+	assert_int_equal(seen, 11);
 	dp_events_close(events);
 }
 
