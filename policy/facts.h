@@ -9,17 +9,11 @@
 
 #include "policy/engine.h"
 #include "policy/hmap.h"
+#include "policy/labels.h"
 #include "policy/truth.h"
 #include "policy/vec.h"
 
 struct atom;
-
-#define TAG_ORCHESTRATOR "projectcalico.org/orchestrator"
-#define TAG_SERVICE_ACCOUNT "projectcalico.org/serviceaccount"
-#define TAG_NAME "projectcalico.org/name"
-#define TAG_METADATA_NAME "kubernetes.io/metadata.name"
-#define PREFIX_NAMESPACE "pcns."
-#define PREFIX_SERVICE_ACCOUNT "pcsa."
 
 /* A label, or (value "") a name of a port. */
 struct tag {

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "policy/labels.h"
 #include "policy/vec.h"
 
 #define KNP_ORDER 1000
-#define ORCHESTRATOR "projectcalico.org/orchestrator"
 
 typedef VEC(struct rule) rule_vec;
 
@@ -20,15 +20,15 @@ static const struct selector *is(struct arena *arena, const char *key, const cha
 static const struct selector *peer_selector(struct policy *policy, const struct netpol_peer *peer)
 {
 	struct arena *arena = policy->arena;
-	const struct selector *where = is(arena, LABEL_NAMESPACE, policy->namespace), *pods;
+	const struct selector *where = is(arena, LABEL_NAMESPACE, policy->namespace);
 
 	if (peer->namespaces)
-		where = selector_and(arena, is(arena, ORCHESTRATOR, "k8s"),
-				     selector_prefixed(arena, peer->namespaces, "pcns."));
+		where = selector_prefixed(arena, peer->namespaces, PREFIX_NAMESPACE);
+	/* A network set is no pod. */
+	where = selector_and(arena, is(arena, TAG_ORCHESTRATOR, "k8s"), where);
 	if (!peer->pods)
 		return where;
-	pods = selector_prefixed(arena, peer->pods, "");
-	return selector_and(arena, where, pods);
+	return selector_and(arena, where, selector_prefixed(arena, peer->pods, ""));
 }
 
 static struct rule_nets nets_of(struct arena *arena, const struct mg_prefix *net, size_t count)

@@ -4,7 +4,6 @@
  * surprise later (selectors, nets, enums). Their structs are private until something reads them.
  */
 #include <string.h>
-#include <strings.h>
 
 #include "abi/addr.h"
 #include "model/decode_kinds.h"
@@ -18,110 +17,12 @@ const struct decoder decoder_generic = { .size = sizeof(struct object), .shape =
 
 /* --- policies ------------------------------------------------------------------------------- */
 
-enum rule_action { ACTION_ALLOW = 1, ACTION_DENY, ACTION_LOG, ACTION_PASS };
-
-struct entity {
-	const struct selector *selector;
-	size_t net_count;
-	struct mg_prefix *nets;
-};
-
-struct rule {
-	enum rule_action action;
-	struct entity entity; /* checked, not kept apart */
-};
-
 struct policy {
 	struct object base;
 	const struct selector *selector;
-	const char *tier;
-	unsigned int types;
-	size_t ingress_count;
-	struct rule *ingress;
-	size_t egress_count;
-	struct rule *egress;
 };
-
-static const struct enum_text actions[] = { { "Allow", ACTION_ALLOW },
-					    { "Deny", ACTION_DENY },
-					    { "Log", ACTION_LOG },
-					    { "Pass", ACTION_PASS },
-					    { NULL, 0 } };
-static const struct enum_text directions[] = { { "Ingress", 1 }, { "Egress", 2 }, { NULL, 0 } };
 
 static const struct field net_field = { .read = read_prefix, .flags = FIELD_HOST_OK };
-
-static const struct field entity_fields[] = {
-	FIELD("selector", struct entity, selector, read_selector),
-	FIELD("notSelector", struct entity, selector, read_selector),
-	FIELD("namespaceSelector", struct entity, selector, read_selector),
-	FIELD_LIST("nets", struct entity, net_count, nets, &net_field, .max = 256),
-	FIELD_LIST("notNets", struct entity, net_count, nets, &net_field, .max = 256),
-	FIELD_KNOWN("ports"),
-	FIELD_KNOWN("notPorts"),
-	FIELD_KNOWN("serviceAccounts"),
-	FIELD_KNOWN("services"),
-	FIELD_END
-};
-static const struct shape entity_shape = { .fields = entity_fields };
-
-static const struct field rule_fields[] = {
-	FIELD("action", struct rule, action, read_enum, .flags = FIELD_REQUIRED | FIELD_ANY_CASE,
-	      .enums = actions),
-	FIELD("source", struct rule, entity, read_object, .shape = &entity_shape),
-	FIELD("destination", struct rule, entity, read_object, .shape = &entity_shape),
-	FIELD_KNOWN("protocol"),
-	FIELD_KNOWN("notProtocol"),
-	FIELD_KNOWN("ipVersion"),
-	FIELD_KNOWN("icmp"),
-	FIELD_KNOWN("notICMP"),
-	FIELD_KNOWN("http"),
-	FIELD_KNOWN("metadata"),
-	FIELD_END
-};
-
-/* A rule that was meant to close must not open: it closes its whole direction. One whose action
- * cannot be read may have been such a rule. */
-static bool salvage_rule(struct decode *d, const json_t *value, void *at)
-{
-	const char *action = json_string_value(json_object_get(value, "action"));
-	struct rule *rule = at;
-
-	(void)d;
-	if (action && (!strcasecmp(action, "Allow") || !strcasecmp(action, "Log")))
-		return false;
-	rule->action = ACTION_DENY;
-	return true;
-}
-
-static const struct shape rule_shape = { .fields = rule_fields, .salvage = salvage_rule };
-static const struct field rule_field = { .read = read_object,
-					 .shape = &rule_shape,
-					 .flags = FIELD_DROP };
-
-static const struct field policy_spec_fields[] = {
-	FIELD("tier", struct policy, tier, read_text, .is_valid = name_is_dns_label,
-	      .what = "a DNS label (RFC 1123)"),
-	FIELD("selector", struct policy, selector, read_selector),
-	FIELD("serviceAccountSelector", struct policy, selector, read_selector),
-	FIELD("namespaceSelector", struct policy, selector, read_selector),
-	FIELD("types", struct policy, types, read_flags, .enums = directions),
-	FIELD_LIST("ingress", struct policy, ingress_count, ingress, &rule_field, .max = 1024),
-	FIELD_LIST("egress", struct policy, egress_count, egress, &rule_field, .max = 1024),
-	FIELD_KNOWN("order"),
-	FIELD_KNOWN("doNotTrack"),
-	FIELD_KNOWN("preDNAT"),
-	FIELD_KNOWN("applyOnForward"),
-	FIELD_KNOWN("performanceHints"),
-	FIELD_KNOWN("stagedAction"),
-	FIELD_END
-};
-static const struct shape policy_spec_shape = { .fields = policy_spec_fields };
-static const struct field policy_fields[] = { FIELD_SAME("spec", &policy_spec_shape), FIELD_END };
-static const struct shape policy_shape = { .fields = policy_fields };
-
-const struct decoder decoder_calico_policy = { .size = sizeof(struct policy),
-					       .shape = &policy_shape };
 
 static const struct field staged_spec_fields[] = {
 	FIELD("podSelector", struct policy, selector, read_label_selector), FIELD_END
@@ -137,12 +38,10 @@ const struct decoder decoder_staged_kubernetes_policy = { .size = sizeof(struct 
 
 struct tier {
 	struct object base;
-	enum rule_action default_action;
+	unsigned int default_action;
 };
 
-static const struct enum_text tier_actions[] = { { "Deny", ACTION_DENY },
-						 { "Pass", ACTION_PASS },
-						 { NULL, 0 } };
+static const struct enum_text tier_actions[] = { { "Deny", 1 }, { "Pass", 2 }, { NULL, 0 } };
 static const struct field tier_spec_fields[] = { FIELD("defaultAction", struct tier, default_action,
 						       read_enum, .enums = tier_actions),
 						 FIELD_KNOWN("order"), FIELD_END };

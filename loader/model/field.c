@@ -181,6 +181,8 @@ void read_shape(struct decode *d, const struct path *path, const json_t *value,
 		complain_type(d, path, value, "an object");
 		return;
 	}
+	if (shape->defaults)
+		shape->defaults(base);
 	for (const struct field *field = shape->fields; field->name; field++) {
 		const json_t *member = json_object_get(value, field->name);
 		struct path at = { .up = path, .key = field->name };
@@ -221,7 +223,7 @@ static bool read_element(struct decode *d, const struct path *path, const json_t
 		return true;
 	memset(at, 0, list->size);
 	return element->flags & FIELD_DROP && d->mode == DECODE_LENIENT && shape &&
-	       shape->salvage && shape->salvage(d, value, at);
+	       shape->salvage && shape->salvage(path, value, at);
 }
 
 READER(read_list)

@@ -55,13 +55,14 @@ struct enum_text {
 /* What an object looks like. */
 struct shape {
 	const struct field *fields;
-	bool open; /* fields that are not in the table are no news */
+	bool open;		    /* fields that are not in the table are no news */
+	void (*defaults)(void *at); /* members whose default is not zero; may be NULL */
 	/* What one field's reader cannot see, called where all fields were right; may be NULL.
 	 * at: the struct. */
 	void (*check)(struct decode *d, const struct path *path, const json_t *value, void *at);
 	/* LENIENT, a bad element of a FIELD_DROP list: true: at now holds a safe replacement and
 	 * stays. NULL: the element is left out. */
-	bool (*salvage)(struct decode *d, const json_t *value, void *at);
+	bool (*salvage)(const struct path *path, const json_t *value, void *at);
 };
 
 #define FIELD_REQUIRED (1U << 0)
@@ -150,6 +151,7 @@ READER(read_list);	     /* .element, .size, .max; at: size_t count, T *v */
 READER(read_text);	     /* const char *; .max, .is_valid and .what, FIELD_NOT_EMPTY */
 READER(read_bool);	     /* bool */
 READER(read_int);	     /* unsigned of .size bytes; .min, .max */
+READER(read_number);	     /* double */
 READER(read_enum);	     /* unsigned of .size bytes; .enums */
 READER(read_flags);	     /* unsigned int: a list of .enums, or-ed, each once */
 READER(read_addr);	     /* union mg_addr */

@@ -91,6 +91,15 @@ READER(read_int)
 		store_uint(at, field->size, (unsigned long long)json_integer_value(value));
 }
 
+READER(read_number)
+{
+	(void)field;
+	if (json_is_number(value))
+		*(double *)at = json_number_value(value);
+	else
+		complain_type(d, path, value, "a number");
+}
+
 const struct enum_text transport_protocols[] = {
 	{ "TCP", IPPROTO_TCP }, { "UDP", IPPROTO_UDP }, { "SCTP", IPPROTO_SCTP }, { NULL, 0 }
 };

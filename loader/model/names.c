@@ -85,3 +85,26 @@ bool name_is_interface(const char *text)
 
 	return length && length <= 15 && strspn(text, LOWER UPPER DIGIT "_.-") == length;
 }
+
+bool name_is_domain_pattern(const char *text)
+{
+	size_t length = strlen(text);
+
+	/* One dot at the end is the root's. */
+	if (length && text[length - 1] == '.')
+		length--;
+	if (!length || length > NAME_MAX_SUBDOMAIN)
+		return false;
+	for (const char *end = text + length; text < end; text++) {
+		size_t part = strcspn(text, ".");
+
+		if (text + part > end)
+			part = (size_t)(end - text);
+		if (part > NAME_MAX_LABEL ||
+		    (!(part == 1 && *text == '*') &&
+		     !is_made_of(text, part, LOWER UPPER DIGIT "_", LOWER UPPER DIGIT "-_.")))
+			return false;
+		text += part;
+	}
+	return true;
+}

@@ -9,7 +9,7 @@
 #include <utlist.h>
 
 #include "base/inet.h"
-#include "policy/knp.h"
+#include "policy/front.h"
 #include "state/internal.h"
 
 /* Lifetimes are ticks of 2^20 ns (abi/node.h). */
@@ -143,8 +143,8 @@ void state_object_set(struct state *state, const struct object *object)
 		account_set(state, object->ns, object->name, object);
 	else if (object->kind == KIND_NODE)
 		peer_set(state, object);
-	else if (object->kind == KIND_NETWORK_POLICY)
-		engine_policy_set(state->engine, knp_policy(network_policy_of(object)));
+	else if (front_is_policy(object->kind))
+		front_set(state->engine, object);
 	else if (object->kind == KIND_IP_POOL)
 		pool_set(state, object);
 	else if (object->kind == KIND_IPAM_BLOCK)
@@ -165,9 +165,8 @@ void state_object_del(struct state *state, enum kind kind, const char *ns, const
 		account_set(state, ns, name, NULL);
 	else if (kind == KIND_NODE)
 		peer_del(state, name);
-	else if (kind == KIND_NETWORK_POLICY)
-		engine_policy_del(state->engine, kind_info(kind)->group, kind_info(kind)->kind, ns,
-				  name);
+	else if (front_is_policy(kind))
+		front_del(state->engine, kind, ns, name);
 	else if (kind == KIND_IP_POOL)
 		pool_del(state, name);
 	else if (kind == KIND_IPAM_BLOCK)

@@ -101,6 +101,12 @@ static void test_ippool_fixtures(void **state)
 	check_file("ippool.yaml");
 }
 
+static void test_calico_fixtures(void **state)
+{
+	(void)state;
+	check_file("calico.yaml");
+}
+
 static void test_other_fixtures(void **state)
 {
 	(void)state;
@@ -182,7 +188,7 @@ int main(void)
 		cmocka_unit_test(test_metadata),	cmocka_unit_test(test_netpol_fixtures),
 		cmocka_unit_test(test_ippool_fixtures), cmocka_unit_test(test_other_fixtures),
 		cmocka_unit_test(test_source),		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_many_problems),
+		cmocka_unit_test(test_many_problems),	cmocka_unit_test(test_calico_fixtures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
