@@ -30,14 +30,16 @@ SANFLAGS :=
 else
 SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 endif
-INCLUDES := -Ibpf -Iloader -I. -I$(BUILD)/gen -isystem /usr/include/libnl3
+# A folder of headers in front of bpf/abi (selftests/lib/longer_rows); empty: none.
+ABI ?=
+INCLUDES := $(ABI:%=-I%) -Ibpf -Iloader -I. -I$(BUILD)/gen -isystem /usr/include/libnl3
 CPPFLAGS += -D_GNU_SOURCE $(INCLUDES)
 CFLAGS ?= -O2 -g
 ALL_CFLAGS = -std=gnu17 $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) $(CPPFLAGS) \
 	-ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(BUILD)=build -MMD -MP
 LDFLAGS += -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Werror -Wshadow -Ibpf \
-	$(ARCH_INCLUDE) -ffile-prefix-map=$(CURDIR)=. -MMD -MP
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Werror -Wshadow \
+	$(ABI:%=-I%) -Ibpf $(ARCH_INCLUDE) -ffile-prefix-map=$(CURDIR)=. -MMD -MP
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -147,7 +149,7 @@ check-prog: $(PROG) ## packet fixtures and property tests through the loaded pro
 	$(Q)selftests/run prog $(PROG)
 check-cli: all ## margayctl on a store
 	$(Q)selftests/run cli selftests/cli
-check-net: all ## tests between namespaces (root)
+check-net: all longer-rows ## tests between namespaces (root)
 	$(Q)selftests/run net selftests/net selftests/net/wire selftests/cni
 check-kernels: $(PROG) ## packet fixtures under Debian's 6.1, 6.12 and newest kernels (KERNELS="6.1")
 	$(Q)selftests/kernels/run $(PROG)

@@ -13,6 +13,13 @@ $(TINY): selftests/bpf/tiny.bpf.c
 
 $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/prog/test_*.c)): | $(TINY)
 
+# An agent whose flow and policy rows are longer, for upgrade and downgrade between two layouts.
+.PHONY: longer-rows
+longer-rows:
+	$(Q)selftests/lib/longer_rows $(BUILD)/longer/include
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/longer ABI=$(BUILD)/longer/include CFLAGS=-O1 \
+		$(BUILD)/longer/margay-agent
+
 # Benchmarks: nothing is asserted but the path that is measured.
 BENCH := $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/bench/bench_*.c))
 BENCH_LIBS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard selftests/lib/*.c)) \

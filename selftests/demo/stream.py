@@ -3,11 +3,13 @@
 """A UDP sequence and a TCP stream side by side, and what of them was lost.
 
   stream.py server PORT
-  stream.py client ADDRESS PORT SECONDS     prints one JSON object
+  stream.py client ADDRESS PORT SECONDS [RATE]     prints one JSON object; SIGTERM ends it earlier
 The server echoes every datagram, so a number that does not come back is missing; buffers are large, so that
-the machine's own scheduling loses nothing. TCP_INFO tells the stream's retransmissions.
+the machine's own scheduling loses nothing. RATE is datagrams a second (1000). TCP_INFO tells the stream's
+retransmissions.
 """
 import json
+import signal
 import socket
 import struct
 import sys
@@ -16,6 +18,7 @@ import time
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h; Python has no names for them
 INTERVAL = 0.001
+RATE = 1000
 CHUNK = b"x" * 4096
 
 
@@ -55,36 +58,43 @@ def receive(udp, seen, stop):
                 return
 
 
-def client(address, port, seconds):
+def client(address, port, seconds, rate=RATE):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     udp, seen, stop = udp_socket(family), set(), threading.Event()
     udp.connect((address, port))
     receiver = threading.Thread(target=receive, args=(udp, seen, stop))
     receiver.start()
     tcp = socket.create_connection((address, port), timeout=10)
-    sent = chunks = 0
-    end = time.monotonic() + seconds
-    due = time.monotonic()
-    while (now := time.monotonic()) < end:
-        udp.send(struct.pack("!I", sent))
-        sent += 1
-        if sent % 4 == 0:
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    sent = turns = chunks = 0
+    begin = due = time.monotonic()
+    while (now := time.monotonic()) < begin + seconds and not ended.is_set():
+        for _ in range(int(rate * INTERVAL)):
+            udp.send(struct.pack("!I", sent))
+            sent += 1
+        turns += 1
+        if turns % 4 == 0:
             tcp.sendall(CHUNK)
             chunks += 1
         due += INTERVAL
         if due > now:
             time.sleep(due - now)
+    took = time.monotonic() - begin
     stop.set()
     receiver.join()
     info = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 224)
     retransmissions = struct.unpack_from("I", info, 100)[0]  # tcpi_total_retrans
     duplicates = struct.unpack_from("I", info, 216)[0]  # tcpi_dsack_dups: the peer had it already
     tcp.close()
-    print(json.dumps({"udp_sent": sent, "udp_missing": sent - len(seen), "tcp_bytes": chunks * len(CHUNK),
-                      "tcp_retransmissions": retransmissions, "tcp_duplicates": duplicates}))
+    result = {"udp_sent": sent, "udp_missing": sent - len(seen), "tcp_bytes": chunks * len(CHUNK),
+              "tcp_retransmissions": retransmissions, "tcp_duplicates": duplicates}
+    if rate != RATE:
+        result["udp_rate"] = round(sent / took)
+    print(json.dumps(result))
 
 
 if sys.argv[1] == "server":
     serve(int(sys.argv[2]))
 else:
-    client(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    client(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), *map(int, sys.argv[5:]))

@@ -211,8 +211,10 @@ class Node(Place):
             mount --bind {cluster.store} /var/lib/margay/store""")
         self.log = os.path.join(self.folder, "agent.log")
 
-    def start_agent(self, *options, wait=True):
-        self.agent = self.start(os.path.join(BUILD, "margay-agent"), "--node", self.name, *options, log=self.log)
+    def start_agent(self, *options, wait=True, program=None, env=None):
+        """program: the agent of another build."""
+        program = program or os.path.join(BUILD, "margay-agent")
+        self.agent = self.start(program, "--node", self.name, *options, log=self.log, env=env)
         if wait:
             self.wait_ready()
         return self.agent

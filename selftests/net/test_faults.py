@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong around the agent: it is killed, its datastore or disk goes, it comes late, many pods come at once,
-folders are open to others. FAULT_KILLS and FAULT_PODS make the counts larger (check-long)."""
+folders are open to others. FAULT_KILLS and FAULT_PODS make the counts larger (make check-long)."""
 import concurrent.futures
 import json
 import os
 import re
 import stat
-import subprocess
 import time
 
 import pytest
 
 import cluster as places
+import streams
 from cluster import Pod, wait_for
 from test_agent import call, names
 
 EXAMPLES = os.path.join(places.TOP, "manifests", "examples", "three-nodes")
-STREAM = os.path.join(places.TOP, "selftests", "demo", "stream.py")
-KILLS = int(os.environ.get("FAULT_KILLS", "10"))
-PODS = int(os.environ.get("FAULT_PODS", "30"))
+KILLS = int(os.environ.get("FAULT_KILLS", "100"))
+PODS = int(os.environ.get("FAULT_PODS", "100"))
+AT_ONCE = 50  # pods that start together, and stop together
+PEERS = 10  # others that each of them speaks to
 DENY = """
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -43,22 +44,6 @@ def node(pair):
     return pair["n1"]
 
 
-def stream(client, server, port, seconds):
-    server.start("python3", STREAM, "server", port)
-    wait_for(lambda: f":{port} " in server.run("ss", "-Hltn"), "the stream's server listens")
-    wait_for(lambda: client.ping(server.address()), "client and server reach each other")
-    return client.start("python3", STREAM, "client", server.address(), port, seconds, stdout=subprocess.PIPE)
-
-
-def whole(process):
-    """Nothing of a stream is missing. A segment sent again on a busy machine (tail loss probe) of which the receiver
-    says that it had it (D-SACK, RFC 2883) was not lost."""
-    result = json.loads(process.communicate(timeout=120)[0])
-    assert result["udp_sent"] > 500, result
-    assert result["udp_missing"] == 0 and result["tcp_retransmissions"] <= result["tcp_duplicates"], result
-    return result
-
-
 def endpoints(node):
     return json.loads(node.ctl("endpoints", "show", "-o", "json"))
 
@@ -68,18 +53,27 @@ def in_use(node):
     return sum(int(n) for n in re.findall(r"^margay_ipam_addresses_in_use\{.*\} (\d+)$", text, re.M))
 
 
-def test_kills_lose_nothing(pair):
-    client, server = pair["n1"].pod("runner"), pair["n3"].pod("goal")
-    whole(stream(client, server, 5001, 2))  # the control run: without kills nothing is missing either
-    running, kills, end = stream(client, server, 5002, KILLS), 0, time.monotonic() + KILLS + 60
-    while kills < KILLS or running.poll() is None:
-        node = pair["n1" if kills % 2 else "n3"]
+def kill_and_start(pair, count):
+    for number in range(count):
+        node = pair["n1" if number % 2 else "n3"]
         node.kill_agent()
         node.start_agent()
-        kills += 1
-        assert time.monotonic() < end
-    whole(running)
-    assert kills >= KILLS
+
+
+def test_kills_lose_nothing(pair):
+    client, server = pair["n1"].pod("runner"), pair["n3"].pod("goal")
+    streams.serve(server, 5001)
+
+    def undisturbed():
+        return [streams.Stream(client, server.address(), 5001, 2, streams.FASTER).result()]
+
+    def killed():
+        running = streams.Stream(client, server.address(), 5001, rate=streams.FASTER)
+        kill_and_start(pair, KILLS)
+        assert running.running()
+        return [running.end()]
+
+    streams.compare(undisturbed, killed)
     client.delete()
     server.delete()
 
@@ -87,13 +81,13 @@ def test_kills_lose_nothing(pair):
 def test_kills_in_the_middle_of_the_start(pair):
     """Killed a little later each time, ready or not: what the next agent finds is never half."""
     client, server = pair["n1"].pod("walker"), pair["n3"].pod("end")
-    running = stream(client, server, 5003, 4)
+    running = streams.begin(client, server, 5003)
     for step in range(12):
         pair["n1"].kill_agent()
         pair["n1"].start_agent(wait=False)
         time.sleep(step * 0.02)
     pair["n1"].wait_ready()
-    whole(running)
+    streams.whole(running.end())
     client.delete()
     server.delete()
 
@@ -130,7 +124,7 @@ def test_datastore_out_of_reach(pair, node):
 def test_start_without_a_datastore(pair, node):
     """A restart while the store is away: pods that stand are not cut off."""
     client, server = node.pod("a"), node.pod("b")
-    running = stream(client, server, 5004, 5)
+    running = streams.begin(client, server, 5004)
     os.chmod(pair.store, 0)
     try:
         node.kill_agent()
@@ -141,7 +135,7 @@ def test_start_without_a_datastore(pair, node):
     if node.agent.poll() is not None:  # it may end; then systemd starts it again
         node.start_agent(wait=False)
     node.wait_ready(40)
-    whole(running)
+    streams.whole(running.end())
     client.delete()
     server.delete()
 
@@ -247,22 +241,29 @@ def traces(node):
             "objects": json.loads(node.ctl("get", "workloadendpoint", "-A", "-o", "json"))["items"]}
 
 
-def test_many_pods_at_once(node):
-    before = traces(node)
-    pods = [Pod(node, f"many{number}") for number in range(PODS)]
-    node.pods += pods
-    began = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(PODS) as pool:
+def start_and_stop(node, pods):
+    with concurrent.futures.ThreadPoolExecutor(len(pods)) as pool:
         list(pool.map(Pod.add, pods))
-    print(f"{PODS} pods in {time.monotonic() - began:.2f} s")
     addresses = [pod.address() for pod in pods]
-    assert len(set(addresses)) == PODS
-    script = "for a in " + " ".join(addresses) + "; do ping -n -c1 -W3 $a >/dev/null || echo $a; done"
+    assert len(set(addresses)) == len(pods)
+    steps = range(1, 1 + min(PEERS, len(pods) - 1))
+    scripts = ["for a in " + " ".join(addresses[(i + step) % len(pods)] for step in steps) +
+               "; do ping -n -c1 -W3 $a >/dev/null || echo $a; done" for i in range(len(pods))]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        for pod, lost in zip(pods, pool.map(lambda p: p.sh(script), pods)):
+        for pod, lost in zip(pods, pool.map(lambda pod, script: pod.sh(script), pods, scripts)):
             assert not lost, f"{pod.name} does not reach {lost.split()}"
-    with concurrent.futures.ThreadPoolExecutor(PODS) as pool:
+    with concurrent.futures.ThreadPoolExecutor(len(pods)) as pool:
         list(pool.map(Pod.delete, pods))
+
+
+def test_many_pods_at_once(node):
+    before, left = traces(node), PODS
+    while left:
+        count = min(left, AT_ONCE)
+        pods = [Pod(node, f"many{number}") for number in range(count)]
+        node.pods += pods
+        start_and_stop(node, pods)
+        left -= count
     wait_for(lambda: traces(node) == before, lambda: f"{traces(node)}\nand before\n{before}")
 
 
