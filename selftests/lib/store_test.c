@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "selftests/lib/store_test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
@@ -18,6 +19,7 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
+#include "base/json.h"
 
 void store_test_init(struct store_test *test)
 {
@@ -97,6 +99,38 @@ struct store_key test_key(const char *ns, const char *name)
 struct store_query test_query(const char *ns)
 {
 	return (struct store_query){ .kind = store_kind(KIND_NETWORK_SET), .ns = ns };
+}
+
+int store_fixture_setup(void **state)
+{
+	struct store_fixture *f = xcalloc(1, sizeof(*f));
+
+	store_test_init(&f->test);
+	f->store = store_test_open(&f->test, NULL);
+	*state = f;
+	return 0;
+}
+
+int store_fixture_teardown(void **state)
+{
+	struct store_fixture *f = *state;
+
+	store_close(f->store);
+	store_test_done(&f->test);
+	free(f);
+	return 0;
+}
+
+void store_test_put(struct store *store, const char *ns, const char *name, const char *net)
+{
+	_cleanup_json_ json_t *object = test_set(ns, name, net, NULL);
+	struct err err = { 0 };
+	int r = store_create(store, object, NULL, &err);
+
+	if (r == -EEXIST)
+		r = store_update(store, object, NULL, &err);
+	if (r < 0)
+		fail_msg("%s", err.text);
 }
 
 void watch_log_fn(struct store_watch *watch, const struct store_batch *batch, void *arg)

@@ -25,6 +25,16 @@ void store_test_init(struct store_test *test); /* fails the test when it cannot 
 void store_test_done(struct store_test *test);
 struct store *store_test_open(const struct store_test *test, const struct store_options *options);
 
+/* Set-up and teardown of a cmocka test, whose state becomes a struct store_fixture. */
+struct store_fixture {
+	struct store_test test;
+	struct store *store;
+};
+int store_fixture_setup(void **state);
+int store_fixture_teardown(void **state);
+/* Creates or updates a NetworkSet. */
+void store_test_put(struct store *store, const char *ns, const char *name, const char *net);
+
 /* ConfigMap-like: a NetworkSet NS/NAME with one net and the labels "k=v,k=v" (NULL: none). */
 json_t *test_set(const char *ns, const char *name, const char *net, const char *labels);
 const char *test_version(const json_t *object); /* metadata.resourceVersion */

@@ -13,63 +13,7 @@
 #include "base/err.h"
 #include "base/inet.h"
 #include "dataplane/netlink.h"
-
-struct fixture {
-	struct net_sock *sock;
-	int a; /* veth ends, both here: 10.9.0.1/24 and fd09::1/64 on a */
-	int b;
-	struct err err;
-};
-
-#define OK(fixture, expression)                                                                    \
-	do {                                                                                       \
-		int _r = (expression);                                                             \
-		if (_r)                                                                            \
-			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
-	} while (0)
-
-static union mg_addr addr(const char *text)
-{
-	union mg_addr out;
-
-	assert_int_equal(addr_parse(text, &out), 0);
-	return out;
-}
-
-static struct mg_prefix prefix(const char *text)
-{
-	struct mg_prefix out;
-
-	assert_int_equal(prefix_parse(text, true, &out), 0);
-	return out;
-}
-
-static int setup(void **state)
-{
-	struct fixture *f = test_calloc(1, sizeof(*f));
-	struct net_veth veth = { .name = "va", .peer_name = "vb", .peer_netns = -1 };
-	struct net_link link;
-
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	OK(f, net_open(&f->sock, &f->err));
-	OK(f, net_veth_create(f->sock, &veth, &f->err));
-	OK(f, net_link_by_name(f->sock, "va", &link, &f->err));
-	f->a = link.ifindex;
-	f->b = link.peer;
-	OK(f, net_link_set_up(f->sock, f->a, true, &f->err));
-	OK(f, net_link_set_up(f->sock, f->b, true, &f->err));
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	net_close(f->sock);
-	test_free(f);
-	return 0;
-}
+#include "selftests/lib/link_test.h"
 
 struct seen {
 	unsigned int kinds[NET_EVENT_RESYNC + 1];
@@ -89,11 +33,11 @@ static void on_event(const struct net_event *event, void *data)
 
 static void monitor(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	_cleanup_(net_monitor_close_p) struct net_monitor *events = NULL;
-	struct net_neigh neigh = { .ifindex = f->a, .addr = addr("10.9.0.7") };
-	struct net_route route = { .dst = prefix("10.1.0.0/16"), .ifindex = f->a };
-	struct net_addr address = { f->a, addr("192.0.2.9"), .bits = 32 };
+	struct net_neigh neigh = { .ifindex = f->a, .addr = test_addr("10.9.0.7") };
+	struct net_route route = { .dst = test_prefix("10.1.0.0/16"), .ifindex = f->a };
+	struct net_addr address = { f->a, test_addr("192.0.2.9"), .bits = 32 };
 	struct seen seen = { 0 };
 
 	OK(f, net_monitor_open(on_event, &seen, &events, &f->err));
@@ -117,7 +61,7 @@ static void monitor(void **state)
 
 static void monitor_overflow(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	_cleanup_(net_monitor_close_p) struct net_monitor *events = NULL;
 	struct seen seen = { 0 };
 	const int bytes = 4096;
@@ -135,7 +79,8 @@ static void monitor_overflow(void **state)
 	assert_string_equal(seen.link, "after");
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define CASE(function)                                                                             \
+	cmocka_unit_test_setup_teardown(function, link_test_setup, link_test_teardown)
 
 int main(void)
 {

@@ -19,83 +19,28 @@
 #include "base/inet.h"
 #include "dataplane/netlink.h"
 #include "dataplane/netns.h"
+#include "selftests/lib/link_test.h"
 
 static const __u8 mac_a[6] = { 0x02, 0, 0, 0, 0, 1 };
 static const __u8 mac_b[6] = { 0x02, 0, 0, 0, 0, 2 };
 
-struct fixture {
-	struct net_sock *sock;
-	int pod; /* a second namespace */
-	int a;	 /* veth ends, both here: 10.9.0.1/24 and fd09::1/64 on a */
-	int b;
-	struct err err;
-};
-
-#define OK(fixture, expression)                                                                    \
-	do {                                                                                       \
-		int _r = (expression);                                                             \
-		if (_r)                                                                            \
-			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
-	} while (0)
-
-static union mg_addr addr(const char *text)
-{
-	union mg_addr out;
-
-	assert_int_equal(addr_parse(text, &out), 0);
-	return out;
-}
-
-static struct mg_prefix prefix(const char *text)
-{
-	struct mg_prefix out;
-
-	assert_int_equal(prefix_parse(text, true, &out), 0);
-	return out;
-}
-
-static int own_netns(void)
-{
-	return open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-}
-
+/* 10.9.0.1/24 and fd09::1/64 on a. */
 static int setup(void **state)
 {
-	struct fixture *f = test_calloc(1, sizeof(*f));
-	struct net_veth veth = { .name = "va", .peer_name = "vb", .peer_netns = -1 };
-	struct net_link link;
+	struct link_test *f;
 
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	f->pod = own_netns();
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	OK(f, net_open(&f->sock, &f->err));
-	OK(f, net_veth_create(f->sock, &veth, &f->err));
-	OK(f, net_link_by_name(f->sock, "va", &link, &f->err));
-	f->a = link.ifindex;
-	f->b = link.peer;
-	OK(f, net_link_set_up(f->sock, f->a, true, &f->err));
-	OK(f, net_link_set_up(f->sock, f->b, true, &f->err));
-	OK(f, net_addr_add(f->sock, &(struct net_addr){ f->a, addr("10.9.0.1"), .bits = 24 },
+	link_test_setup(state);
+	f = *state;
+	OK(f, net_addr_add(f->sock, &(struct net_addr){ f->a, test_addr("10.9.0.1"), .bits = 24 },
 			   &f->err));
-	OK(f,
-	   net_addr_add(f->sock, &(struct net_addr){ f->a, addr("fd09::1"), .bits = 64 }, &f->err));
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	net_close(f->sock);
-	close(f->pod);
-	test_free(f);
+	OK(f, net_addr_add(f->sock, &(struct net_addr){ f->a, test_addr("fd09::1"), .bits = 64 },
+			   &f->err));
 	return 0;
 }
 
 static void veth_into_namespace(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	struct net_veth veth = { .name = "cali0",
 				 .peer_name = "eth0",
 				 .ifindex = 1000007,
@@ -133,7 +78,7 @@ static void veth_into_namespace(void **state)
 
 static void link_changes(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	struct net_link link;
 
 	OK(f, net_link_set_mtu(f->sock, f->a, 1300, &f->err));
@@ -158,7 +103,7 @@ static void link_changes(void **state)
 
 static void link_list(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	_cleanup_free_ struct net_link *links = NULL;
 	struct net_veth veth = { .peer_netns = -1 };
 	char name[16], peer[16];
@@ -179,9 +124,9 @@ static void link_list(void **state)
 
 static void addresses(void **state)
 {
-	struct fixture *f = *state;
-	struct net_addr one = { f->b, addr("192.0.2.1"), .bits = 32 };
-	struct net_addr six = { f->b, addr("2001:db8::1"), .bits = 128 };
+	struct link_test *f = *state;
+	struct net_addr one = { f->b, test_addr("192.0.2.1"), .bits = 32 };
+	struct net_addr six = { f->b, test_addr("2001:db8::1"), .bits = 128 };
 	_cleanup_free_ struct net_addr *list = NULL;
 	size_t count, seen = 0;
 
@@ -213,7 +158,7 @@ static void addresses(void **state)
 
 static const struct net_route *find(const struct net_route *routes, size_t count, const char *text)
 {
-	struct mg_prefix want = prefix(text);
+	struct mg_prefix want = test_prefix(text);
 
 	for (size_t i = 0; i < count; i++) {
 		if (!memcmp(&routes[i].dst, &want, sizeof(want)))
@@ -224,29 +169,31 @@ static const struct net_route *find(const struct net_route *routes, size_t count
 
 static void routes(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	const struct net_route wanted[] = {
-		{ .dst = prefix("10.244.1.0/26"),
-		  .gateway = addr("10.9.0.2"),
+		{ .dst = test_prefix("10.244.1.0/26"),
+		  .gateway = test_addr("10.9.0.2"),
 		  .mtu = 1480,
-		  .src = addr("10.9.0.1"),
+		  .src = test_addr("10.9.0.1"),
 		  .ifindex = f->a,
 		  .metric = 1024 },
-		{ .dst = prefix("10.244.2.0/26"), .type = RTN_BLACKHOLE },
-		{ .dst = prefix("0.0.0.0/0"), .gateway = addr("10.9.0.3"), .ifindex = f->a },
-		{ .dst = prefix("10.244.3.7/32"), .ifindex = f->b },
-		{ .dst = prefix("10.244.4.0/26"),
-		  .gateway = addr("192.0.2.77"),
+		{ .dst = test_prefix("10.244.2.0/26"), .type = RTN_BLACKHOLE },
+		{ .dst = test_prefix("0.0.0.0/0"),
+		  .gateway = test_addr("10.9.0.3"),
+		  .ifindex = f->a },
+		{ .dst = test_prefix("10.244.3.7/32"), .ifindex = f->b },
+		{ .dst = test_prefix("10.244.4.0/26"),
+		  .gateway = test_addr("192.0.2.77"),
 		  .ifindex = f->a,
 		  .onlink = true },
-		{ .dst = prefix("fd10:1::/122"),
-		  .gateway = addr("fd09::2"),
+		{ .dst = test_prefix("fd10:1::/122"),
+		  .gateway = test_addr("fd09::2"),
 		  .mtu = 1430,
 		  .ifindex = f->a,
 		  .metric = 1024 },
-		{ .dst = prefix("fd10:2::/122"), .type = RTN_BLACKHOLE, .metric = 1024 },
-		{ .dst = prefix("::/0"),
-		  .gateway = addr("fd09::3"),
+		{ .dst = test_prefix("fd10:2::/122"), .type = RTN_BLACKHOLE, .metric = 1024 },
+		{ .dst = test_prefix("::/0"),
+		  .gateway = test_addr("fd09::3"),
 		  .ifindex = f->a,
 		  .metric = 2048 },
 	};
@@ -284,15 +231,17 @@ static void routes(void **state)
 
 static void route_replace_and_lookup(void **state)
 {
-	struct fixture *f = *state;
-	struct net_route route = { .dst = prefix("10.244.0.0/24"),
-				   .gateway = addr("10.9.0.2"),
+	struct link_test *f = *state;
+	struct net_route route = { .dst = test_prefix("10.244.0.0/24"),
+				   .gateway = test_addr("10.9.0.2"),
 				   .ifindex = f->a,
-				   .src = addr("10.9.0.1") };
-	struct net_route six = {
-		.dst = prefix("fd10::/64"), .gateway = addr("fd09::2"), .ifindex = f->a, .mtu = 1300
-	};
-	union mg_addr to = addr("10.244.0.9"), to6 = addr("fd10::9"), far = addr("203.0.113.1");
+				   .src = test_addr("10.9.0.1") };
+	struct net_route six = { .dst = test_prefix("fd10::/64"),
+				 .gateway = test_addr("fd09::2"),
+				 .ifindex = f->a,
+				 .mtu = 1300 };
+	union mg_addr to = test_addr("10.244.0.9"), to6 = test_addr("fd10::9"),
+		      far = test_addr("203.0.113.1");
 	struct net_route got;
 
 	OK(f, net_route_replace(f->sock, &route, &f->err));
@@ -301,7 +250,7 @@ static void route_replace_and_lookup(void **state)
 	assert_int_equal(got.mtu, 1500); /* the link's */
 	assert_memory_equal(&got.gateway, &route.gateway, 16);
 	assert_memory_equal(&got.src, &route.src, 16);
-	route.gateway = addr("10.9.0.3");
+	route.gateway = test_addr("10.9.0.3");
 	route.mtu = 1280;
 	OK(f, net_route_replace(f->sock, &route, &f->err));
 	OK(f, net_route_lookup(f->sock, &to, &got, &f->err));
@@ -312,16 +261,16 @@ static void route_replace_and_lookup(void **state)
 	assert_int_equal(got.mtu, 1300);
 	assert_memory_equal(&got.gateway, &six.gateway, 16);
 	assert_int_equal(net_route_lookup(f->sock, &far, &got, &f->err), -ENETUNREACH);
-	route.gateway = addr("198.51.100.1");
+	route.gateway = test_addr("198.51.100.1");
 	assert_int_equal(net_route_replace(f->sock, &route, &f->err), -ENETUNREACH);
 	assert_non_null(strstr(f->err.text, "gateway")); /* the kernel's own words */
 }
 
 static void neighbours(void **state)
 {
-	struct fixture *f = *state;
-	struct net_neigh four = { .ifindex = f->a, .addr = addr("10.9.0.7") };
-	struct net_neigh six = { .ifindex = f->a, .addr = addr("fd09::7") };
+	struct link_test *f = *state;
+	struct net_neigh four = { .ifindex = f->a, .addr = test_addr("10.9.0.7") };
+	struct net_neigh six = { .ifindex = f->a, .addr = test_addr("fd09::7") };
 	_cleanup_free_ struct net_neigh *list = NULL;
 	size_t count, seen = 0;
 
@@ -345,7 +294,7 @@ static void neighbours(void **state)
 
 static void vxlan_device(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	struct net_vxlan vxlan = { .port = 4789, .mac = mac_a };
 	struct net_link link;
 	int first, again, other;
@@ -367,7 +316,7 @@ static void vxlan_device(void **state)
 
 static void features(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	bool on = false;
 
 	OK(f, net_feature_set("va", "tx-sctp-segmentation", true, &f->err));
@@ -382,7 +331,7 @@ static void features(void **state)
 
 static void qdiscs(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	_cleanup_free_ struct net_qdisc *list = NULL;
 	size_t count;
 
@@ -393,8 +342,8 @@ static void qdiscs(void **state)
 
 static void namespaces(void **state)
 {
-	struct fixture *f = *state;
-	_cleanup_close_ int here = own_netns();
+	struct link_test *f = *state;
+	_cleanup_close_ int here = link_test_netns();
 	__u64 cookie = 0, pod = 0, twice = 0;
 	char value[32];
 	int fd;
@@ -422,7 +371,7 @@ static void namespaces(void **state)
 	assert_int_equal(netns_open("/nonexistent", &fd, &f->err), -ENOENT);
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, link_test_teardown)
 
 int main(void)
 {

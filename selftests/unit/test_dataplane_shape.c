@@ -21,63 +21,20 @@
 #include "base/err.h"
 #include "dataplane/netlink.h"
 #include "dataplane/shape.h"
+#include "selftests/lib/link_test.h"
 
 #define FRAME 1000
 #define TYPE 0x88b5 /* IEEE 802: local experiments */
 
-struct fixture {
-	struct net_sock *sock;
-	struct err err;
-	int host;
-	int pod;
-};
-
-#define OK(fixture, expression)                                                                    \
-	do {                                                                                       \
-		int _r = (expression);                                                             \
-		if (_r)                                                                            \
-			fail_msg("%s: %d, %s", #expression, _r, (fixture)->err.text);              \
-	} while (0)
-
-/* A device passes packets only once the kernel's link watch has seen its carrier. */
-static void wait_running(struct fixture *f, int ifindex)
-{
-	const struct timespec pause = { .tv_nsec = 5000000 };
-	struct net_link link = { 0 };
-
-	for (int i = 0; i < 2000 && !(link.flags & IFF_RUNNING); i++) {
-		nanosleep(&pause, NULL);
-		OK(f, net_link_get(f->sock, ifindex, &link, &f->err));
-	}
-	assert_true(link.flags & IFF_RUNNING);
-}
-
+/* The host's end is a, the pod's is b. */
 static int setup(void **state)
 {
-	struct fixture *f = test_calloc(1, sizeof(*f));
-	struct net_veth veth = { .name = "host", .peer_name = "pod", .peer_netns = -1 };
-	struct net_link link;
+	struct link_test *f;
 
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	OK(f, net_open(&f->sock, &f->err));
-	OK(f, net_veth_create(f->sock, &veth, &f->err));
-	OK(f, net_link_by_name(f->sock, "host", &link, &f->err));
-	f->host = link.ifindex;
-	f->pod = link.peer;
-	OK(f, net_link_set_up(f->sock, f->host, true, &f->err));
-	OK(f, net_link_set_up(f->sock, f->pod, true, &f->err));
-	wait_running(f, f->host);
-	wait_running(f, f->pod);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	net_close(f->sock);
-	test_free(f);
+	link_test_setup(state);
+	f = *state;
+	link_test_wait_running(f, f->a);
+	link_test_wait_running(f, f->b);
 	return 0;
 }
 
@@ -118,32 +75,32 @@ static const struct net_rate slow = { .rate = 10000, .burst = 3000 };
 
 static void bucket_limits(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	const struct net_rate fast = { .rate = 5000000000ULL, .burst = 1 << 20 };
 
-	assert_int_equal(send_through(f->host, f->pod, 20), 20);
-	OK(f, net_tbf_set(f->sock, f->host, &slow, &f->err));
-	assert_in_range(send_through(f->host, f->pod, 20), 1, 6);
-	OK(f, net_tbf_set(f->sock, f->host, &fast, &f->err)); /* replaced; beyond 32 bits */
-	assert_int_equal(send_through(f->host, f->pod, 20), 20);
+	assert_int_equal(send_through(f->a, f->b, 20), 20);
+	OK(f, net_tbf_set(f->sock, f->a, &slow, &f->err));
+	assert_in_range(send_through(f->a, f->b, 20), 1, 6);
+	OK(f, net_tbf_set(f->sock, f->a, &fast, &f->err)); /* replaced; beyond 32 bits */
+	assert_int_equal(send_through(f->a, f->b, 20), 20);
 }
 
 static void ifb_sees_what_the_pod_sends(void **state)
 {
-	struct fixture *f = *state;
+	struct link_test *f = *state;
 	int ifb, again;
 
 	OK(f, net_ifb_create(f->sock, "bw0", 1500, &ifb, &f->err));
 	assert_int_equal(net_ifb_create(f->sock, "bw0", 1500, &again, &f->err), -EEXIST);
-	OK(f, net_ifb_divert(f->sock, f->host, ifb, &f->err));
+	OK(f, net_ifb_divert(f->sock, f->a, ifb, &f->err));
 	/* ifb hands them back as if they had just come in at the host's side */
-	assert_int_equal(send_through(f->pod, f->host, 10), 10);
+	assert_int_equal(send_through(f->b, f->a, 10), 10);
 	OK(f, net_tbf_set(f->sock, ifb, &slow, &f->err));
-	assert_in_range(send_through(f->pod, f->host, 20), 1, 6);
+	assert_in_range(send_through(f->b, f->a, 20), 1, 6);
 	OK(f, net_link_delete(f->sock, ifb, &f->err));
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, setup, link_test_teardown)
 
 int main(void)
 {

@@ -15,46 +15,9 @@
 #include "base/json.h"
 #include "selftests/lib/store_test.h"
 
-struct fixture {
-	struct store_test test;
-	struct store *store;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = xcalloc(1, sizeof(*f));
-
-	store_test_init(&f->test);
-	f->store = store_test_open(&f->test, NULL);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	store_close(f->store);
-	store_test_done(&f->test);
-	free(f);
-	return 0;
-}
-
-static void put(struct store *store, const char *ns, const char *name, const char *net)
-{
-	_cleanup_json_ json_t *object = test_set(ns, name, net, NULL);
-	struct err err = { 0 };
-	int r = store_create(store, object, NULL, &err);
-
-	if (r == -EEXIST)
-		r = store_update(store, object, NULL, &err);
-	if (r < 0)
-		fail_msg("%s", err.text);
-}
-
 static void test_create_get(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "10.0.0.0/8", "k=v");
 	_cleanup_json_ json_t *stored = NULL, *got = NULL;
 	struct store_key key = test_key("a", "x");
@@ -72,7 +35,7 @@ static void test_create_get(void **state)
 
 static void test_namespace_default(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "10.0.0.0/8", NULL), *got = NULL;
 	struct store_key key = test_key(NULL, "x");
 
@@ -84,7 +47,7 @@ static void test_namespace_default(void **state)
 
 static void test_errors(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "10.0.0.0/8", NULL), *got = NULL;
 	struct store_key key = test_key("a", "x");
 	struct err err = { 0 };
@@ -101,7 +64,7 @@ static void test_errors(void **state)
 static void test_bad_names(void **state)
 {
 	static const char *const names[] = { "", ".", "..", "a/b", "a%b", "a b", "a\nb" };
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	char text[300];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -128,7 +91,7 @@ static void test_similar_names(void **state)
 {
 	static const char *const names[] = { "a", "a.json", ".a",  "A",	    "a~b", "a~",
 					     "_", "a:b",    "a_b", "a%2Eb", "ä",   "%" };
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	struct store_query query = test_query("a");
 	struct store_list list;
 	size_t made = 0;
@@ -146,7 +109,7 @@ static void test_similar_names(void **state)
 
 static void test_compare_and_swap(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "10.0.0.0/8", NULL);
 	_cleanup_json_ json_t *first = NULL, *second = NULL;
 	struct store_key key = test_key("a", "x");
@@ -167,7 +130,7 @@ static void test_compare_and_swap(void **state)
 
 static void test_unchanged(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "10.0.0.0/8", NULL);
 	_cleanup_json_ json_t *first = NULL, *second = NULL;
 
@@ -178,7 +141,7 @@ static void test_unchanged(void **state)
 
 static void test_other_uid(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "10.0.0.0/8", NULL), *first = NULL;
 	struct store_key key = test_key("a", "x");
 
@@ -191,7 +154,7 @@ static void test_other_uid(void **state)
 
 static void test_status(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "10.0.0.0/8", NULL), *got = NULL;
 	_cleanup_json_ json_t *other = test_set("a", "x", "11.0.0.0/8", NULL);
 	struct store_key key = test_key("a", "x");
@@ -214,7 +177,7 @@ static void test_status(void **state)
 
 static void test_transaction(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *x = test_set("a", "x", "1.0.0.0/8", NULL);
 	_cleanup_json_ json_t *y = test_set("b", "y", "2.0.0.0/8", NULL);
 	_cleanup_json_ json_t *z = test_set("b", "z", "3.0.0.0/8", NULL);
@@ -251,7 +214,7 @@ static void test_transaction(void **state)
 
 static void test_too_large(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "1.0.0.0/8", NULL);
 	_cleanup_free_ char *text = xmalloc(STORE_OBJECT_MAX + 1);
 
@@ -263,15 +226,15 @@ static void test_too_large(void **state)
 
 static void test_list(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	struct store_query queries[] = { test_query(NULL), test_query("a"), test_query(NULL) };
 	struct store_list lists[3];
 	_cleanup_json_ json_t *labelled = test_set("a", "l", "4.0.0.0/8", "app=web,tier=1");
 
 	queries[2].labels = "app in (web, db),tier!=2";
-	put(f->store, "b", "y", "2.0.0.0/8");
-	put(f->store, "a", "z", "3.0.0.0/8");
-	put(f->store, "a", "x", "1.0.0.0/8");
+	store_test_put(f->store, "b", "y", "2.0.0.0/8");
+	store_test_put(f->store, "a", "z", "3.0.0.0/8");
+	store_test_put(f->store, "a", "x", "1.0.0.0/8");
 	assert_int_equal(store_create(f->store, labelled, NULL, NULL), 0);
 	assert_int_equal(store_list(f->store, queries, 3, lists, NULL), 0);
 	assert_int_equal(json_array_size(lists[0].items), 4);
@@ -311,13 +274,13 @@ static int increment(struct store *store)
 
 static void test_no_lost_update(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	struct store_key key = test_key("a", "counter");
 	_cleanup_json_ json_t *object = NULL;
 	struct watch_log log = { 0 };
 	pid_t pids[COUNTERS];
 
-	put(f->store, "a", "counter", "0");
+	store_test_put(f->store, "a", "counter", "0");
 	test_watch(f->store, &log);
 	for (int i = 0; i < COUNTERS; i++) {
 		pids[i] = fork();
@@ -350,7 +313,8 @@ static void test_no_lost_update(void **state)
 	}
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name)                                                                                 \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
 
 int main(void)
 {

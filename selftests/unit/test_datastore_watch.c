@@ -15,57 +15,20 @@
 #include "datastore/labels.h"
 #include "selftests/lib/store_test.h"
 
-struct fixture {
-	struct store_test test;
-	struct store *store;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = xcalloc(1, sizeof(*f));
-
-	store_test_init(&f->test);
-	f->store = store_test_open(&f->test, NULL);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	store_close(f->store);
-	store_test_done(&f->test);
-	free(f);
-	return 0;
-}
-
-static void put(struct store *store, const char *ns, const char *name, const char *net)
-{
-	_cleanup_json_ json_t *object = test_set(ns, name, net, NULL);
-	struct err err = { 0 };
-	int r = store_create(store, object, NULL, &err);
-
-	if (r == -EEXIST)
-		r = store_update(store, object, NULL, &err);
-	if (r < 0)
-		fail_msg("%s", err.text);
-}
-
 static void test_watch_resume(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	struct watch_log log = { 0 }, later = { 0 };
 	struct store_key key = test_key("a", "x");
 	struct store_watch *watch = test_watch(f->store, &log);
 	struct store *other;
 
-	put(f->store, "a", "x", "1.0.0.0/8");
+	store_test_put(f->store, "a", "x", "1.0.0.0/8");
 	assert_true(wait_log(f->store, &log, "|"));
 	store_unwatch(watch);
-	put(f->store, "a", "x", "2.0.0.0/8");
+	store_test_put(f->store, "a", "x", "2.0.0.0/8");
 	assert_int_equal(store_delete(f->store, &key, NULL, NULL), 0);
-	put(f->store, "a", "y", "3.0.0.0/8");
+	store_test_put(f->store, "a", "y", "3.0.0.0/8");
 	/* Another process goes on from where this one stopped. */
 	other = store_test_open(&f->test, NULL);
 	test_watch_from(other, &later, log.version);
@@ -76,7 +39,7 @@ static void test_watch_resume(void **state)
 
 static void test_watch_labels(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	struct store_query query = test_query("a");
 	struct watch_log log = { 0 };
 	const struct store_watch_args args = { &query, 1, watch_log_fn, &log };
@@ -96,14 +59,14 @@ static void test_watch_labels(void **state)
 				   : store_create(f->store, object, NULL, NULL),
 				 0);
 	}
-	put(f->store, "b", "x", "1.0.0.0/8"); /* another namespace */
+	store_test_put(f->store, "b", "x", "1.0.0.0/8"); /* another namespace */
 	assert_true(wait_log(f->store, &log, "-a/x|"));
 	assert_string_equal(log.text, "+a/x=1.0.0.0/8|~a/x=1.0.0.0/8|-a/x|");
 }
 
 static void test_watch_trimmed(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	const struct store_options options = { .create = true, .history = 4 };
 	struct watch_log log = { 0 };
 	struct store *store = store_test_open(&f->test, &options);
@@ -114,7 +77,7 @@ static void test_watch_trimmed(void **state)
 	for (int i = 0; i < 6; i++) {
 		_cleanup_free_ char *net = xasprintf("%d.0.0.0/8", i + 1);
 
-		put(store, "a", "x", net);
+		store_test_put(store, "a", "x", net);
 	}
 	test_watch_from(store, &log, list.version);
 	store_list_done(&list);
@@ -132,12 +95,12 @@ static void test_watch_trimmed(void **state)
 
 static void test_two_stores(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	struct store *other = store_test_open(&f->test, NULL);
 	struct watch_log log = { 0 };
 
 	test_watch(f->store, &log);
-	put(other, "a", "x", "1.0.0.0/8");
+	store_test_put(other, "a", "x", "1.0.0.0/8");
 	assert_true(wait_log(f->store, &log, "+a/x"));
 	store_close(other);
 }
@@ -160,7 +123,7 @@ static bool is_set(void *arg)
 
 static void test_async(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "1.0.0.0/8", NULL);
 	struct store_write writes[2] = { { .op = STORE_CREATE, .object = object },
 					 { .op = STORE_CREATE, .object = object } };
@@ -198,7 +161,7 @@ static void follow_log_fn(const struct store_event *events, size_t count, bool s
 
 static void test_follow(void **state)
 {
-	struct fixture *f = *state;
+	struct store_fixture *f = *state;
 	const struct store_options options = { .create = true, .history = 2 };
 	struct store_query query = test_query(NULL);
 	struct follow_log log = { .text = "" };
@@ -209,17 +172,17 @@ static void test_follow(void **state)
 	struct store_key key = test_key("a", "x");
 	struct follow *follow;
 
-	put(writer, "a", "x", "1.0.0.0/8");
-	put(writer, "a", "y", "1.0.0.0/8");
+	store_test_put(writer, "a", "x", "1.0.0.0/8");
+	store_test_put(writer, "a", "y", "1.0.0.0/8");
 	assert_int_equal(follow_open(f->store, &args, &follow, NULL), 0);
 	assert_true(log.synced);
 	assert_string_equal(log.text, "+x +y ");
 	/* More changes than the log keeps: the second list tells what differs. */
 	log.text[0] = 0;
-	put(writer, "a", "z", "1.0.0.0/8");
-	put(writer, "a", "y", "2.0.0.0/8");
+	store_test_put(writer, "a", "z", "1.0.0.0/8");
+	store_test_put(writer, "a", "y", "2.0.0.0/8");
 	assert_int_equal(store_delete(writer, &key, NULL, NULL), 0);
-	put(writer, "a", "y", "3.0.0.0/8");
+	store_test_put(writer, "a", "y", "3.0.0.0/8");
 	settle(f->store);
 	assert_int_equal(follow_timeout_ms(follow), 0);
 	assert_int_equal(follow_dispatch(follow, NULL), 0);
@@ -281,7 +244,8 @@ static void test_label_queries(void **state)
 	}
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name)                                                                                 \
+	cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
 
 int main(void)
 {
