@@ -156,8 +156,11 @@ check-kernels: $(PROG) ## packet fixtures under Debian's 6.1, 6.12 and newest ke
 check-fast: lint all ## lint, unit, packet fixtures: for every commit
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)selftests/run fast $(UNIT) $(PROG)
-check: deps ## everything a landing needs; last line: N passed, N failed
+check: ## everything a landing needs; last line: N passed, N failed
 	$(Q)selftests/check
+check-long: deps ## make check's tests at full size, hours; PART="fuzz churn", see selftests/check-long --list
+	$(Q)$(MAKE) --no-print-directory all tests longer-rows
+	$(Q)selftests/check-long $(PART)
 
 demo: deps ## three nodes, pods, policy, tunnels, a crash, a clean leave (root); STEP=name, KEEP=1
 	$(Q)$(MAKE) --no-print-directory all
@@ -214,7 +217,8 @@ install: all ## put everything into DESTDIR: programs, unit, configuration, page
 format: ## put every C file into shape
 	$(Q)git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
 
-docs: ## write the pages that are made from the sources
+docs: ## write the pages that are made from the sources, and the table of long runs
+	$(Q)selftests/check-long --docs
 	$(Q)selftests/lint/maps > docs/maps.md
 
 clean: ## remove everything that was made
@@ -227,7 +231,7 @@ PYTHONDONTWRITEBYTECODE := 1
 export PYTHONDONTWRITEBYTECODE BUILD
 
 
-.PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
+.PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-long check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
 .PHONY: install readme check-san
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
