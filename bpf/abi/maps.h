@@ -7,6 +7,7 @@
  *        RUNTIME  programs write it; it survives restarts and has a layout version
  *        COUNTER  counters, lost when the layout changes
  *        SCRATCH  one packet's memory
+ *        WATCH    made when somebody begins to watch, gone with the last one
  */
 #ifndef MARGAY_ABI_MAPS_H
 #define MARGAY_ABI_MAPS_H
@@ -46,6 +47,9 @@
 	X(mg_drops, __u32, struct mg_drop_count, COUNTER, "drops by hook and reason")              \
 	X(mg_events, void, void, COUNTER, "ring buffer of drops, new flows and logged packets")    \
 	X(mg_scratch, __u32, struct mg_scratch, SCRATCH, "one packet's memory")                    \
-	X(mg_steps, __u32, struct mg_steps, SCRATCH, "step log of the trace copy")
+	X(mg_steps, __u32, struct mg_steps, SCRATCH, "step log of the trace copy")                 \
+	X(mg_watched, __u64, __u32, WATCH, "namespaces of this node by cookie: slot")              \
+	X(mg_kdrops, void, void, WATCH, "ring buffer of what the kernel dropped")                  \
+	X(mg_kdrop_count, __u32, struct mg_kdrop_count, WATCH, "told and missed of these, by CPU")
 
 #endif

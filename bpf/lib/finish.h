@@ -119,6 +119,9 @@ static __always_inline int finish_skb(struct __sk_buff *skb, struct packet *pkt,
 	/* the helpers' own refusal: nothing is left to try */
 	if (code == TC_ACT_SHOT && result > 0 && result != MG_FINAL_CONSUMED)
 		count_drop(pkt, MG_DROP_REDIRECT);
+	/* so that kernel_drops does not tell it again */
+	if (code == TC_ACT_SHOT)
+		mark_set(skb);
 	trace_verdict(code);
 	return code;
 }

@@ -13,7 +13,7 @@
 #define DP_MAPS_MAX 48
 #define DP_PROGS_MAX 8
 
-enum map_class { MAP_DERIVED, MAP_RUNTIME, MAP_COUNTER, MAP_SCRATCH };
+enum map_class { MAP_DERIVED, MAP_RUNTIME, MAP_COUNTER, MAP_SCRATCH, MAP_WATCH };
 
 struct dp_row {
 	struct dp_map map;
@@ -60,6 +60,9 @@ int dp_meta_tear(const struct dp *dp, struct err *err);
 /* Rows of runtime maps that are made anew, from the former ones; overwrite: only while the new
  * programs see no packet. */
 int dp_carry_rows(const struct dp *dp, bool overwrite, struct err *err);
+
+/* Maps of class WATCH are made by who watches (kernel_drops.c) and by nobody else. */
+void dp_leave_watch_maps(const struct bpf_object *object);
 
 /* Gives every map of dp to the object and takes the chunk's template out of it. */
 int dp_reuse_maps(const struct dp *dp, struct bpf_object *object);

@@ -177,6 +177,17 @@ static int take_made(struct dp *dp, struct bpf_object *object, struct err *err)
 	return 0;
 }
 
+void dp_leave_watch_maps(const struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (dp_map_class(bpf_map__name(map)) == MAP_WATCH)
+			bpf_map__set_autocreate(map, false);
+	}
+}
+
 /* The first pass: all maps, no programs. */
 static int open_maps(struct dp *dp, const struct dp_config *config, struct err *err)
 {
@@ -189,13 +200,14 @@ static int open_maps(struct dp *dp, const struct dp_config *config, struct err *
 		return r;
 	bpf_object__for_each_map(map, object)
 	{
-		if (!object_map_is_named(map))
+		if (!object_map_is_named(map) || dp_map_class(bpf_map__name(map)) == MAP_WATCH)
 			continue;
 		r = add_row(dp, config, map, err);
 		if (r)
 			return r;
 	}
 	drop_template(object);
+	dp_leave_watch_maps(object);
 	r = object_load(object, err);
 	if (r)
 		return err_wrap(err, r, "maps");
@@ -218,6 +230,7 @@ int dp_reuse_maps(const struct dp *dp, struct bpf_object *object)
 			return r;
 	}
 	drop_template(object);
+	dp_leave_watch_maps(object);
 	return 0;
 }
 

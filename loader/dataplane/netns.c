@@ -57,19 +57,22 @@ void netns_leave(struct netns_token *token)
 	token->home = -1;
 }
 
-int netns_cookie(int netns_fd, __u64 *ret_cookie, struct err *err)
+int netns_own_cookie(__u64 *ret_cookie, struct err *err)
 {
-	_cleanup_(netns_leave) struct netns_token token = NETNS_NONE;
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t size = sizeof(*ret_cookie);
-	int r = netns_enter(netns_fd, &token, err);
 
-	if (r)
-		return r;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret_cookie, &size))
 		return err_errno(err, -errno, "cookie of the network namespace");
 	return 0;
+}
+
+int netns_cookie(int netns_fd, __u64 *ret_cookie, struct err *err)
+{
+	_cleanup_(netns_leave) struct netns_token token = NETNS_NONE;
+	int r = netns_enter(netns_fd, &token, err);
+
+	return r ? r : netns_own_cookie(ret_cookie, err);
 }
 
 int netns_is_current(int netns_fd)

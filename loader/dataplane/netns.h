@@ -27,6 +27,7 @@ void netns_leave(struct netns_token *token);
 
 /* SO_NETNS_COOKIE: the number the kernel gave the namespace for its life, never 0. */
 int netns_cookie(int netns_fd, __u64 *ret_cookie, struct err *err);
+int netns_own_cookie(__u64 *ret_cookie, struct err *err); /* the calling thread's */
 /* 1: a is the namespace of the calling thread; 0: it is another. */
 int netns_is_current(int netns_fd);
 

@@ -29,6 +29,11 @@ DEFINE_CLEANUP(struct bpf_object *, bpf_object__close)
 int object_open(const struct object_image *image, const struct mg_config *config,
 		struct bpf_object **ret_object, struct err *err);
 
+/* The same for programs that read the kernel's own structures, which takes its type information
+ * (5 MB) into memory until the object is closed. */
+int object_open_typed(const struct object_image *image, const struct mg_config *config,
+		      struct bpf_object **ret_object, struct err *err);
+
 /* Loads what is on. On failure err holds the last lines of libbpf's and the verifier's words. */
 int object_load(struct bpf_object *object, struct err *err);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -139,10 +140,35 @@ bool object_map_is_named(const struct bpf_map *map)
 	return !bpf_map__is_internal(map) && strcmp(bpf_map__name(map), FIRST_CHUNK) != 0;
 }
 
-int object_open(const struct object_image *image, const struct mg_config *config,
-		struct bpf_object **ret_object, struct err *err)
+/*
+ * libbpf reads the kernel's types for every object in which any program has relocations against
+ * them, whether that program is switched on or not, and refuses where the kernel has none. Types
+ * given by a file take their place: for who needs none, a file that has none.
+ */
+static const char *no_types(void)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "margay");
+	static const struct btf_header none = {
+		.magic = BTF_MAGIC, .version = BTF_VERSION, .hdr_len = sizeof(none), .str_len = 1
+	};
+	static char path[40];
+	static int fd = -1;
+
+	if (fd >= 0)
+		return path;
+	fd = memfd_create("margay-no-types", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, &none, sizeof(none)) != sizeof(none) || write(fd, "", 1) != 1) {
+		close_p(&fd);
+		fd = -1;
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return path;
+}
+
+static int open_image(const struct object_image *image, const struct mg_config *config,
+		      const char *types, struct bpf_object **ret_object, struct err *err)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "margay", .btf_custom_path = types);
 	_cleanup_object_ struct bpf_object *object = NULL;
 	struct bpf_program *prog;
 	int r;
@@ -158,6 +184,18 @@ int object_open(const struct object_image *image, const struct mg_config *config
 	bpf_object__for_each_program(prog, object) bpf_program__set_autoload(prog, false);
 	*ret_object = TAKE_PTR(object);
 	return 0;
+}
+
+int object_open(const struct object_image *image, const struct mg_config *config,
+		struct bpf_object **ret_object, struct err *err)
+{
+	return open_image(image, config, no_types(), ret_object, err);
+}
+
+int object_open_typed(const struct object_image *image, const struct mg_config *config,
+		      struct bpf_object **ret_object, struct err *err)
+{
+	return open_image(image, config, NULL, ret_object, err);
 }
 
 int object_load(struct bpf_object *object, struct err *err)

@@ -43,6 +43,7 @@ static int share_maps(const struct dp *dp, struct bpf_object *object)
 	struct bpf_map *map;
 	int r = 0;
 
+	dp_leave_watch_maps(object);
 	for (size_t i = 0; i < dp->row_count && !r; i++) {
 		const struct dp_row *row = &dp->rows[i];
 
