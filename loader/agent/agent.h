@@ -14,6 +14,7 @@
  *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
  *	reconcile.c	engine and tables into the kernel
  *	control.c	margayctl's requests
+ *	monitor.c	records to whoever watches; kernel_drops.c: the kernel's own
  *	status.c	health, readiness, metrics
  *
  * Every change ends in agent_dirty(), which says what it concerns and runs reconcile once at the
@@ -46,6 +47,7 @@
 
 struct dp_trace;
 struct http;
+struct kernel_drops;
 struct pool_change;
 struct publication;
 struct server;
@@ -53,6 +55,7 @@ struct server_call;
 struct watcher;
 
 #define UPLINKS_MAX 64
+#define AGENT_PRIORITIES 3 /* of events; the last are those nobody waits for */
 
 /* What a change concerns; policy and address rows are looked at in every round. */
 enum agent_change {
@@ -158,7 +161,8 @@ struct agent {
 	struct http *http;
 	struct pool_change *pool_changes; /* kept back for a moment */
 	struct event *keep_event;
-	struct watcher *watchers; /* of events */
+	struct watcher *watchers;	   /* of events */
+	struct kernel_drops *kernel_drops; /* while a watcher wants them; else NULL */
 	struct event *signals[2];
 	struct dp_trace *trace; /* the trace copy; NULL: not loaded */
 	struct event *trace_event;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/kernel_drops.h"
 #include "agent/publish.h"
 #include "agent/server.h"
 #include "base/arena.h"
@@ -88,6 +89,7 @@ void endpoint_changed(struct agent *agent, struct endpoint *endpoint)
 	labels_sort(&row.labels);
 	endpoint->ready = false;
 	state_endpoint_set(agent->state, &row);
+	kernel_drops_watch(agent, endpoint);
 	agent_dirty(agent, CHANGE_ENDPOINTS);
 }
 
@@ -121,6 +123,7 @@ void endpoint_remove(struct agent *agent, struct endpoint *endpoint)
 	if (endpoint->committed && !has_successor(agent, endpoint))
 		publish_removed(agent, endpoint);
 	state_endpoint_del(agent->state, endpoint->slot);
+	kernel_drops_forget(agent, endpoint);
 	agent->by_slot[endpoint->slot] = NULL;
 	HASH_DEL(agent->endpoints, endpoint);
 	endpoint_free(endpoint);

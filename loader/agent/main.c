@@ -33,7 +33,6 @@
 #include "base/log.h"
 #include "base/rpc.h"
 
-#define PRIORITIES 3
 #define IPAM_PAUSE_MS 50
 /* After the flow tables were made anew, segments of unknown connections are judged, not dropped. */
 #define FLOWS_NEW_SECONDS 60
@@ -152,7 +151,7 @@ static int open_ipam(struct agent *agent, struct err *err)
 		return r;
 	agent->ipam_event = evtimer_new(agent->base, on_ipam, agent);
 	agent->ipam_store_event = evtimer_new(agent->base, on_ipam_due, agent);
-	event_priority_set(agent->ipam_store_event, PRIORITIES - 1);
+	event_priority_set(agent->ipam_store_event, AGENT_PRIORITIES - 1);
 	agent->ipam_due = INT64_MAX;
 	event_active(agent->ipam_event, 0, 0);
 	return 0;
@@ -198,7 +197,7 @@ static int start(struct agent *agent, struct err *err)
 	int r;
 
 	agent->base = event_base_new();
-	if (!agent->base || event_base_priority_init(agent->base, PRIORITIES) < 0)
+	if (!agent->base || event_base_priority_init(agent->base, AGENT_PRIORITIES) < 0)
 		abort();
 	agent->engine = engine_new(NULL);
 	agent->state = state_new(agent->config.node, agent->engine);

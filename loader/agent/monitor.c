@@ -5,20 +5,23 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "agent/kernel_drops.h"
 #include "agent/server.h"
 #include "agent/show.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "base/log.h"
+#include "dataplane/kernel_drops.h"
 #include "dataplane/names.h"
 
 #define RECORDS_A_TURN 256
+#define CODE_CANNOT 7 /* docs/control-socket.md */
 
 struct watcher {
 	struct server_call *call;
 	char *from;
 	char *to;
-	bool dropped, allowed;
+	bool dropped, allowed, kernel;
 	unsigned int lost;
 	struct watcher *prev, *next;
 };
@@ -56,12 +59,18 @@ static bool is_end(const struct agent *agent, const char *wanted, const union mg
 	return !strcmp(wanted, text) || !strcmp(wanted, addr_format(addr, plain));
 }
 
+static bool has_ends(const struct agent *agent, const struct watcher *watcher,
+		     const struct mg_event *event)
+{
+	return is_end(agent, watcher->from, &event->src) && is_end(agent, watcher->to, &event->dst);
+}
+
 static bool fits(const struct agent *agent, const struct watcher *watcher,
 		 const struct mg_event *event)
 {
-	if (event->kind == MG_EVENT_DROP ? !watcher->dropped : !watcher->allowed)
-		return false;
-	return is_end(agent, watcher->from, &event->src) && is_end(agent, watcher->to, &event->dst);
+	bool wanted = event->kind == MG_EVENT_DROP ? watcher->dropped : watcher->allowed;
+
+	return wanted && has_ends(agent, watcher, event);
 }
 
 static char *captured_hex(const struct mg_event *event)
@@ -93,20 +102,52 @@ static json_t *event_json(struct agent *agent, const struct mg_event *event)
 			 data);
 }
 
+static void tell(struct watcher *watcher, json_t *record)
+{
+	if (watcher->lost && server_stream(watcher->call, json_pack("{s:s,s:i}", "kind", "lost",
+								    "count", (int)watcher->lost)))
+		watcher->lost = 0;
+	if (!server_stream(watcher->call, record))
+		watcher->lost++;
+}
+
 static void on_event(const struct mg_event *event, void *context)
 {
 	struct agent *agent = context;
 	struct watcher *watcher;
 
 	DL_FOREACH(agent->watchers, watcher) {
-		if (!fits(agent, watcher, event))
+		if (fits(agent, watcher, event))
+			tell(watcher, event_json(agent, event));
+	}
+}
+
+void monitor_kernel_drop(struct agent *agent, const struct mg_kdrop *drop)
+{
+	struct watcher *watcher;
+	struct mg_event event;
+	json_t *record;
+
+	dp_kernel_drop_event(drop, &event);
+	DL_FOREACH(agent->watchers, watcher) {
+		if (!watcher->kernel || !has_ends(agent, watcher, &event))
 			continue;
-		if (watcher->lost &&
-		    server_stream(watcher->call, json_pack("{s:s,s:i}", "kind", "lost", "count",
-							   (int)watcher->lost)))
-			watcher->lost = 0;
-		if (!server_stream(watcher->call, event_json(agent, event)))
-			watcher->lost++;
+		record = event_json(agent, &event);
+		json_object_set_new(record, "kind", json_string("kernel-drop"));
+		json_object_set_new(record, "hook", json_string("kernel"));
+		kernel_drop_names(agent, drop, record);
+		tell(watcher, record);
+	}
+}
+
+void monitor_suppressed(struct agent *agent, uint64_t count)
+{
+	struct watcher *watcher;
+
+	DL_FOREACH(agent->watchers, watcher) {
+		if (watcher->kernel)
+			tell(watcher, json_pack("{s:s,s:I}", "kind", "suppressed", "count",
+						(json_int_t)count));
 	}
 }
 
@@ -172,6 +213,31 @@ static void set_flow_events(struct agent *agent)
 	agent_dirty(agent, CHANGE_NODES);
 }
 
+/* What nobody reads any more. */
+static void close_sources(struct agent *agent)
+{
+	const struct watcher *watcher;
+	bool kernel = false;
+
+	DL_FOREACH(agent->watchers, watcher)
+		kernel |= watcher->kernel;
+	if (!kernel)
+		kernel_drops_stop(agent);
+	if (!agent->watchers)
+		close_ring(agent);
+}
+
+static int open_sources(struct agent *agent, bool kernel, struct err *err)
+{
+	int r = open_ring(agent, err);
+
+	if (!r && kernel)
+		r = kernel_drops_start(agent, err);
+	if (r < 0)
+		close_sources(agent);
+	return r;
+}
+
 static void on_gone(void *context, struct server_call *call)
 {
 	struct agent *agent = context;
@@ -181,9 +247,8 @@ static void on_gone(void *context, struct server_call *call)
 		if (watcher->call == call)
 			watcher_free(agent, watcher);
 	}
-	if (!agent->watchers)
-		close_ring(agent);
 	set_flow_events(agent);
+	close_sources(agent);
 }
 
 static char *copy_of(const json_t *request, const char *key)
@@ -196,15 +261,17 @@ static char *copy_of(const json_t *request, const char *key)
 void monitor_handle(struct agent *agent, struct server_call *call, const json_t *request)
 {
 	const char *verdict = json_string_value(json_object_get(request, "verdict"));
+	bool kernel = json_is_true(json_object_get(request, "kernel_drops"));
 	struct watcher *watcher;
 	struct err err;
 
 	if (verdict && strcmp(verdict, "dropped") && strcmp(verdict, "allowed")) {
-		server_fail(call, 7, "verdict \"%s\": must be dropped or allowed", verdict);
+		server_fail(call, CODE_CANNOT, "verdict \"%s\": must be dropped or allowed",
+			    verdict);
 		return;
 	}
-	if (open_ring(agent, &err) < 0) {
-		server_fail(call, 7, "%s", err.text);
+	if (open_sources(agent, kernel, &err) < 0) {
+		server_fail(call, CODE_CANNOT, "%s", err.text);
 		return;
 	}
 	watcher = xcalloc(1, sizeof(*watcher));
@@ -213,6 +280,7 @@ void monitor_handle(struct agent *agent, struct server_call *call, const json_t 
 	watcher->to = copy_of(request, "to");
 	watcher->dropped = !verdict || !strcmp(verdict, "dropped");
 	watcher->allowed = !verdict || !strcmp(verdict, "allowed");
+	watcher->kernel = kernel;
 	DL_APPEND(agent->watchers, watcher);
 	server_keep(call, on_gone, agent);
 	server_stream(call, json_pack("{s:b}", "ok", 1));
@@ -222,4 +290,5 @@ void monitor_handle(struct agent *agent, struct server_call *call, const json_t 
 void monitor_stop(struct agent *agent)
 {
 	close_ring(agent);
+	kernel_drops_stop(agent);
 }

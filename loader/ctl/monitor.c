@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * margayctl monitor: drops and new flows as they happen, as lines, JSON lines, or a capture file
- * of dropped packets (which tcpdump cannot show, since they never get to where it looks).
+ * of dropped packets (which tcpdump cannot show, since they never get to where it looks). With
+ * --kernel-drops also what the kernel drops by itself, before and behind Margay's programs.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -23,7 +24,7 @@
 struct watch {
 	struct ctl *ctl;
 	const char *from, *to, *verdict, *pcap;
-	bool json;
+	bool json, kernel;
 	unsigned long count; /* 0: no end */
 	unsigned long seen;
 	FILE *capture;
@@ -33,6 +34,8 @@ static const struct argp_option options[] = {
 	{ "from", 'F', "POD", 0, "only from this NAMESPACE/POD or address", 0 },
 	{ "to", 'T', "POD", 0, "only to this NAMESPACE/POD or address", 0 },
 	{ "verdict", 'v', "dropped|allowed", 0, "only these", 0 },
+	{ "kernel-drops", 'k', NULL, 0, "what the kernel itself drops of these pods' packets, too",
+	  0 },
 	{ "pcap", 'w', "FILE", 0, "write dropped packets into a capture file; - is stdout", 0 },
 	{ "count", 'c', "N", 0, "end after N records", 0 },
 	{ "output", 'o', "json", 0, "one JSON object a line", 0 },
@@ -55,6 +58,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'v':
 		watch->verdict = arg;
+		return 0;
+	case 'k':
+		watch->kernel = true;
 		return 0;
 	case 'w':
 		watch->pcap = arg;
@@ -124,6 +130,18 @@ static void write_packet(FILE *out, const json_t *event)
 	fflush(out);
 }
 
+/* Where in the kernel, and in whose namespace. */
+static void print_place(const json_t *event)
+{
+	const char *function = json_text_or(event, "function", "");
+	const char *pod = json_text_or(event, "pod", "");
+
+	if (*function)
+		printf(" in %s", function);
+	if (*pod)
+		printf(" of pod %s", pod);
+}
+
 static void print_event(const json_t *event)
 {
 	const json_t *rule = json_object_get(event, "egress_rule");
@@ -131,6 +149,11 @@ static void print_event(const json_t *event)
 
 	if (!strcmp(kind, "lost")) {
 		printf("%lld records lost: this reader is too slow\n",
+		       (long long)json_integer_value(json_object_get(event, "count")));
+		return;
+	}
+	if (!strcmp(kind, "suppressed")) {
+		printf("%lld more drops of the kernel: too many to tell one by one\n",
 		       (long long)json_integer_value(json_object_get(event, "count")));
 		return;
 	}
@@ -147,6 +170,7 @@ static void print_event(const json_t *event)
 	if (json_is_object(rule))
 		printf(" by %s %s/%s", json_text_or(rule, "kind", ""),
 		       json_text_or(rule, "namespace", ""), json_text_or(rule, "name", ""));
+	print_place(event);
 	putchar('\n');
 }
 
@@ -178,6 +202,8 @@ static json_t *request_of(const struct watch *watch)
 		json_object_set_new(request, "to", json_string(watch->to));
 	if (watch->verdict)
 		json_object_set_new(request, "verdict", json_string(watch->verdict));
+	if (watch->kernel)
+		json_object_set_new(request, "kernel_drops", json_true());
 	return request;
 }
 

@@ -53,8 +53,7 @@ static bool ends(const char *text, const char *suffix)
 	return size >= tail && !strcmp(text + size - tail, suffix);
 }
 
-static void take(struct kernel_reasons *reasons, const struct btf *btf,
-		 const struct btf_type *type)
+static void take(struct kernel_reasons *reasons, const struct btf *btf, const struct btf_type *type)
 {
 	const char *name = btf__name_by_offset(btf, type->name_off);
 	bool subsystems = !strcmp(name, SUBSYSTEMS);
@@ -117,8 +116,7 @@ const char *kernel_reasons_name(const struct kernel_reasons *reasons, __u32 reas
 		return name;
 	subsystem = find(&reasons->subsystems, reason >> SUBSYSTEM_SHIFT);
 	if (subsystem && reason >> SUBSYSTEM_SHIFT)
-		snprintf(text, size, "%s:%u", subsystem,
-			 reason & ((1U << SUBSYSTEM_SHIFT) - 1));
+		snprintf(text, size, "%s:%u", subsystem, reason & ((1U << SUBSYSTEM_SHIFT) - 1));
 	else
 		snprintf(text, size, "%u", reason);
 	return text;

@@ -135,8 +135,7 @@ static const struct {
 } probes[DP_FEATURE_MAX] = {
 	[DP_FEATURE_KERNEL] = { { "kernel", "Margay needs Linux 6.1 or later", .required = true },
 				probe_kernel },
-	[DP_FEATURE_BTF] = { { "btf", "there is no monitor --kernel-drops" },
-			     probe_btf },
+	[DP_FEATURE_BTF] = { { "btf", "there is no monitor --kernel-drops" }, probe_btf },
 	[DP_FEATURE_JIT] = { { "jit", "every packet costs several times as much" }, probe_jit },
 	[DP_FEATURE_BPFFS] = { { "bpffs", "programs and maps would not outlive the agent",
 				 .required = true },

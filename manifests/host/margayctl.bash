@@ -38,6 +38,9 @@ _margayctl()
 			COMPREPLY=($(compgen -W "-f -R -n" -- "$current"))
 		fi
 		;;
+	monitor)
+		COMPREPLY=($(compgen -W "--from --to --verdict --kernel-drops --pcap --count -o" -- "$current"))
+		;;
 	*)
 		if [ "$COMP_CWORD" = 2 ]; then
 			COMPREPLY=($(compgen -W "$(_margayctl_verbs | sed -n "s/^$first //p")" -- "$current"))

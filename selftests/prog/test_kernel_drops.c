@@ -101,13 +101,14 @@ static void send_to(const char *address, unsigned int times)
 
 	assert_int_equal(inet_pton(AF_INET6, address, &to.sin6_addr), 1);
 	for (unsigned int i = 0; i < times; i++) {
-		/* A fresh socket each: the answer, port unreachable, would be the next call's error. */
+		/* A fresh socket each: the answer, port unreachable, would be the next call's
+		 * error. */
 		int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 		assert_true(fd >= 0);
-		assert_int_equal(sendto(fd, TEXT, sizeof(TEXT) - 1, 0, (struct sockaddr *)&to,
-					sizeof(to)),
-				 sizeof(TEXT) - 1);
+		assert_int_equal(
+			sendto(fd, TEXT, sizeof(TEXT) - 1, 0, (struct sockaddr *)&to, sizeof(to)),
+			sizeof(TEXT) - 1);
 		close(fd);
 	}
 }
