@@ -94,6 +94,7 @@ def test_completion(tree):
     assert complete(tree, "va") == ["validate"]
     assert set(complete(tree, "node", "")) == {"checksystem", "plan", "reset"}
     assert complete(tree, "get", "ipp") == ["ippools"]
+    assert complete(tree, "monitor", "--k") == ["--kernel-drops"]
 
 
 @pytest.fixture(scope="module")
