@@ -32,8 +32,11 @@ enum {
 
 struct mg_ident {
 	__u16 identity;
-	__u16 node;  /* mg_peer index; 0: no node of ours */
-	__u16 slot;  /* mg_ep index where MG_ADDR_LOCAL|MG_ADDR_POD; else 0 */
+	__u16 node; /* mg_peer index; 0: no node of ours */
+	/* mg_ep index where MG_ADDR_LOCAL|MG_ADDR_POD; else 0. In mg_nets, whose rows are nobody's
+	 * endpoint: the length of the row's own prefix, by which user space tells the row of a
+	 * prefix from the one around it, which a lookup gives when there is none. */
+	__u16 slot;
 	__u16 flags; /* MG_ADDR_* */
 };
 

@@ -272,7 +272,9 @@ void state_net_row(const struct state *state, const struct mg_prefix *prefix, ui
 	const struct net *block = block_around(state, prefix);
 	const struct peer *self = peer_self(state);
 
-	*ret_row = (struct mg_ident){ .identity = identity, .flags = pool_flags(state, prefix) };
+	*ret_row = (struct mg_ident){ .identity = identity,
+				      .slot = (uint16_t)prefix->len,
+				      .flags = pool_flags(state, prefix) };
 	if (block) {
 		ret_row->node = block->node;
 		ret_row->flags |= MG_ADDR_BLOCK;

@@ -91,21 +91,36 @@ static int write_rows(struct run *run, const struct plan *plan, enum plan_phase 
 
 /* --- rows of addresses and nets ------------------------------------------------------------ */
 
-/* Writes what differs; true in ret_changed if it did. row NULL: there shall be none. */
+static int drop(struct run *run, const struct dp_map *map, const void *key, bool *ret_changed)
+{
+	int r = run->target->removal ? dp_map_delete(map, key) : -ENOENT;
+
+	*ret_changed = !r;
+	if (r < 0 && r != -ENOENT)
+		return err_errno(run->err, r, "remove from %s", map->name);
+	return 0;
+}
+
+/* Writes what differs; true in ret_changed if it did. row NULL: there shall be none. A trie's
+ * lookup finds the row around where there is no row of key: that one has another slot. */
 static int put(struct run *run, const struct dp_map *map, const void *key,
 	       const struct mg_ident *row, bool *ret_changed)
 {
 	struct mg_ident before;
-	int r = dp_map_get(map, key, &before);
+	int r;
 
 	*ret_changed = false;
+	if (!row) {
+		r = drop(run, map, key, ret_changed);
+		run->report.moved += *ret_changed;
+		return r;
+	}
+	r = dp_map_get(map, key, &before);
 	if (r < 0 && r != -ENOENT)
 		return err_errno(run->err, r, "read %s", map->name);
-	if (!row && (r == -ENOENT || !run->target->removal))
+	if (!r && !memcmp(&before, row, sizeof(before)))
 		return 0;
-	if (row && !r && !memcmp(&before, row, sizeof(before)))
-		return 0;
-	r = row ? dp_map_set(map, key, row) : dp_map_delete(map, key);
+	r = dp_map_set(map, key, row);
 	if (r < 0)
 		return err_errno(run->err, r, "write %s", map->name);
 	*ret_changed = true;
