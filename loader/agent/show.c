@@ -2,6 +2,8 @@
 #include "agent/show.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "abi/event.h"
@@ -104,9 +106,32 @@ json_t *show_drops(struct agent *agent)
 }
 
 struct flow_walk {
+	struct agent *agent;
 	json_t *list;
 	const char *table;
 };
+
+/* How far a connection is; of other protocols whether packets went both ways. */
+static const char *flow_state(const struct mg_flow_key *key, const struct mg_flow *flow)
+{
+	unsigned int fins = flow->state & (MG_TCP_FIN0 | MG_TCP_FIN1);
+
+	if (key->proto != IPPROTO_TCP)
+		return flow->flags & MG_FLOW_BOTH_SEEN ? "both-ways" : "one-way";
+	if (flow->state & MG_TCP_RST)
+		return "reset";
+	if (fins)
+		return fins == (MG_TCP_FIN0 | MG_TCP_FIN1) ? "closed" : "closing";
+	if (flow->state & (MG_TCP_ESTABLISHED | MG_TCP_MIDSTREAM))
+		return "established";
+	return flow->state & MG_TCP_SYNACK ? "syn-ack" : "syn";
+}
+
+static void add_rules(struct agent *agent, json_t *row, const struct mg_flow *flow)
+{
+	json_object_set_new(row, "egress_rule", show_rule(agent, flow->rule[0]));
+	json_object_set_new(row, "ingress_rule", show_rule(agent, flow->rule[1]));
+}
 
 static json_t *flow_json(const struct mg_flow_key *key, const struct mg_flow *flow,
 			 const char *table)
@@ -114,13 +139,12 @@ static json_t *flow_json(const struct mg_flow_key *key, const struct mg_flow *fl
 	bool from_b = flow->flags & MG_FLOW_FROM_B;
 	const union mg_addr *src = from_b ? &key->b : &key->a;
 	const union mg_addr *dst = from_b ? &key->a : &key->b;
-	json_t *row = json_pack("{s:s,s:i,s:o,s:i,s:o,s:i,s:I,s:I,s:i,s:[I,I]}", "table", table,
-				"proto", key->proto, "src", addr_json(src), "sport",
+	json_t *row = json_pack("{s:s,s:i,s:o,s:i,s:o,s:i,s:I,s:I,s:s}", "table", table, "proto",
+				key->proto, "src", addr_json(src), "sport",
 				ntohs(from_b ? key->port_b : key->port_a), "dst", addr_json(dst),
 				"dport", ntohs(from_b ? key->port_a : key->port_b), "packets",
 				(json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes,
-				"state", flow->state, "rules", (json_int_t)flow->rule[0],
-				(json_int_t)flow->rule[1]);
+				"state", flow_state(key, flow));
 
 	if (flow->flags & (MG_FLOW_SNAT | MG_FLOW_DNAT)) {
 		json_object_set_new(
@@ -137,16 +161,19 @@ static int add_flow(const void *key, const void *value, void *data)
 	struct flow_walk *walk = data;
 	struct mg_flow_key k;
 	struct mg_flow v;
+	json_t *row;
 
 	memcpy(&k, key, sizeof(k));
 	memcpy(&v, value, sizeof(v));
-	json_array_append_new(walk->list, flow_json(&k, &v, walk->table));
+	row = flow_json(&k, &v, walk->table);
+	add_rules(walk->agent, row, &v);
+	json_array_append_new(walk->list, row);
 	return json_array_size(walk->list) >= SHOW_FLOWS_MAX;
 }
 
 json_t *show_flows(struct agent *agent)
 {
-	struct flow_walk walk = { .list = json_array(), .table = "established" };
+	struct flow_walk walk = { .agent = agent, .list = json_array(), .table = "established" };
 
 	dp_map_each(dp_get_map(agent->dp, "mg_flow_e"), add_flow, &walk);
 	walk.table = "transient";
@@ -196,13 +223,15 @@ json_t *show_identities(struct agent *agent)
 static void add_route(void *context, const struct state_route *route)
 {
 	json_t *list = context;
-	char text[PREFIX_TEXT_MAX];
+	char text[PREFIX_TEXT_MAX], device[IFNAMSIZ];
+	const char *name = route->ifindex ? if_indextoname(route->ifindex, device) : NULL;
 
-	json_array_append_new(
-		list, json_pack("{s:s,s:b,s:i,s:i,s:o,s:o}", "destination",
-				prefix_format(&route->dst, text), "blackhole", route->blackhole,
-				"ifindex", (int)route->ifindex, "mtu", (int)route->mtu, "gateway",
-				addr_json(&route->gateway), "source", addr_json(&route->src)));
+	json_array_append_new(list, json_pack("{s:s,s:b,s:s?,s:i,s:i,s:o,s:o}", "destination",
+					      prefix_format(&route->dst, text), "blackhole",
+					      route->blackhole, "device", name, "ifindex",
+					      (int)route->ifindex, "mtu", (int)route->mtu,
+					      "gateway", addr_json(&route->gateway), "source",
+					      addr_json(&route->src)));
 }
 
 json_t *show_routes(struct agent *agent)

@@ -37,6 +37,29 @@ static char *translated(const json_t *row)
 	return xasprintf("%s %s port %lld", src ? "from" : "to", src ? src : dst, port);
 }
 
+/* "NetworkPolicy shop/allow-dns 0"; NULL: none decided, or not on this node. */
+static char *rule_text(const json_t *row, const char *field)
+{
+	const json_t *rule = json_object_get(row, field);
+	const char *space = json_text_or(rule, "namespace", "");
+
+	if (!json_is_object(rule))
+		return NULL;
+	return xasprintf("%s %s%s%s %lld", json_text_or(rule, "kind", "?"), space,
+			 *space ? "/" : "", json_text_or(rule, "name", "?"),
+			 (long long)json_integer_value(json_object_get(rule, "rule")));
+}
+
+static char *egress_rule(const json_t *row)
+{
+	return rule_text(row, "egress_rule");
+}
+
+static char *ingress_rule(const json_t *row)
+{
+	return rule_text(row, "ingress_rule");
+}
+
 static const struct table_column columns[] = {
 	{ .title = "TABLE", .path = ".table" },
 	{ .title = "PROTO", .text = protocol },
@@ -47,8 +70,9 @@ static const struct table_column columns[] = {
 	{ .title = "PACKETS", .path = ".packets" },
 	{ .title = "BYTES", .path = ".bytes" },
 	{ .title = "TRANSLATED", .text = translated },
-	{ .title = "STATE", .path = ".state", .when = TABLE_WIDE },
-	{ .title = "RULES", .path = ".rules", .when = TABLE_WIDE },
+	{ .title = "STATE", .path = ".state" },
+	{ .title = "EGRESS-RULE", .text = egress_rule, .when = TABLE_WIDE },
+	{ .title = "INGRESS-RULE", .text = ingress_rule, .when = TABLE_WIDE },
 };
 
 int verb_flows(struct ctl *ctl, int argc, char **argv)

@@ -5,7 +5,7 @@
 static const struct table_column columns[] = {
 	{ .title = "DESTINATION", .path = ".destination" },
 	{ .title = "GATEWAY", .path = ".gateway" },
-	{ .title = "IFINDEX", .path = ".ifindex" },
+	{ .title = "DEVICE", .path = ".device" },
 	{ .title = "MTU", .path = ".mtu" },
 	{ .title = "SOURCE", .path = ".source" },
 	{ .title = "BLACKHOLE", .path = ".blackhole" },
