@@ -136,7 +136,8 @@ void ipam_request(struct ipam *ipam, const struct ipam_request *request, ipam_do
 struct ipam_tunnel {
 	const char *handle; /* "vxlan-tunnel-addr-<node>", "ipip-tunnel-addr-<node>" ... */
 	const char *type;   /* Calico's attribute: "vxlanTunnelAddress", "ipipTunnelAddress" ... */
-	enum ipam_family family;
+	enum ipam_family family; /* one of the two */
+	const char *pools;	 /* JSON array of names; NULL: all that select the node */
 };
 void ipam_request_tunnel(struct ipam *ipam, const struct ipam_tunnel *tunnel, ipam_done_fn *done,
 			 void *arg);

@@ -176,6 +176,7 @@ void ipam_request_tunnel(struct ipam *ipam, const struct ipam_tunnel *tunnel, ip
 	request->use = POOL_TUNNEL;
 	request->families = tunnel->family;
 	request->handle = xstrdup(tunnel->handle);
+	request->lists[tunnel->family == IPAM_V6][2] = copy_text(tunnel->pools);
 	request->secondary = json_pack("{s:s}", "type", tunnel->type);
 	if (strlen(tunnel->handle) >= IPAM_HANDLE_MAX)
 		err_set(&request->bad, -EINVAL, "handle longer than %d", IPAM_HANDLE_MAX);

@@ -5,7 +5,8 @@
  *	main.c		starts the parts, runs the loop, ends
  *	restore.c	reads what a former agent left in the pinned maps
  *	objects.c	follows the datastore, decodes, tells the state
- *	node.c		this node's addresses, its Node object, ways to the others, uplinks
+ *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
+ *	tunnels.c	tunnel addresses from IPAM
  *	endpoint.c	attachments of this node: slots, names, maps' rows
  *	record.c	the plugin's records and what DEL could not tell
  *	pods.c		programs and queueing disciplines on pods' interfaces
@@ -52,6 +53,7 @@ struct pool_change;
 struct publication;
 struct server;
 struct server_call;
+struct tunnels;
 struct watcher;
 
 #define UPLINKS_MAX 64
@@ -110,6 +112,7 @@ struct agent {
 	struct event *ipam_event, *ipam_store_event;
 	int64_t ipam_due; /* rpc_now() of the next tick; INT64_MAX: none */
 	struct event *store_event, *store_timer;
+	struct event *node_event; /* the Node object is to be written */
 	struct event *netlink_event, *check_event, *events_event, *publish_event;
 	struct event *released_event; /* inotify on the plugin's folder */
 	bool dirty;
@@ -149,6 +152,7 @@ struct agent {
 	int attached[UPLINKS_MAX]; /* interfaces that carry our uplink programs; 0: none */
 	struct state_node_facts facts;
 	uint8_t vtep_mac[6];
+	struct tunnels *tunnels; /* addresses; NULL: not looked yet */
 
 	struct endpoint *endpoints; /* by key */
 	struct endpoint **by_slot;  /* config slots + 1 */

@@ -28,6 +28,7 @@
 #include "agent/server.h"
 #include "agent/settings.h"
 #include "agent/trace.h"
+#include "agent/tunnels.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -240,6 +241,7 @@ static void stop(struct agent *agent)
 	monitor_stop(agent);
 	http_free(agent->http);
 	ipam_close(agent->ipam);
+	tunnels_stop(agent);
 	endpoints_stop(agent);
 	records_stop(agent);
 	settings_stop(agent);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This node: its addresses, its Node object, and the ways to the other nodes.
+ * The ways to the other nodes, and what the kernel tells of its network.
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -9,182 +9,14 @@
 #include "agent/node.h"
 
 #include "agent/endpoint.h"
+#include "agent/node_object.h"
 #include "agent/settings.h"
+#include "agent/tunnels.h"
 #include "agent/uplink.h"
 #include "base/inet.h"
 #include "base/log.h"
-#include "dataplane/uplink.h"
 
-static int find_first(struct agent *agent, bool v6, struct err *err)
-{
-	struct net_addr found;
-	int r = uplink_first_address(agent->net, v6, &found, err);
-
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	*(v6 ? &agent->own6 : &agent->own4) = found.addr;
-	*(v6 ? &agent->own6_bits : &agent->own4_bits) = found.bits;
-	return 0;
-}
-
-static int given(const char *text, bool v4, union mg_addr *addr, unsigned int *bits,
-		 struct err *err)
-{
-	struct mg_prefix prefix;
-
-	if (!strcmp(text, "none") || !strcmp(text, "first-found") || !strcmp(text, "autodetect"))
-		return 0;
-	if (prefix_parse(text, true, &prefix) < 0 || prefix_is4(&prefix) != v4)
-		return err_set(err, -EINVAL, "%s: \"%s\" is not an IPv%d address with its length",
-			       v4 ? "ipv4" : "ipv6", text, v4 ? 4 : 6);
-	*addr = prefix.addr;
-	*bits = prefix_bits(&prefix);
-	return 0;
-}
-
-static bool wants_first(const char *text)
-{
-	return !strcmp(text, "first-found") || !strcmp(text, "autodetect");
-}
-
-static int find_addresses(struct agent *agent, struct err *err)
-{
-	const struct agent_config *config = &agent->config;
-	int r;
-
-	r = given(config->ip4, true, &agent->own4, &agent->own4_bits, err);
-	if (!r)
-		r = given(config->ip6, false, &agent->own6, &agent->own6_bits, err);
-	if (!r && wants_first(config->ip4))
-		r = find_first(agent, false, err);
-	if (!r && wants_first(config->ip6))
-		r = find_first(agent, true, err);
-	if (r < 0)
-		return r;
-	if (addr_is_zero(&agent->own4) && addr_is_zero(&agent->own6))
-		return err_set(err, -EADDRNOTAVAIL,
-			       "no address found: name one with --ipv4 or --ipv6");
-	return 0;
-}
-
-/* --- the Node object ----------------------------------------------------------------------- */
-
-static char *own_text(const union mg_addr *addr, unsigned int bits)
-{
-	char text[ADDR_TEXT_MAX];
-
-	return addr_is_zero(addr) ? NULL : xasprintf("%s/%u", addr_format(addr, text), bits);
-}
-
-static void annotate(json_t *annotations, const char *key, char *value)
-{
-	if (value)
-		json_object_set_new(annotations, key, json_string(value));
-	else
-		json_object_del(annotations, key);
-	free(value);
-}
-
-static json_t *member(json_t *object, const char *key)
-{
-	json_t *value = json_object_get(object, key);
-
-	if (!json_is_object(value)) {
-		value = json_object();
-		json_object_set_new(object, key, value);
-	}
-	return value;
-}
-
-static void add_status_address(json_t *list, const union mg_addr *addr)
-{
-	char text[ADDR_TEXT_MAX];
-
-	if (!addr_is_zero(addr))
-		json_array_append_new(list, json_pack("{s:s,s:s}", "type", "InternalIP", "address",
-						      addr_format(addr, text)));
-}
-
-static void fill_node(const struct agent *agent, json_t *object)
-{
-	json_t *metadata = member(object, "metadata"), *status = member(object, "status");
-	json_t *annotations = member(metadata, "annotations"), *addresses = json_array();
-	const uint8_t *mac = agent->vtep_mac;
-
-	json_object_set_new(member(metadata, "labels"), "kubernetes.io/hostname",
-			    json_string(agent->config.node));
-	annotate(annotations, "projectcalico.org/IPv4Address",
-		 own_text(&agent->own4, agent->own4_bits));
-	annotate(annotations, "projectcalico.org/IPv6Address",
-		 own_text(&agent->own6, agent->own6_bits));
-	annotate(annotations, "projectcalico.org/VXLANTunnelMACAddr",
-		 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-			   mac[5]));
-	annotate(annotations, "projectcalico.org/VXLANTunnelMACAddrV6",
-		 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-			   mac[5]));
-	add_status_address(addresses, &agent->own4);
-	add_status_address(addresses, &agent->own6);
-	json_object_set_new(status, "addresses", addresses);
-}
-
-/* Locally administered, the same after each restart. FNV-1a of the name. */
-static void make_vtep_mac(struct agent *agent)
-{
-	uint64_t hash = 0xcbf29ce484222325;
-
-	for (const char *p = agent->config.node; *p; p++)
-		hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
-	for (unsigned int i = 0; i < 6; i++)
-		agent->vtep_mac[i] = (uint8_t)(hash >> (8 * i));
-	agent->vtep_mac[0] = (uint8_t)((agent->vtep_mac[0] & 0xfc) | 0x02);
-}
-
-static int register_node(struct agent *agent, struct err *err)
-{
-	const struct store_key key = { .kind = store_kind_find("v1", "Node"),
-				       .name = agent->config.node };
-	json_t *object = NULL;
-	int r;
-
-	for (unsigned int tries = 0; tries < 100; tries++) {
-		json_t *stored = NULL;
-		bool fresh;
-
-		r = store_get(agent->store, &key, &stored, err);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		fresh = r == -ENOENT;
-		object = fresh ? json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", "v1", "kind", "Node",
-					   "metadata", "name", agent->config.node)
-			       : json_deep_copy(stored);
-		json_decref(stored);
-		fill_node(agent, object);
-		r = fresh ? store_create(agent->store, object, NULL, err)
-			  : store_update(agent->store, object, NULL, err);
-		json_decref(object);
-		if (r != -ESTALE && r != -EEXIST)
-			break;
-	}
-	if (r == -EROFS) {
-		log_info("the Node object comes from a manifest and is left alone", "node",
-			 agent->config.node, NULL);
-		return 0;
-	}
-	return r;
-}
-
-static int register_cluster(struct agent *agent, struct err *err)
-{
-	json_t *object =
-		json_pack("{s:s,s:s,s:{s:s},s:{s:b,s:s}}", "apiVersion", "projectcalico.org/v3",
-			  "kind", "ClusterInformation", "metadata", "name", "default", "spec",
-			  "datastoreReady", 1, "clusterType", "margay");
-	int r = store_create(agent->store, object, NULL, err);
-
-	json_decref(object);
-	return r == -EEXIST || r == -EROFS ? 0 : r;
-}
+#define CHANGE_WAYS (CHANGE_LINKS | CHANGE_NODES | CHANGE_ROUTES)
 
 /* --- ways ---------------------------------------------------------------------------------- */
 
@@ -224,14 +56,15 @@ static void refresh_peer(void *context, const struct state_peer *peer)
 	refresh_way(agent, peer, 6);
 }
 
-void node_refresh_ways(struct agent *agent)
+void node_refresh(struct agent *agent)
 {
+	if (node_look(agent))
+		agent_dirty(agent, CHANGE_WAYS);
+	tunnels_refresh(agent);
 	state_each_peer(agent->state, refresh_peer, agent);
 }
 
 /* --- events of the kernel ------------------------------------------------------------------ */
-
-#define CHANGE_WAYS (CHANGE_LINKS | CHANGE_NODES | CHANGE_ROUTES)
 
 static bool is_ours(const struct agent *agent, int ifindex)
 {
@@ -245,6 +78,15 @@ static unsigned int link_concerns(const struct agent *agent, const struct net_li
 	    settings_is_mtu_link(agent, link->name))
 		return CHANGE_WAYS;
 	return 0;
+}
+
+/* Wherever it is: it may be the node's own from now on. */
+static unsigned int addr_concerns(const struct agent *agent, const struct net_addr *addr)
+{
+	if (is_ours(agent, addr->ifindex))
+		return CHANGE_WAYS;
+	return addr->scope == RT_SCOPE_UNIVERSE && addr->ifindex < MG_IFINDEX_BASE ? CHANGE_NODES
+										   : 0;
 }
 
 /* What comes with every pod (its interface, its routes) changes no way to a node. */
@@ -269,7 +111,7 @@ static unsigned int event_concerns(struct agent *agent, const struct net_event *
 	case NET_EVENT_LINK:
 		return link_concerns(agent, &event->link);
 	case NET_EVENT_ADDR:
-		return is_ours(agent, event->addr.ifindex) ? CHANGE_WAYS : 0;
+		return addr_concerns(agent, &event->addr);
 	case NET_EVENT_ROUTE:
 		return route_concerns(agent, &event->route);
 	case NET_EVENT_QDISC:
@@ -304,14 +146,8 @@ static void on_netlink(evutil_socket_t fd, short what, void *context)
 
 int node_start(struct agent *agent, struct err *err)
 {
-	int r;
+	int r = node_register(agent, err);
 
-	make_vtep_mac(agent);
-	r = find_addresses(agent, err);
-	if (!r)
-		r = register_node(agent, err);
-	if (!r)
-		r = register_cluster(agent, err);
 	if (!r)
 		r = net_monitor_open(on_net_event, agent, &agent->monitor, err);
 	if (r < 0)
@@ -326,5 +162,7 @@ void node_stop(struct agent *agent)
 {
 	if (agent->netlink_event)
 		event_free(agent->netlink_event);
+	if (agent->node_event)
+		event_free(agent->node_event);
 	net_monitor_close(agent->monitor);
 }

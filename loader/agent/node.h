@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* This node: its addresses, its Node object, and the ways to the other nodes. */
+/* This node among the others: node_object.c has its addresses and its Node object, node.c the ways
+ * to the other nodes and what the kernel tells. */
 #ifndef MARGAY_AGENT_NODE_H
 #define MARGAY_AGENT_NODE_H
 
@@ -8,7 +9,9 @@
 /* Finds own addresses, registers the Node object, listens to netlink. */
 int node_start(struct agent *agent, struct err *err);
 void node_stop(struct agent *agent);
-/* Asks the kernel for the way to each node. */
-void node_refresh_ways(struct agent *agent);
+/* Own addresses, tunnel addresses, and the kernel's way to each node, anew. */
+void node_refresh(struct agent *agent);
+/* The Node object is written behind this turn, and again until it was. */
+void node_changed(struct agent *agent);
 
 #endif

@@ -48,7 +48,7 @@ static void on_keep_over(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	agent->facts.accept_ipip = agent->facts.accept_vxlan = false;
-	agent_dirty(agent, CHANGE_NODES);
+	agent_dirty(agent, CHANGE_LINKS | CHANGE_NODES);
 }
 
 void pool_switch_cancel(struct agent *agent, const char *name)

@@ -178,7 +178,7 @@ static int want_routes(struct agent *agent, struct err *err)
 	struct routes_report report;
 	int r;
 
-	state_routes(agent->state, &agent->facts, add_route, &wanted);
+	state_routes(agent->state, add_route, &wanted);
 	keep_pods(agent, &wanted);
 	r = keep_unfinished(agent, &wanted, err);
 	if (!r)
@@ -245,7 +245,7 @@ static void look(struct round *round)
 	if (round->changes & CHANGE_LINKS)
 		keep(round, uplinks_look(agent, &err), &err);
 	if (round->changes & CHANGE_NODES)
-		node_refresh_ways(agent);
+		node_refresh(agent);
 	if (round->changes & CHANGE_PODS)
 		keep(round, pods_queues(agent, &err), &err);
 	/* Told by the two of them. */

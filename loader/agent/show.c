@@ -238,7 +238,7 @@ json_t *show_routes(struct agent *agent)
 {
 	json_t *list = json_array();
 
-	state_routes(agent->state, &agent->facts, add_route, list);
+	state_routes(agent->state, add_route, list);
 	return list;
 }
 

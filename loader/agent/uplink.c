@@ -124,7 +124,7 @@ static int ensure_vxlan(struct agent *agent, struct err *err)
 
 	agent->facts.vxlan_ifindex = 0;
 	if (!state_uses_vxlan(agent->state) && !agent->facts.accept_vxlan)
-		return 0;
+		return net_vxlan_remove(agent->net, DP_VXLAN_NAME, err);
 	r = net_vxlan_ensure(agent->net, &vxlan, &ifindex, err);
 	if (!r)
 		agent->facts.vxlan_ifindex = (uint32_t)ifindex;

@@ -394,7 +394,6 @@ static char *host_name(void)
 
 static json_t *make_plan(struct ctl *ctl, struct err *err)
 {
-	const struct state_node_facts facts = { 0 };
 	_cleanup_free_ char *host = host_name();
 	_cleanup_json_ json_t *rows = json_array();
 	_cleanup_plan_ struct host_plan plan = { .ctl = ctl, .rows = rows };
@@ -411,7 +410,7 @@ static json_t *make_plan(struct ctl *ctl, struct err *err)
 	if (r < 0)
 		return NULL;
 	state_each_peer(plan.state, each_peer, &plan);
-	state_routes(plan.state, &facts, each_route, &plan);
+	state_routes(plan.state, each_route, &plan);
 	plan_writes(&plan);
 	plan_later(&plan);
 	plan_notes(&plan);

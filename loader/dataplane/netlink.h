@@ -87,6 +87,8 @@ struct net_vxlan {
 };
 int net_vxlan_ensure(struct net_sock *sock, const struct net_vxlan *vxlan, int *ret_ifindex,
 		     struct err *err);
+/* 0 also where there is none, or no VXLAN device of that name. */
+int net_vxlan_remove(struct net_sock *sock, const char *name, struct err *err);
 
 /* A feature of the device by ethtool's name, e.g. "tx-sctp-segmentation". In the namespace of the
  * calling thread. -ENOENT: the kernel does not know the name. */

@@ -9,20 +9,47 @@
 #include "base/err.h"
 #include "base/inet.h"
 
-/* Interfaces that carry no address of the node, whoever made them. */
-static const char *const not_uplinks[] = { "lo",      "docker", "cali",	   "tunl",   "veth",
-					   "br-",     "virbr",	"flannel", "cni",    "kube-",
-					   "margay.", "vxlan",	"lxc",	   "podman", "wg" };
+/* Interfaces that carry no address of the node: what Calico's first-found leaves out, and our own
+ * device. A name that ends in * is a prefix. */
+static const char *const not_uplinks[] = {
+	"lo",
+	"docker*",
+	"cbr*",
+	"dummy*",
+	"podman*",
+	"virbr*",
+	"lxcbr*",
+	"veth*",
+	"br-*",
+	"cali*",
+	"tunl*",
+	"flannel*",
+	"kube-ipvs*",
+	"cni*",
+	"vxlan.calico",
+	"vxlan-v6.calico",
+	"wireguard.cali",
+	"wg-v6.cali",
+	"nodelocaldns*",
+	"margay.*",
+};
 
 bool uplink_matches(const struct net_link *link, const regex_t *pattern)
 {
 	return !link->master && link->flags & IFF_UP && !regexec(pattern, link->name, 0, NULL, 0);
 }
 
+static bool names(const char *pattern, const char *name)
+{
+	size_t size = strlen(pattern) - 1;
+
+	return pattern[size] == '*' ? !strncmp(name, pattern, size) : !strcmp(name, pattern);
+}
+
 static bool may_have_address(const struct net_link *link)
 {
 	for (size_t i = 0; i < sizeof(not_uplinks) / sizeof(not_uplinks[0]); i++) {
-		if (!strncmp(link->name, not_uplinks[i], strlen(not_uplinks[i])))
+		if (names(not_uplinks[i], link->name))
 			return false;
 	}
 	return link->flags & IFF_UP;

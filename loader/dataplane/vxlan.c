@@ -49,6 +49,19 @@ static int keep_or_delete(struct net_sock *sock, const struct net_link *link, __
 	return net_link_delete(sock, link->ifindex, err);
 }
 
+int net_vxlan_remove(struct net_sock *sock, const char *name, struct err *err)
+{
+	struct net_link link;
+	int r = net_link_by_name(sock, name, &link, err);
+
+	if (r == -ENODEV)
+		return err_clear(err);
+	/* Somebody else's of that name. */
+	if (r || strcmp(link.kind, "vxlan") != 0)
+		return r;
+	return net_link_delete(sock, link.ifindex, err);
+}
+
 static void put_u8(struct nl_msg *msg, int type, __u8 value)
 {
 	nl_put(msg, type, &value, sizeof(value));

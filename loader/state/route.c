@@ -91,12 +91,11 @@ static bool remote_route(const struct state *state, const struct net *net, const
 	return true;
 }
 
-void state_routes(const struct state *state, const struct state_node_facts *facts,
+void state_routes(const struct state *state,
 		  void (*each)(void *ctx, const struct state_route *route), void *ctx)
 {
 	const struct peer *self = peer_self(state);
 
-	(void)facts;
 	for (const struct net *net = state->nets; self && net; net = net->hh.next) {
 		struct state_route route = { .dst = net->prefix };
 

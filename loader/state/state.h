@@ -106,6 +106,15 @@ const struct object *state_pool(const struct state *state, const char *name);
 bool state_uses_vxlan(const struct state *state);
 bool state_uses_ipip(const struct state *state);
 
+/* Enabled pools that have this kind of encapsulation, may give tunnel addresses and select this
+ * node: where its tunnel address comes from. */
+struct state_tunnel {
+	bool vxlan;
+	bool v6;
+};
+void state_tunnel_pools(const struct state *state, const struct state_tunnel *tunnel,
+			void (*each)(void *ctx, const struct object *pool), void *ctx);
+
 /* MTU of a pod: the uplink's less what the widest encapsulation in use adds. */
 uint32_t state_pod_mtu(const struct state *state, uint32_t uplink_mtu);
 
@@ -135,7 +144,7 @@ struct state_route {
 	union mg_addr gateway; /* zero: on link */
 	union mg_addr src;
 };
-void state_routes(const struct state *state, const struct state_node_facts *facts,
+void state_routes(const struct state *state,
 		  void (*each)(void *ctx, const struct state_route *route), void *ctx);
 
 /* --- what is known of a pod, for the CNI answer -------------------------------------------- */

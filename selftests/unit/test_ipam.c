@@ -342,7 +342,7 @@ static void test_tunnel(void **state)
 {
 	struct ipam_test *test = *state;
 	struct ipam_test_node *node = ipam_test_node(test, 0);
-	struct ipam_tunnel tunnel = { "vxlan-tunnel-addr-n0", "vxlanTunnelAddress", IPAM_V4 };
+	struct ipam_tunnel tunnel = { "vxlan-tunnel-addr-n0", "vxlanTunnelAddress", IPAM_V4, NULL };
 	struct ipam_gc_report report;
 	struct count count = {};
 	json_t *object;

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This node's addresses and its Node object.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/node.h"
+
+#include "agent/node_object.h"
+#include "agent/tunnels.h"
+#include "base/arena.h"
+#include "base/inet.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "dataplane/uplink.h"
+
+#define PUBLISH_AGAIN_SECONDS 5
+
+static int find_first(struct agent *agent, bool v6, struct err *err)
+{
+	struct net_addr found;
+	int r = uplink_first_address(agent->net, v6, &found, err);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	*(v6 ? &agent->own6 : &agent->own4) = found.addr;
+	*(v6 ? &agent->own6_bits : &agent->own4_bits) = found.bits;
+	return 0;
+}
+
+static int given(const char *text, bool v4, union mg_addr *addr, unsigned int *bits,
+		 struct err *err)
+{
+	struct mg_prefix prefix;
+
+	if (!strcmp(text, "none") || !strcmp(text, "first-found") || !strcmp(text, "autodetect"))
+		return 0;
+	if (prefix_parse(text, true, &prefix) < 0 || prefix_is4(&prefix) != v4)
+		return err_set(err, -EINVAL, "%s: \"%s\" is not an IPv%d address with its length",
+			       v4 ? "ipv4" : "ipv6", text, v4 ? 4 : 6);
+	*addr = prefix.addr;
+	*bits = prefix_bits(&prefix);
+	return 0;
+}
+
+static bool wants_first(const char *text)
+{
+	return !strcmp(text, "first-found") || !strcmp(text, "autodetect");
+}
+
+static int find_firsts(struct agent *agent, struct err *err)
+{
+	int r = wants_first(agent->config.ip4) ? find_first(agent, false, err) : 0;
+
+	return !r && wants_first(agent->config.ip6) ? find_first(agent, true, err) : r;
+}
+
+static int find_addresses(struct agent *agent, struct err *err)
+{
+	const struct agent_config *config = &agent->config;
+	int r;
+
+	r = given(config->ip4, true, &agent->own4, &agent->own4_bits, err);
+	if (!r)
+		r = given(config->ip6, false, &agent->own6, &agent->own6_bits, err);
+	if (!r)
+		r = find_firsts(agent, err);
+	if (r < 0)
+		return r;
+	if (addr_is_zero(&agent->own4) && addr_is_zero(&agent->own6))
+		return err_set(err, -EADDRNOTAVAIL,
+			       "no address found: name one with --ipv4 or --ipv6");
+	return 0;
+}
+
+/* --- the Node object ----------------------------------------------------------------------- */
+
+static char *own_text(const union mg_addr *addr, unsigned int bits)
+{
+	char text[ADDR_TEXT_MAX];
+
+	return addr_is_zero(addr) ? NULL : xasprintf("%s/%u", addr_format(addr, text), bits);
+}
+
+static void annotate(json_t *annotations, const char *key, char *value)
+{
+	if (value)
+		json_object_set_new(annotations, key, json_string(value));
+	else
+		json_object_del(annotations, key);
+	free(value);
+}
+
+static json_t *member(json_t *object, const char *key)
+{
+	json_t *value = json_object_get(object, key);
+
+	if (!json_is_object(value)) {
+		value = json_object();
+		json_object_set_new(object, key, value);
+	}
+	return value;
+}
+
+static void add_status_address(json_t *list, const union mg_addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!addr_is_zero(addr))
+		json_array_append_new(list, json_pack("{s:s,s:s}", "type", "InternalIP", "address",
+						      addr_format(addr, text)));
+}
+
+/* What it has of other kinds (Hostname, ExternalIP) stays. */
+static json_t *foreign_addresses(const json_t *status)
+{
+	json_t *list = json_array(), *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "addresses"), i, item) {
+		if (strcmp(json_text_or(item, "type", ""), "InternalIP") != 0)
+			json_array_append(list, item);
+	}
+	return list;
+}
+
+static void fill_node(const struct agent *agent, json_t *object)
+{
+	json_t *metadata = member(object, "metadata"), *status = member(object, "status");
+	json_t *annotations = member(metadata, "annotations");
+	json_t *addresses = foreign_addresses(status);
+	const uint8_t *mac = agent->vtep_mac;
+
+	json_object_set_new(member(metadata, "labels"), "kubernetes.io/hostname",
+			    json_string(agent->config.node));
+	annotate(annotations, "projectcalico.org/IPv4Address",
+		 own_text(&agent->own4, agent->own4_bits));
+	annotate(annotations, "projectcalico.org/IPv6Address",
+		 own_text(&agent->own6, agent->own6_bits));
+	annotate(annotations, "projectcalico.org/VXLANTunnelMACAddr",
+		 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+			   mac[5]));
+	annotate(annotations, "projectcalico.org/VXLANTunnelMACAddrV6",
+		 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+			   mac[5]));
+	tunnels_annotate(agent, annotations);
+	add_status_address(addresses, &agent->own4);
+	add_status_address(addresses, &agent->own6);
+	json_object_set_new(status, "addresses", addresses);
+}
+
+/* Locally administered, the same after each restart. FNV-1a of the name. */
+static void make_vtep_mac(struct agent *agent)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (const char *p = agent->config.node; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
+	for (unsigned int i = 0; i < 6; i++)
+		agent->vtep_mac[i] = (uint8_t)(hash >> (8 * i));
+	agent->vtep_mac[0] = (uint8_t)((agent->vtep_mac[0] & 0xfc) | 0x02);
+}
+
+/* The object with what this agent knows; 1: it stands so already. */
+static int try_node(struct agent *agent, const struct store_key *key, struct err *err)
+{
+	_cleanup_json_ json_t *stored = NULL, *object = NULL;
+	int r = store_get(agent->store, key, &stored, err);
+	bool fresh = r == -ENOENT;
+
+	if (r < 0 && !fresh)
+		return r;
+	object = fresh ? json_pack("{s:s,s:s,s:{s:s}}", "apiVersion", "v1", "kind", "Node",
+				   "metadata", "name", agent->config.node)
+		       : json_deep_copy(stored);
+	fill_node(agent, object);
+	if (!fresh && json_equal(stored, object))
+		return 1;
+	return fresh ? store_create(agent->store, object, NULL, err)
+		     : store_update(agent->store, object, NULL, err);
+}
+
+static int write_node(struct agent *agent, struct err *err)
+{
+	const struct store_key key = { .kind = store_kind_find("v1", "Node"),
+				       .name = agent->config.node };
+	int r = -ESTALE;
+
+	for (unsigned int tries = 0; tries < 100 && (r == -ESTALE || r == -EEXIST); tries++)
+		r = try_node(agent, &key, err);
+	if (r == -EROFS) {
+		log_info("the Node object comes from a manifest and is left alone", "node",
+			 agent->config.node, NULL);
+		return 0;
+	}
+	return r < 0 ? r : 0;
+}
+
+static void publish_in(struct agent *agent, int seconds)
+{
+	const struct timeval when = { .tv_sec = seconds };
+
+	event_add(agent->node_event, &when);
+}
+
+static void on_publish(evutil_socket_t fd, short what, void *context)
+{
+	struct agent *agent = context;
+	struct err err;
+
+	(void)fd;
+	(void)what;
+	if (write_node(agent, &err) == 0)
+		return;
+	log_warning("the Node object is not up to date", "why", err.text, NULL);
+	publish_in(agent, PUBLISH_AGAIN_SECONDS);
+}
+
+void node_changed(struct agent *agent)
+{
+	publish_in(agent, 0);
+}
+
+static int register_cluster(struct agent *agent, struct err *err)
+{
+	json_t *object =
+		json_pack("{s:s,s:s,s:{s:s},s:{s:b,s:s}}", "apiVersion", "projectcalico.org/v3",
+			  "kind", "ClusterInformation", "metadata", "name", "default", "spec",
+			  "datastoreReady", 1, "clusterType", "margay");
+	int r = store_create(agent->store, object, NULL, err);
+
+	json_decref(object);
+	return r == -EEXIST || r == -EROFS ? 0 : r;
+}
+
+/* --- while running -------------------------------------------------------------------------- */
+
+static void say_address(const char *family, const union mg_addr *before, const union mg_addr *now)
+{
+	char old[ADDR_TEXT_MAX], text[ADDR_TEXT_MAX];
+
+	log_info("this node's address changed", "family", family, "from",
+		 addr_is_zero(before) ? "none" : addr_format(before, old), "to",
+		 addr_format(now, text), NULL);
+}
+
+/* An address that went without another in its place stays ours: a link may only flap. */
+bool node_look(struct agent *agent)
+{
+	const union mg_addr old4 = agent->own4, old6 = agent->own6;
+	const unsigned int bits4 = agent->own4_bits, bits6 = agent->own6_bits;
+	struct err err;
+
+	if (find_firsts(agent, &err) < 0) {
+		log_warning("this node's addresses", "why", err.text, NULL);
+		return false;
+	}
+	if (addr_cmp(&old4, &agent->own4))
+		say_address("4", &old4, &agent->own4);
+	if (addr_cmp(&old6, &agent->own6))
+		say_address("6", &old6, &agent->own6);
+	if (!addr_cmp(&old4, &agent->own4) && !addr_cmp(&old6, &agent->own6) &&
+	    bits4 == agent->own4_bits && bits6 == agent->own6_bits)
+		return false;
+	node_changed(agent);
+	return true;
+}
+
+int node_register(struct agent *agent, struct err *err)
+{
+	int r;
+
+	make_vtep_mac(agent);
+	agent->node_event = evtimer_new(agent->base, on_publish, agent);
+	event_priority_set(agent->node_event, AGENT_PRIORITIES - 1);
+	r = find_addresses(agent, err);
+	if (!r)
+		r = write_node(agent, err);
+	return r < 0 ? r : register_cluster(agent, err);
+}
