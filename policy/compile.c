@@ -299,7 +299,7 @@ static void own_atoms(struct compiler *c, struct cpol *cpol, struct far_rule *ru
 			own(cpol, atom_selector(c->atoms, cpol->policy, end->not_selector));
 	if (end->not_nets.given)
 		rule->avoid[1] = own(cpol, atom_nets(c->atoms, &end->not_nets));
-	rule->labels = end->selector || end->not_selector || rule->named;
+	rule->labels = end->not_selector || rule->named;
 	rule->valued = rule->named || (end->service && cpol->direction == POLICY_OUT);
 }
 

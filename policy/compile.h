@@ -13,6 +13,7 @@
 #include "policy/class.h"
 #include "policy/content.h"
 #include "policy/ident.h"
+#include "policy/netsets.h"
 #include "policy/ports.h"
 
 #define FAMILY_4 (1U << 0)
@@ -26,13 +27,15 @@ typedef VEC(uint32_t) near_key;
 struct near_end {
 	const struct facts *facts;
 	union mg_addr ip[2]; /* IPv4, IPv6; zero: none */
+	const struct netsets *netsets;
 };
 
 struct far_rule {
 	const struct rule *rule;
 	struct rule_number *number;
 	uint8_t families;
-	bool labels;	/* asks for labels: never true of an address of unknown owner */
+	bool labels;	/* asks for labels that must be absent, or for names: never true of an
+			 * address of unknown owner */
 	bool valued;	/* its ports depend on the identity */
 	uint16_t named; /* atoms of named ports and the service, in cpol.atom from first */
 	uint32_t first;

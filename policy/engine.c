@@ -74,6 +74,73 @@ void engine_net_del(struct engine *e, const struct mg_prefix *prefix)
 	e->pending = true;
 }
 
+/* --- network sets -------------------------------------------------------------------------- */
+
+static void members(struct engine *e, const struct netset *set, const struct mg_prefix *net,
+		    size_t count, bool add)
+{
+	for (size_t i = 0; i < count; i++)
+		nets_member(&e->nets, &net[i], set->index, add);
+}
+
+/* What is in both lists, which are sorted, has not changed. */
+static void exchange_members(struct engine *e, const struct netset *set,
+			     const struct mg_prefix *old, size_t old_count)
+{
+	size_t i = 0, k = 0;
+
+	while (i < old_count || k < set->count) {
+		int order = i == old_count    ? 1
+			    : k == set->count ? -1
+					      : prefix_order(&old[i], &set->net[k]);
+
+		if (order < 0)
+			members(e, set, &old[i], 1, false);
+		else if (order > 0)
+			members(e, set, &set->net[k], 1, true);
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+static void netset_changed(struct engine *e, const struct netset *set)
+{
+	lists_soil_inside(e, set);
+	e->nets.again = e->regions = e->pending = true;
+}
+
+void engine_netset_set(struct engine *e, const char *name, const struct engine_facts *facts,
+		       const struct mg_prefix *net, size_t count)
+{
+	struct netset *set = netset_find(&e->netsets, name);
+	struct mg_prefix *old;
+	struct facts *before;
+	size_t old_count;
+
+	if (!set)
+		set = netset_add(&e->netsets, name);
+	else
+		netset_changed(e, set);
+	before = set->facts;
+	set->facts = facts_intern(&e->facts, facts);
+	facts_unref(&e->facts, before);
+	netset_nets(set, net, count, &old, &old_count);
+	exchange_members(e, set, old, old_count);
+	netset_changed(e, set);
+	free(old);
+}
+
+void engine_netset_del(struct engine *e, const char *name)
+{
+	struct netset *set = netset_find(&e->netsets, name);
+
+	if (!set)
+		return;
+	members(e, set, set->net, set->count, false);
+	netset_changed(e, set);
+	netset_remove(&e->netsets, set);
+}
+
 /* --- services ------------------------------------------------------------------------------ */
 
 static struct service *service_find(const struct engine *e, const char *name)
@@ -291,7 +358,8 @@ struct engine *engine_new(const struct engine_limits *limits)
 	truths_init(&e->truths);
 	facts_table_init(&e->facts, &e->truths);
 	atoms_init(&e->atoms, &e->facts);
-	nets_init(&e->nets, &e->truths);
+	netsets_init(&e->netsets, &e->facts);
+	nets_init(&e->nets, &e->truths, &e->netsets);
 	idents_init(&e->idents, &e->rows, e->limits.identities, &e->truths, &e->atoms);
 	compiler_init(&e->compiler, &e->atoms, &e->idents, &e->tables);
 	sets_init(&e->sets, &e->rows, e->limits.sets, &e->compiler);
@@ -328,6 +396,7 @@ void engine_free(struct engine *e)
 	idents_done(&e->idents);
 	addrs_done(&e->addrs);
 	nets_done(&e->nets);
+	netsets_done(&e->netsets);
 	atoms_done(&e->atoms);
 	facts_table_done(&e->facts);
 	truths_done(&e->truths);

@@ -68,6 +68,7 @@ enum engine_kind {
 	ENGINE_OUTSIDE,	 /* no endpoint: a node's own address; only nets match it */
 	ENGINE_POD,	 /* a workload, here or elsewhere */
 	ENGINE_HOST_END, /* a HostEndpoint */
+	ENGINE_NETSET,	 /* a network set: its nets' addresses */
 };
 
 /* What selectors and named ports can ask. Zero what does not apply. */
@@ -96,6 +97,12 @@ enum engine_net {
 };
 void engine_net_set(struct engine *engine, const struct mg_prefix *prefix, enum engine_net kind);
 void engine_net_del(struct engine *engine, const struct mg_prefix *prefix);
+
+/* A network set, known by name: labels that hold for every address in one of the nets, whoever
+ * has it, beside its own. facts.kind is ENGINE_NETSET. */
+void engine_netset_set(struct engine *engine, const char *name, const struct engine_facts *facts,
+		       const struct mg_prefix *net, size_t count);
+void engine_netset_del(struct engine *engine, const char *name);
 
 /* As of the last engine_build(). -ENOENT: not known to the engine; of a prefix: neither a
  * rule's net nor set by engine_net_set(). */

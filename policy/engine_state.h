@@ -96,6 +96,7 @@ struct engine {
 	struct truths truths;
 	struct facts_table facts;
 	struct atoms atoms;
+	struct netsets netsets;
 	struct nets nets;
 	struct addrs addrs;
 	struct idents idents;
@@ -129,6 +130,7 @@ void endpoint_apply_all(struct engine *engine, struct endpoint *endpoint);
 void lists_add(struct engine *engine, struct policy_entry *entry);
 void lists_remove(struct engine *engine, const struct policy_entry *entry);
 void lists_resort(struct engine *engine);
+void lists_soil_inside(struct engine *engine, const struct netset *set);
 void lists_resolve(struct engine *engine);
 void want_clear(struct engine *engine, struct want *want);
 

@@ -94,7 +94,8 @@ static void atoms_push(struct idents *idents, const struct truth *truth, uint16_
 	for (uint32_t i = 0; i < truth->count; i++) {
 		struct atom *atom = idents->atoms->by_index.v[truth_atom(truth->entry[i])];
 
-		if (i && truth_atom(truth->entry[i - 1]) == atom->index)
+		/* An atom has several entries, or is true by labels and by nets. */
+		if (atom->identities.n && atom->identities.v[atom->identities.n - 1] == n)
 			continue;
 		vec_push(&atom->identities, n);
 		if (fresh)

@@ -50,16 +50,6 @@ static struct ident_key net_key(struct engine *e, const struct net *net)
 				   .base = net->unknown ? base + BASE_UNKNOWN4 : base };
 }
 
-/* ::ffff:0:0/96 is a row only where a prefix around it would speak for IPv4. */
-static bool net_wanted(const struct net *net)
-{
-	static const union mg_addr ip4 = { .b = { [10] = 0xff, [11] = 0xff } };
-	bool all_ip4 = net->prefix.len == MG_V4_PREFIX_BITS &&
-		       !memcmp(&net->prefix.addr, &ip4, sizeof(ip4));
-
-	return !all_ip4 || net->owned || net->here->count || net->parent != NET_NONE;
-}
-
 struct ident_key identify_addr_key(struct engine *e, const struct addr_row *row)
 {
 	return addr_key(e, row, NULL);
@@ -228,9 +218,9 @@ static void identify_net(struct engine *e, struct net *net)
 	struct ident_key key = net_key(e, net);
 	uint16_t old = net->identity, before = old;
 
-	if (old == NO_IDENTITY && e->restored && net_wanted(net))
+	if (old == NO_IDENTITY && e->restored && net_wanted(&e->nets, net))
 		before = known_get(e, &net->prefix, true);
-	if (!net_wanted(net)) {
+	if (!net_wanted(&e->nets, net)) {
 		if (old != NO_IDENTITY)
 			ident_unref(&e->idents, old);
 		net->identity = NO_IDENTITY;
@@ -348,6 +338,7 @@ void identify(struct engine *e)
 	for (size_t i = 0; i < e->atoms.fresh.n; i++)
 		add_nets(e, e->atoms.fresh.v[i]);
 	changed = atoms_judge(&e->atoms);
+	e->nets.again |= changed && netsets_changed(&e->netsets);
 	touched = nets_update(&e->nets);
 	ranges_gather(e, &ranges);
 	if (e->starved)

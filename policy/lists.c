@@ -140,6 +140,17 @@ void lists_resort(struct engine *e)
 	for_each_endpoint(e, endpoint) endpoint_apply_all(e, endpoint);
 }
 
+/* A network set changed: to rules that ask for their near end's labels its addresses matter. */
+void lists_soil_inside(struct engine *e, const struct netset *set)
+{
+	for_each_endpoint(e, endpoint)
+	{
+		for (int i = 0; i < 2; i++)
+			if (netset_has(set, &endpoint->ip[i]))
+				soil(e, endpoint);
+	}
+}
+
 /* --- wants --------------------------------------------------------------------------------- */
 
 void want_clear(struct engine *e, struct want *want)
@@ -226,7 +237,8 @@ static void gather(struct engine *e, const struct endpoint *endpoint, enum mg_st
 		   part_vec *parts)
 {
 	struct near_end near = { .facts = endpoint->facts,
-				 .ip = { endpoint->ip[0], endpoint->ip[1] } };
+				 .ip = { endpoint->ip[0], endpoint->ip[1] },
+				 .netsets = &e->netsets };
 	enum policy_direction direction = stage_direction(stage);
 	const struct tier *tier = NULL;
 

@@ -40,32 +40,47 @@ static bool in_nets(const struct rule_nets *nets, const union mg_addr *addr)
 	return false;
 }
 
-static uint32_t near_families(const struct rule_end *end, const struct near_end *near)
+/* Labels of the endpoint, or of a network set that has the address. */
+static bool holds(const struct selector *selector, const struct near_end *near, int i)
 {
 	struct facts *facts = (struct facts *)near->facts;
+
+	return selector_eval(selector, facts_lookup, facts) ||
+	       netsets_hold(near->netsets, &near->ip[i], selector);
+}
+
+static bool near_matches(const struct rule_end *end, const struct near_end *near, int i)
+{
+	const union mg_addr *addr = &near->ip[i];
+
+	if (end->selector && !holds(end->selector, near, i))
+		return false;
+	if (end->not_selector && holds(end->not_selector, near, i))
+		return false;
+	if (end->nets.given && (addr_is_zero(addr) || !in_nets(&end->nets, addr)))
+		return false;
+	return !end->not_nets.given || addr_is_zero(addr) || !in_nets(&end->not_nets, addr);
+}
+
+static uint32_t near_families(const struct rule_end *end, const struct near_end *near)
+{
 	uint32_t families = 0;
 
-	if (end->selector && !selector_eval(end->selector, facts_lookup, facts))
-		return 0;
-	if (end->not_selector && selector_eval(end->not_selector, facts_lookup, facts))
-		return 0;
-	for (int i = 0; i < 2; i++) {
-		const union mg_addr *addr = &near->ip[i];
-
-		if (end->nets.given && (addr_is_zero(addr) || !in_nets(&end->nets, addr)))
-			continue;
-		if (end->not_nets.given && !addr_is_zero(addr) && in_nets(&end->not_nets, addr))
-			continue;
-		families |= FAMILY_4 << i;
-	}
+	for (int i = 0; i < 2; i++)
+		if (near_matches(end, near, i))
+			families |= FAMILY_4 << i;
 	return families;
 }
 
-static void push_values(const struct rule_ports *ports, const struct facts *facts, near_key *key)
+/* A name counts where the end's selector holds for the endpoint itself, as at the far end. */
+static void push_values(const struct rule_ports *ports, const struct rule_end *end,
+			const struct facts *facts, near_key *key)
 {
 	size_t at = key->n;
 
 	vec_push(key, 0);
+	if (end->selector && !selector_eval(end->selector, facts_lookup, (void *)facts))
+		return;
 	for (unsigned int i = 0; i < ports->count; i++)
 		for (uint32_t k = 0; ports->port[i].name && k < facts->port_count; k++)
 			if (!strcmp(facts->port[k].name->key, ports->port[i].name))
@@ -90,7 +105,7 @@ void near_key_make(const struct policy *policy, enum policy_direction direction,
 		const struct rule_end *end = near_of(&policy->rules[direction][i], direction);
 
 		vec_push(ret_key, near_families(end, near));
-		push_values(&end->ports, near->facts, ret_key);
-		push_values(&end->not_ports, near->facts, ret_key);
+		push_values(&end->ports, end, near->facts, ret_key);
+		push_values(&end->not_ports, end, near->facts, ret_key);
 	}
 }

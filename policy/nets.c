@@ -53,12 +53,23 @@ void nets_entry(struct nets *nets, const struct mg_prefix *prefix, truth_entry e
 			   .prefix = *prefix, .entry = entry, .has_entry = true, .add = add });
 }
 
-void nets_init(struct nets *nets, struct truths *truths)
+void nets_member(struct nets *nets, const struct mg_prefix *prefix, uint32_t set, bool add)
 {
-	*nets = (struct nets){ .truths = truths };
+	note(nets, (struct net_change){ .prefix = *prefix,
+					.entry = truth_make(set, 0),
+					.has_entry = true,
+					.member = true,
+					.add = add });
+}
+
+void nets_init(struct nets *nets, struct truths *truths, const struct netsets *netsets)
+{
+	*nets = (struct nets){ .truths = truths, .netsets = netsets };
+	truths_init(&nets->members);
 	vec_push(&nets->net, (struct net){ .prefix = all_ip4,
 					   .parent = NET_NONE,
 					   .here = truth_ref(truths->none),
+					   .sets = truth_ref(nets->members.none),
 					   .all = truth_ref(truths->none),
 					   .identity = NO_IDENTITY });
 }
@@ -66,6 +77,7 @@ void nets_init(struct nets *nets, struct truths *truths)
 static void net_free(struct nets *nets, struct net *net)
 {
 	truth_unref(nets->truths, net->here);
+	truth_unref(&nets->members, net->sets);
 	truth_unref(nets->truths, net->all);
 }
 
@@ -76,22 +88,24 @@ void nets_done(struct nets *nets)
 	vec_done(&nets->net);
 	vec_done(&nets->change);
 	vec_done(&nets->gone);
+	truths_done(&nets->members);
 }
 
 /* --- changes ------------------------------------------------------------------------------- */
 
 static void entries_change(struct nets *nets, struct net *net, const struct net_change *change)
 {
+	struct truths *truths = change->member ? &nets->members : nets->truths;
+	struct truth **at = change->member ? &net->sets : &net->here, *old = *at;
 	VEC(truth_entry) left = {};
-	struct truth *old = net->here;
 
 	for (uint32_t i = 0; i < old->count; i++)
 		if (change->add || old->entry[i] != change->entry)
 			vec_push(&left, old->entry[i]);
 	if (change->add)
 		vec_push(&left, change->entry);
-	net->here = truth_intern(nets->truths, left.v, left.n);
-	truth_unref(nets->truths, old);
+	*at = truth_intern(truths, left.v, left.n);
+	truth_unref(truths, old);
 	vec_done(&left);
 }
 
@@ -107,7 +121,8 @@ static void net_change(struct nets *nets, struct net *net, const struct net_chan
 
 static bool net_needed(const struct net *net)
 {
-	return net->owned || net->here->count || !prefix_cmp(&net->prefix, &all_ip4);
+	return net->owned || net->here->count || net->sets->count ||
+	       !prefix_cmp(&net->prefix, &all_ip4);
 }
 
 /* Merges the sorted changes into the array. */
@@ -127,6 +142,7 @@ static void merge(struct nets *nets)
 		else
 			net = (struct net){ .prefix = change->prefix,
 					    .here = truth_ref(nets->truths->none),
+					    .sets = truth_ref(nets->members.none),
 					    .identity = NO_IDENTITY };
 		for (; next < nets->change.n &&
 		       !prefix_cmp(&net.prefix, &nets->change.v[next].prefix);
@@ -155,6 +171,78 @@ static uint32_t parent_of(const struct nets *nets, uint32_t i)
 	return parent;
 }
 
+/* --- what is true -------------------------------------------------------------------------- */
+
+/* Of one prefix and of a hundred thousand in the same sets it is the same. */
+#define MEMOS 64
+
+struct net_memo {
+	struct truth *around;
+	struct truth *here;
+	struct truth *sets;
+	struct truth *all; /* one reference; NULL: free */
+};
+
+static struct net_memo *memo_of(const struct nets *nets, const struct truth *around,
+				const struct net *net)
+{
+	uint32_t hash = hash_u64((uintptr_t)around, 0);
+
+	hash = hash_u64((uintptr_t)net->here, hash);
+	return &nets->memo[hash_u64((uintptr_t)net->sets, hash) % MEMOS];
+}
+
+/* Takes over the reference of all. */
+static struct truth *joined(struct nets *nets, struct truth *all, const struct truth *more)
+{
+	struct truth *both;
+
+	if (!more || !more->count)
+		return all;
+	both = truth_union(nets->truths, all, more);
+	truth_unref(nets->truths, all);
+	return both;
+}
+
+static struct truth *make_all(struct nets *nets, struct truth *around, const struct net *net)
+{
+	struct truth *all = joined(nets, truth_ref(around), net->here);
+
+	for (uint32_t i = 0; i < net->sets->count; i++) {
+		uint32_t set = truth_atom(net->sets->entry[i]);
+
+		all = joined(nets, all, nets->netsets->by_index.v[set]->facts->truth);
+	}
+	return all;
+}
+
+static struct truth *all_of(struct nets *nets, struct truth *around, const struct net *net)
+{
+	struct net_memo *memo;
+
+	if (!net->here->count && !net->sets->count)
+		return truth_ref(around);
+	memo = memo_of(nets, around, net);
+	if (memo->all && memo->around == around && memo->here == net->here &&
+	    memo->sets == net->sets)
+		return truth_ref(memo->all);
+	truth_unref(nets->truths, memo->all);
+	*memo = (struct net_memo){ around, net->here, net->sets, make_all(nets, around, net) };
+	return truth_ref(memo->all);
+}
+
+bool net_wanted(const struct nets *nets, const struct net *net)
+{
+	const struct net *around = net->parent == NET_NONE ? NULL : &nets->net.v[net->parent];
+
+	if (net->owned || net->here->count)
+		return true;
+	/* What ::/0 says is not said of IPv4. */
+	if (!prefix_cmp(&net->prefix, &all_ip4))
+		return around || net->sets->count;
+	return net->all != (around ? around->all : nets->truths->none);
+}
+
 static bool derive(struct nets *nets, uint32_t i)
 {
 	struct net *net = &nets->net.v[i], *around = NULL;
@@ -166,37 +254,43 @@ static bool derive(struct nets *nets, uint32_t i)
 		around = &nets->net.v[net->parent];
 	if (net->kind == ENGINE_NET_INHERIT)
 		unknown = around && around->unknown;
-	if (!around || !around->all->count)
-		all = truth_ref(net->here);
-	else if (!net->here->count)
-		all = truth_ref(around->all);
-	else
-		all = truth_union(nets->truths, around->all, net->here);
-	net->touched = net->all != all || net->unknown != unknown || net->identity == NO_IDENTITY;
+	all = all_of(nets, around ? around->all : nets->truths->none, net);
+	net->touched = net->all != all || net->unknown != unknown;
 	truth_unref(nets->truths, net->all);
 	net->all = all;
 	net->unknown = unknown;
+	net->touched |= net->identity == NO_IDENTITY && net_wanted(nets, net);
 	return net->touched;
+}
+
+static bool derive_all(struct nets *nets)
+{
+	struct net_memo memo[MEMOS] = { 0 };
+	bool touched = false;
+
+	nets->memo = memo;
+	for (uint32_t i = 0; i < nets->net.n; i++)
+		touched |= derive(nets, i);
+	for (size_t i = 0; i < MEMOS; i++)
+		truth_unref(nets->truths, memo[i].all);
+	nets->memo = NULL;
+	return touched;
 }
 
 bool nets_update(struct nets *nets)
 {
-	bool touched = false;
-
 	nets->gone.n = 0;
 	for (size_t i = 0; i < nets->net.n; i++)
 		nets->net.v[i].touched = false;
-	if (!nets->change.n && !nets->sweep)
+	if (!nets->change.n && !nets->sweep && !nets->again)
 		return false;
-	nets->sweep = false;
+	nets->sweep = nets->again = false;
 	for (size_t i = 0; i < nets->change.n; i++)
 		nets->change.v[i].order = i;
 	if (nets->change.n)
 		qsort(nets->change.v, nets->change.n, sizeof(*nets->change.v), change_cmp);
 	merge(nets);
-	for (uint32_t i = 0; i < nets->net.n; i++)
-		touched |= derive(nets, i);
-	return touched || nets->gone.n;
+	return derive_all(nets) || nets->gone.n;
 }
 
 void nets_follow(struct nets *nets)

@@ -1,29 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/oracle.h"
 
-#include <netinet/in.h>
+#include <math.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/inet.h"
+#include "model/calico.h"
+#include "model/netpol.h"
 
-/* "PodSelector: selects the pods to which this NetworkPolicy object applies", those of its
- * namespace. */
-static bool applies_to(const struct network_policy *policy, const struct oracle_pod *pod)
-{
-	return !strcmp(policy->base.ns, pod->ns) && labels_match(pod->labels, policy->pods);
-}
-
-/* A namespace always has the label kubernetes.io/metadata.name. */
-static bool namespace_matches(const struct oracle_pod *pod, const struct selector *selector)
-{
-	struct label name = { LABEL_METADATA_NAME, pod->ns };
-	struct labels only_name = { 1, &name };
-
-	return labels_match(pod->ns_labels ? pod->ns_labels : &only_name, selector);
-}
-
-static const struct oracle_pod *owner_of(const struct oracle_world *world,
-					 const union mg_addr *addr)
+const struct oracle_pod *oracle_owner(const struct oracle_world *world, const union mg_addr *addr)
 {
 	for (size_t i = 0; i < world->pod_count; i++)
 		for (size_t k = 0; k < world->pods[i].ip_count; k++)
@@ -32,124 +18,160 @@ static const struct oracle_pod *owner_of(const struct oracle_world *world,
 	return NULL;
 }
 
-/* --- peers --------------------------------------------------------------------------------- */
-
-/* IPv4 is stored inside IPv6's range but is no part of it. */
-static bool block_has(const struct mg_prefix *block, const union mg_addr *addr)
+bool oracle_in_net(const struct mg_prefix *net, const union mg_addr *addr)
 {
-	return prefix_is4(block) == addr_is4(addr) && prefix_contains(block, addr);
+	return prefix_is4(net) == addr_is4(addr) && prefix_contains(net, addr);
 }
 
-static bool in_block(const struct netpol_peer *peer, const union mg_addr *addr)
+/* --- tiers --------------------------------------------------------------------------------- */
+
+struct tier {
+	const char *name; /* NULL: there is no such tier */
+	double order;
+	bool pass;
+};
+
+/* "default" ends in Deny; kube-admin before and kube-baseline behind it in Pass. */
+static struct tier tier_named(const struct oracle_world *world, const char *name)
 {
-	if (!block_has(&peer->block, addr))
-		return false;
-	for (size_t i = 0; i < peer->except_count; i++)
-		if (block_has(&peer->except[i], addr))
-			return false;
-	return true;
+	if (!strcmp(name, "default"))
+		return (struct tier){ "default", 1e6, false };
+	if (!strcmp(name, "kube-admin"))
+		return (struct tier){ "kube-admin", 1e3, true };
+	if (!strcmp(name, "kube-baseline"))
+		return (struct tier){ "kube-baseline", 1e7, true };
+	for (size_t i = 0; i < world->tier_count; i++)
+		if (!strcmp(world->tiers[i]->base.name, name))
+			return (struct tier){ world->tiers[i]->base.name, world->tiers[i]->order,
+					      world->tiers[i]->end_pass };
+	return (struct tier){};
 }
 
-static bool peer_matches(const struct network_policy *policy, const struct netpol_peer *peer,
-			 const union mg_addr *addr, const struct oracle_pod *pod)
+/* --- what applies, in order ---------------------------------------------------------------- */
+
+struct applied {
+	const struct object *object;
+	struct tier tier;
+	double order;
+	char *text; /* "name/namespace/kind" */
+};
+
+static const char *tier_of_policy(const struct object *object)
 {
-	if (peer->is_block)
-		return in_block(peer, addr);
-	if (!pod)
-		return false;
-	if (peer->namespaces) {
-		if (!namespace_matches(pod, peer->namespaces))
-			return false;
-	} else if (strcmp(pod->ns, policy->base.ns)) {
-		return false;
+	return calico_policy_of(object) ? calico_policy_of(object)->tier : "default";
+}
+
+/* A NetworkPolicy of Kubernetes is a policy of order 1000. */
+static double order_of_policy(const struct object *object)
+{
+	return calico_policy_of(object) ? calico_policy_of(object)->order : 1000;
+}
+
+static bool applies(const struct object *object, const struct oracle_question *q)
+{
+	if (object->kind == KIND_NETWORK_POLICY)
+		return oracle_knp_applies(network_policy_of(object), q);
+	return oracle_calico_applies(calico_policy_of(object), q);
+}
+
+static int compare(double a, double b)
+{
+	return a < b ? -1 : a > b;
+}
+
+/* Lower orders first, none is last; equal tiers by name, equal policies by their text. */
+static int applied_cmp(const void *a, const void *b)
+{
+	const struct applied *x = a, *y = b;
+	int order = compare(x->tier.order, y->tier.order);
+
+	if (!order)
+		order = strcmp(x->tier.name, y->tier.name);
+	if (!order)
+		order = compare(x->order, y->order);
+	if (!order)
+		order = strcmp(x->text, y->text);
+	return order ? order : strcmp(x->object->api, y->object->api);
+}
+
+static size_t gather(const struct oracle_question *q, struct applied *list)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < q->world->policy_count; i++) {
+		const struct object *object = q->world->policies[i];
+		struct tier tier = tier_named(q->world, tier_of_policy(object));
+
+		if (!tier.name || !applies(object, q))
+			continue;
+		list[count++] = (struct applied){
+			.object = object,
+			.tier = tier,
+			.order = order_of_policy(object),
+			.text = xasprintf("%s/%s/%s", object->name, object->ns,
+					  kind_info(object->kind)->kind),
+		};
 	}
-	return !peer->pods || labels_match(pod->labels, peer->pods);
-}
-
-/* "If this field is empty or missing, this rule matches all sources." */
-static bool peers_match(const struct network_policy *policy, const struct netpol_rule *rule,
-			const union mg_addr *addr, const struct oracle_pod *pod)
-{
-	for (size_t i = 0; i < rule->peer_count; i++)
-		if (peer_matches(policy, &rule->peers[i], addr, pod))
-			return true;
-	return !rule->peer_count;
-}
-
-/* --- ports --------------------------------------------------------------------------------- */
-
-static bool names_port(const struct oracle_pod *receiver, const struct netpol_port *port,
-		       uint16_t number)
-{
-	for (size_t i = 0; receiver && i < receiver->port_count; i++) {
-		const struct pod_port *named = &receiver->ports[i];
-
-		if (named->name && !strcmp(named->name, port->name) &&
-		    named->protocol == port->protocol && named->port == number)
-			return true;
-	}
-	return false;
-}
-
-static bool port_matches(const struct netpol_port *port, const struct oracle_packet *packet,
-			 const struct oracle_pod *receiver)
-{
-	if (port->protocol != packet->proto)
-		return false;
-	switch (port->kind) {
-	case NETPOL_PORT_ANY:
-		return true;
-	case NETPOL_PORT_NUMBER:
-		return packet->dport >= port->first && packet->dport <= port->last;
-	case NETPOL_PORT_NAME:
-		return names_port(receiver, port, packet->dport);
-	}
-	return false;
-}
-
-/* "If this field is empty or missing, this rule matches all ports (traffic not restricted by
- * port)": every protocol. */
-static bool ports_match(const struct netpol_rule *rule, const struct oracle_packet *packet,
-			const struct oracle_pod *receiver)
-{
-	for (size_t i = 0; i < rule->port_count; i++)
-		if (port_matches(&rule->ports[i], packet, receiver))
-			return true;
-	return !rule->port_count;
+	if (count)
+		qsort(list, count, sizeof(*list), applied_cmp);
+	return count;
 }
 
 /* --- verdict ------------------------------------------------------------------------------- */
 
-static bool rules_allow(const struct oracle_world *world, const struct network_policy *policy,
-			enum policy_direction direction, const struct oracle_packet *packet)
+static enum oracle_answer judge(const struct object *object, const struct oracle_question *q)
 {
-	bool in = direction == POLICY_IN;
-	const struct netpol_rules *rules = in ? &policy->ingress : &policy->egress;
-	const union mg_addr *far = in ? &packet->src : &packet->dst;
-	const struct oracle_pod *peer = owner_of(world, far),
-				*receiver = owner_of(world, &packet->dst);
+	if (object->kind == KIND_NETWORK_POLICY)
+		return oracle_knp_judge(network_policy_of(object), q);
+	return oracle_calico_judge(calico_policy_of(object), q);
+}
 
-	for (size_t i = 0; i < rules->count; i++)
-		if (peers_match(policy, &rules->v[i], far, peer) &&
-		    ports_match(&rules->v[i], packet, receiver))
-			return true;
-	return false;
+/* The policies of one tier, and its end where none of them decides. */
+static enum oracle_answer judge_tier(const struct applied *list, size_t count,
+				     const struct oracle_question *q)
+{
+	for (size_t i = 0; i < count; i++) {
+		enum oracle_answer answer = judge(list[i].object, q);
+
+		if (answer != ORACLE_NO_MATCH)
+			return answer;
+	}
+	return list->tier.pass ? ORACLE_PASS : ORACLE_DENY;
+}
+
+static size_t same_tier(const struct applied *list, size_t count)
+{
+	size_t n = 1;
+
+	while (n < count && !strcmp(list[n].tier.name, list->tier.name))
+		n++;
+	return n;
+}
+
+/* Where no tier decides, the profile of the pod's namespace does: it allows. */
+static bool judge_all(const struct applied *list, size_t count, const struct oracle_question *q)
+{
+	for (size_t at = 0, n; at < count; at += n) {
+		enum oracle_answer answer;
+
+		n = same_tier(list + at, count - at);
+		answer = judge_tier(list + at, n, q);
+		if (answer != ORACLE_PASS)
+			return answer == ORACLE_ALLOW;
+	}
+	return true;
 }
 
 bool oracle_allows(const struct oracle_world *world, const struct oracle_pod *pod,
 		   enum policy_direction direction, const struct oracle_packet *packet)
 {
-	unsigned int type = direction == POLICY_IN ? NETPOL_INGRESS : NETPOL_EGRESS;
-	bool isolated = false;
+	const struct oracle_question q = { world, pod, direction, packet };
+	struct applied *list = xcalloc(world->policy_count + 1, sizeof(*list));
+	size_t count = gather(&q, list);
+	bool allowed = judge_all(list, count, &q);
 
-	for (size_t i = 0; i < world->policy_count; i++) {
-		const struct network_policy *policy = world->policies[i];
-
-		if (!(policy->types & type) || !applies_to(policy, pod))
-			continue;
-		isolated = true;
-		if (rules_allow(world, policy, direction, packet))
-			return true;
-	}
-	return !isolated;
+	for (size_t i = 0; i < count; i++)
+		free(list[i].text);
+	free(list);
+	return allowed;
 }

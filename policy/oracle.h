@@ -1,32 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The oracle: a naive evaluator of NetworkPolicy, written straight from the API's text
- * (Kubernetes API reference, NetworkPolicySpec and following), to judge the engine by. It walks
- * every policy, rule and peer for every packet and shares nothing with the engine but the
- * decoded objects and the evaluation of one selector on one set of labels.
+ * The oracle: a naive evaluator of policies, written straight from the APIs' texts (Kubernetes
+ * networking.k8s.io/v1, Calico projectcalico.org/v3), to judge the engine by. It walks every
+ * policy, rule and peer for every packet and shares nothing with the engine but the decoded
+ * objects and the evaluation of one selector on one set of labels.
+ *	oracle.c	which policies, in which order, tiers
+ *	oracle_knp.c	Kubernetes' rules
+ *	oracle_calico.c	Calico's rules
  */
 #ifndef MARGAY_POLICY_ORACLE_H
 #define MARGAY_POLICY_ORACLE_H
 
-#include "model/netpol.h"
+#include "model/object.h"
 #include "model/pod.h"
+#include "model/service.h"
+#include "model/tier.h"
 #include "policy/rule.h"
 
 struct oracle_pod {
 	const char *ns;
 	const struct labels *labels;
-	const struct labels *ns_labels; /* of the namespace's object; NULL: there is none */
+	const struct labels *ns_labels;	     /* of the namespace's object; NULL: there is none */
+	const char *account;		     /* service account; NULL: none */
+	const struct labels *account_labels; /* of its object; NULL: there is none */
 	const union mg_addr *ips;
 	size_t ip_count;
 	const struct pod_port *ports;
 	size_t port_count;
 };
 
+struct oracle_set {
+	const struct network_set *object;
+	const struct labels *ns_labels; /* of a set in a namespace */
+};
+
 struct oracle_world {
 	const struct oracle_pod *pods; /* that can be peers: no host network, not completed */
 	size_t pod_count;
-	const struct network_policy *const *policies;
+	const struct object *const *policies; /* of any kind */
 	size_t policy_count;
+	const struct calico_tier *const *tiers; /* beside those that are built in */
+	size_t tier_count;
+	const struct oracle_set *sets;
+	size_t set_count;
+	const struct endpoint_slice *const *slices;
+	size_t slice_count;
+	const struct mg_prefix *pools; /* an address in one without a pod has an unknown owner */
+	size_t pool_count;
 };
 
 struct oracle_packet {
@@ -35,10 +55,38 @@ struct oracle_packet {
 	uint8_t proto;
 	uint16_t sport; /* host order; 0 where the protocol has none */
 	uint16_t dport;
+	uint8_t icmp_type;
+	uint8_t icmp_code;
 };
 
 /* May the pod send (POLICY_OUT) or receive (POLICY_IN) the first packet of this connection? */
 bool oracle_allows(const struct oracle_world *world, const struct oracle_pod *pod,
 		   enum policy_direction direction, const struct oracle_packet *packet);
+
+/* --- among its files ----------------------------------------------------------------------- */
+
+enum oracle_answer { ORACLE_NO_MATCH, ORACLE_ALLOW, ORACLE_DENY, ORACLE_PASS };
+
+struct oracle_question {
+	const struct oracle_world *world;
+	const struct oracle_pod *pod;
+	enum policy_direction direction;
+	const struct oracle_packet *packet;
+};
+
+/* NULL: nobody known has the address. */
+const struct oracle_pod *oracle_owner(const struct oracle_world *world, const union mg_addr *addr);
+/* IPv4 is stored inside IPv6's range but is no part of it. */
+bool oracle_in_net(const struct mg_prefix *net, const union mg_addr *addr);
+
+struct network_policy;
+bool oracle_knp_applies(const struct network_policy *policy, const struct oracle_question *q);
+enum oracle_answer oracle_knp_judge(const struct network_policy *policy,
+				    const struct oracle_question *q);
+
+struct calico_policy;
+bool oracle_calico_applies(const struct calico_policy *policy, const struct oracle_question *q);
+enum oracle_answer oracle_calico_judge(const struct calico_policy *policy,
+				       const struct oracle_question *q);
 
 #endif

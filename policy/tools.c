@@ -101,7 +101,9 @@ uint16_t engine_region_identity(const struct engine *e, const struct mg_prefix *
 {
 	const struct net *net = nets_match(&e->nets, prefix);
 
-	if (net && net->identity != NO_IDENTITY)
+	while (net && net->identity == NO_IDENTITY)
+		net = net->parent == NET_NONE ? NULL : &e->nets.net.v[net->parent];
+	if (net)
 		return net->identity;
 	return prefix_is4(prefix) ? MG_IDENT_WORLD4 : MG_IDENT_WORLD6;
 }

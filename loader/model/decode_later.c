@@ -22,8 +22,6 @@ struct policy {
 	const struct selector *selector;
 };
 
-static const struct field net_field = { .read = read_prefix, .flags = FIELD_HOST_OK };
-
 static const struct field staged_spec_fields[] = {
 	FIELD("podSelector", struct policy, selector, read_label_selector), FIELD_END
 };
@@ -34,51 +32,7 @@ static const struct shape staged_shape = { .fields = staged_fields };
 const struct decoder decoder_staged_kubernetes_policy = { .size = sizeof(struct policy),
 							  .shape = &staged_shape };
 
-/* --- Tier, sets, HostEndpoint --------------------------------------------------------------- */
-
-struct tier {
-	struct object base;
-	unsigned int default_action;
-};
-
-static const struct enum_text tier_actions[] = { { "Deny", 1 }, { "Pass", 2 }, { NULL, 0 } };
-static const struct field tier_spec_fields[] = { FIELD("defaultAction", struct tier, default_action,
-						       read_enum, .enums = tier_actions),
-						 FIELD_KNOWN("order"), FIELD_END };
-static const struct shape tier_spec_shape = { .fields = tier_spec_fields };
-static const struct field tier_fields[] = { FIELD_SAME("spec", &tier_spec_shape),
-					    FIELD_KNOWN("status"), FIELD_END };
-
-static void check_tier(struct decode *d, const struct path *path, const json_t *value, void *at)
-{
-	const struct path metadata = { .up = path, .key = "metadata" };
-	const struct path name = { .up = &metadata, .key = "name" };
-	const struct object *object = at;
-
-	(void)value;
-	if (!name_is_dns_label(object->name))
-		complain(d, &name, "\"%.64s\" is not a DNS label (RFC 1123)", object->name);
-}
-
-static const struct shape tier_shape = { .fields = tier_fields, .check = check_tier };
-
-const struct decoder decoder_tier = { .size = sizeof(struct tier), .shape = &tier_shape };
-
-struct network_set {
-	struct object base;
-	size_t count;
-	struct mg_prefix *nets;
-};
-
-static const struct field set_spec_fields[] = {
-	FIELD_LIST("nets", struct network_set, count, nets, &net_field), FIELD_END
-};
-static const struct shape set_spec_shape = { .fields = set_spec_fields };
-static const struct field set_fields[] = { FIELD_SAME("spec", &set_spec_shape), FIELD_END };
-static const struct shape set_shape = { .fields = set_fields };
-
-const struct decoder decoder_network_set = { .size = sizeof(struct network_set),
-					     .shape = &set_shape };
+/* --- HostEndpoint ---------------------------------------------------------------------------- */
 
 struct host_endpoint {
 	struct object base;

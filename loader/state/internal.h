@@ -105,6 +105,12 @@ struct touch {
 	UT_hash_handle hh;
 };
 
+/* Labels of a namespace; one without an object has its name's label. */
+struct space_labels {
+	struct label name;
+	struct labels labels;
+};
+
 struct state {
 	char *node;
 	struct engine *engine;
@@ -117,6 +123,9 @@ struct state {
 	struct former_peer *former;
 	struct net *nets;
 	struct account *accounts;
+	struct state_netset *netsets;
+	struct state_slice *slices;
+	struct state_service *services;
 	unsigned int lengths[MG_ADDR_BITS + 1]; /* how many nets of each length */
 	struct touch *touched;
 	const struct object *felix_default, *felix_node;
@@ -127,12 +136,23 @@ struct space *space_get(struct state *state, const char *name);
 struct owner *owner_get(struct state *state, const char *ns, const char *name);
 void owner_refresh(struct state *state, struct owner *owner);
 void space_refresh(struct state *state, struct space *space);
+/* Valid as long as *of and the namespace's object. */
+struct engine_labels space_labels(const struct space *space, struct space_labels *of);
 void owners_free(struct state *state);
 
 const struct object *account_find(const struct state *state, const char *ns, const char *name);
 
 void wep_set(struct state *state, const struct object *object);
 void wep_del(struct state *state, const char *ns, const char *name);
+
+void netset_set(struct state *state, const struct object *object);
+void netset_del(struct state *state, const char *ns, const char *name);
+void netsets_refresh(struct state *state, const char *ns); /* the namespace's labels changed */
+void netsets_free(struct state *state);
+
+void slice_set(struct state *state, const struct object *object);
+void slice_del(struct state *state, const char *ns, const char *name);
+void slices_free(struct state *state);
 
 void claim_set(struct state *state, const union mg_addr *addr, const struct claim *claim);
 void claim_del(struct state *state, const union mg_addr *addr, const struct claim *claim);
@@ -166,6 +186,15 @@ void nets_free(struct state *state);
 
 /* What an address of this pool costs at most, encapsulated. */
 uint32_t encap_overhead(const struct state *state, const struct mg_prefix *prefix);
+
+/* struct label and struct engine_label are the same pair of texts. */
+_Static_assert(sizeof(struct label) == sizeof(struct engine_label), "labels");
+
+static inline struct engine_labels to_engine_labels(const struct labels *labels)
+{
+	return (struct engine_labels){ .label = (const struct engine_label *)labels->v,
+				       .count = labels->count };
+}
 
 static inline struct mg_prefix host_prefix(const union mg_addr *addr)
 {

@@ -75,20 +75,10 @@ static const char *owner_service_account(const struct owner *owner)
 	return owner->wep_count ? workload_endpoint_of(owner->weps[0])->service_account : NULL;
 }
 
-/* struct label and struct engine_label are the same pair of texts. */
-_Static_assert(sizeof(struct label) == sizeof(struct engine_label), "labels");
-
-static struct engine_labels to_engine(const struct labels *labels)
-{
-	return (struct engine_labels){ .label = (const struct engine_label *)labels->v,
-				       .count = labels->count };
-}
-
 struct facts {
 	struct engine_facts facts;
 	struct engine_port *ports;
-	struct label name; /* of a namespace without an object */
-	struct labels name_labels;
+	struct space_labels space;
 };
 
 static void facts_ports(const struct owner *owner, struct facts *facts)
@@ -112,17 +102,13 @@ static void facts_ports(const struct owner *owner, struct facts *facts)
 }
 
 /* A namespace without an object exists: with its name as the one label the API promises. */
-static void facts_space(const struct owner *owner, struct facts *facts)
+struct engine_labels space_labels(const struct space *space, struct space_labels *of)
 {
-	const struct space *space = owner->space;
-
-	if (space->object) {
-		facts->facts.namespace_labels = to_engine(&space->object->labels);
-		return;
-	}
-	facts->name = (struct label){ .key = LABEL_METADATA_NAME, .value = space->name };
-	facts->name_labels = (struct labels){ .count = 1, .v = &facts->name };
-	facts->facts.namespace_labels = to_engine(&facts->name_labels);
+	if (space->object)
+		return to_engine_labels(&space->object->labels);
+	of->name = (struct label){ .key = LABEL_METADATA_NAME, .value = space->name };
+	of->labels = (struct labels){ .count = 1, .v = &of->name };
+	return to_engine_labels(&of->labels);
 }
 
 static void facts_make(struct state *state, const struct owner *owner, struct facts *facts)
@@ -135,10 +121,10 @@ static void facts_make(struct state *state, const struct owner *owner, struct fa
 	facts->facts.kind = ENGINE_POD;
 	facts->facts.namespace = owner->space->name;
 	facts->facts.service_account = account;
-	facts->facts.labels = to_engine(owner_labels(owner));
+	facts->facts.labels = to_engine_labels(owner_labels(owner));
 	if (object)
-		facts->facts.service_account_labels = to_engine(&object->labels);
-	facts_space(owner, facts);
+		facts->facts.service_account_labels = to_engine_labels(&object->labels);
+	facts->facts.namespace_labels = space_labels(owner->space, &facts->space);
 	facts_ports(owner, facts);
 }
 

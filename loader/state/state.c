@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "base/inet.h"
+#include "model/tier.h"
 #include "policy/front.h"
 #include "state/internal.h"
 
@@ -46,6 +47,8 @@ void state_free(struct state *state)
 	peers_free(state);
 	nets_free(state);
 	accounts_free(state);
+	netsets_free(state);
+	slices_free(state);
 	for (struct address *a = state->addresses, *next; a; a = next) {
 		next = a->hh.next;
 		HASH_DEL(state->addresses, a);
@@ -104,6 +107,7 @@ static void space_set(struct state *state, const char *name, const struct object
 	object_unref((struct object *)space->object);
 	space->object = object ? object_ref(object) : NULL;
 	space_refresh(state, space);
+	netsets_refresh(state, name);
 }
 
 static void pod_set(struct state *state, const char *ns, const char *name,
@@ -133,6 +137,19 @@ static void felix_set(struct state *state, const char *name, const struct object
 		    felix_config_of(state->felix_node));
 }
 
+static void tier_set(struct state *state, const struct calico_tier *tier)
+{
+	engine_tier_set(state->engine, tier->base.name, tier->order,
+			tier->end_pass ? RULE_PASS : RULE_DENY);
+}
+
+/* What is built in is there without an object. */
+static void tier_del(struct state *state, const char *name)
+{
+	if (!tier_built_in(name))
+		engine_tier_del(state->engine, name);
+}
+
 void state_object_set(struct state *state, const struct object *object)
 {
 	if (object->kind == KIND_NAMESPACE)
@@ -145,6 +162,12 @@ void state_object_set(struct state *state, const struct object *object)
 		peer_set(state, object);
 	else if (front_is_policy(object->kind))
 		front_set(state->engine, object);
+	else if (object->kind == KIND_TIER)
+		tier_set(state, tier_of(object));
+	else if (network_set_of(object))
+		netset_set(state, object);
+	else if (object->kind == KIND_ENDPOINT_SLICE)
+		slice_set(state, object);
 	else if (object->kind == KIND_IP_POOL)
 		pool_set(state, object);
 	else if (object->kind == KIND_IPAM_BLOCK)
@@ -167,6 +190,12 @@ void state_object_del(struct state *state, enum kind kind, const char *ns, const
 		peer_del(state, name);
 	else if (front_is_policy(kind))
 		front_del(state->engine, kind, ns, name);
+	else if (kind == KIND_TIER)
+		tier_del(state, name);
+	else if (kind == KIND_NETWORK_SET || kind == KIND_GLOBAL_NETWORK_SET)
+		netset_del(state, ns, name);
+	else if (kind == KIND_ENDPOINT_SLICE)
+		slice_del(state, ns, name);
 	else if (kind == KIND_IP_POOL)
 		pool_del(state, name);
 	else if (kind == KIND_IPAM_BLOCK)

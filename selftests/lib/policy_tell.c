@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random worlds: what the engine is told of them, what the oracle sees, packets, words.
+ * Random worlds: what the engine is told of them, what the oracle sees, changes, words.
  */
-#include <inttypes.h>
-#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/inet.h"
+#include "model/decode.h"
+#include "policy/front.h"
 #include "selftests/lib/policy_world.h"
-#include "policy/knp.h"
+
+#define POOL "10.1.0.0/16"
 
 /* --- the engine ---------------------------------------------------------------------------- */
 
 struct facts_memory {
-	struct engine_label own[PW_LABELS];
-	struct engine_label ns[PW_LABELS];
 	struct engine_port port[PW_PORTS];
 	struct engine_facts facts;
 };
 
-static struct engine_labels copy_labels(const struct labels *from, struct engine_label *to)
+_Static_assert(sizeof(struct label) == sizeof(struct engine_label), "labels");
+
+static struct engine_labels engine_labels(const struct labels *from)
 {
-	for (size_t i = 0; i < from->count; i++)
-		to[i] = (struct engine_label){ from->v[i].key, from->v[i].value };
-	return (struct engine_labels){ to, from->count };
+	return (struct engine_labels){ (const struct engine_label *)from->v, from->count };
 }
 
 static void facts_of(const struct policy_world *world, const struct pw_pod *pod,
@@ -38,12 +39,16 @@ static void facts_of(const struct policy_world *world, const struct pw_pod *pod,
 	memory->facts = (struct engine_facts){
 		.kind = ENGINE_POD,
 		.namespace = ns->name,
-		.labels = copy_labels(&pod->labels, memory->own),
+		.labels = engine_labels(&pod->labels),
 		.ports = memory->port,
 		.port_count = pod->port_count,
 	};
 	if (ns->has_object)
-		memory->facts.namespace_labels = copy_labels(&ns->labels, memory->ns);
+		memory->facts.namespace_labels = engine_labels(&ns->labels);
+	if (pod->account == PW_ACCOUNTS)
+		return;
+	memory->facts.service_account = pw_account_names[pod->account];
+	memory->facts.service_account_labels = engine_labels(&ns->account_labels[pod->account]);
 }
 
 void pw_tell_pod(const struct policy_world *world, struct engine *engine, unsigned int i)
@@ -72,42 +77,122 @@ void pw_tell_pod(const struct policy_world *world, struct engine *engine, unsign
 		abort();
 }
 
-void pw_tell_policy(const struct policy_world *world, struct engine *engine, unsigned int policy)
+static unsigned int namespace_index(const char *name)
 {
-	engine_policy_set(engine, knp_policy(world->policy[policy]));
+	unsigned int i = 0;
+
+	while (strcmp(pw_ns_names[i], name))
+		i++;
+	return i;
+}
+
+/* NULL: the namespace has no object. */
+static const struct labels *namespace_labels(const struct policy_world *world, const char *name)
+{
+	const struct pw_namespace *ns = *name ? &world->ns[namespace_index(name)] : NULL;
+
+	return ns && ns->has_object ? &ns->labels : NULL;
+}
+
+static void tell_set(const struct policy_world *world, struct engine *engine,
+		     const struct network_set *set)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", set->base.ns, set->base.name);
+	const struct labels *labels = namespace_labels(world, set->base.ns);
+	struct engine_facts facts = { .kind = ENGINE_NETSET,
+				      .namespace = set->base.ns,
+				      .labels = engine_labels(&set->base.labels) };
+
+	if (labels)
+		facts.namespace_labels = engine_labels(labels);
+	engine_netset_set(engine, key, &facts, set->nets, set->net_count);
+}
+
+/* Members of every slice of one service. */
+static void tell_service(const struct policy_world *world, struct engine *engine, const char *ns,
+			 const char *name)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
+	struct engine_member member[64];
+	size_t count = 0;
+
+	for (unsigned int i = PW_FIRST_SLICE; i < PW_FIRST_POLICY; i++) {
+		const struct endpoint_slice *slice = endpoint_slice_of(world->object[i].object);
+
+		if (!slice || strcmp(slice->base.ns, ns) || strcmp(slice->service, name))
+			continue;
+		for (size_t k = 0; k < slice->endpoint_count; k++)
+			for (size_t p = 0; p < slice->port_count; p++)
+				member[count++] =
+					(struct engine_member){ slice->endpoints[k].addrs[0],
+								slice->ports[p].port,
+								slice->ports[p].protocol };
+	}
+	engine_service_set(engine, key, member, count);
+}
+
+void pw_tell_object(const struct policy_world *world, struct engine *engine, unsigned int place)
+{
+	const struct object *object = world->object[place].object;
+	const struct calico_tier *tier = tier_of(object);
+
+	if (object && front_is_policy(object->kind))
+		front_set(engine, object);
+	else if (tier)
+		engine_tier_set(engine, object->name, tier->order,
+				tier->end_pass ? RULE_PASS : RULE_DENY);
+	else if (network_set_of(object))
+		tell_set(world, engine, network_set_of(object));
+	else if (endpoint_slice_of(object))
+		tell_service(world, engine, object->ns, endpoint_slice_of(object)->service);
 }
 
 void pw_tell(const struct policy_world *world, struct engine *engine)
 {
 	struct mg_prefix pool;
 
-	if (prefix_parse("10.1.0.0/16", false, &pool))
+	if (prefix_parse(POOL, false, &pool))
 		abort();
 	engine_net_set(engine, &pool, ENGINE_NET_UNKNOWN);
 	for (unsigned int i = 0; i < PW_PODS; i++)
 		if (world->pod[i].present)
 			pw_tell_pod(world, engine, i);
-	for (unsigned int i = 0; i < PW_POLICIES; i++)
-		if (world->policy[i])
-			engine_policy_set(engine, knp_policy(world->policy[i]));
+	for (unsigned int i = 0; i < PW_OBJECTS; i++)
+		pw_tell_object(world, engine, i);
 }
 
 /* --- changes ------------------------------------------------------------------------------- */
 
-static void change_policy(struct policy_world *world, struct engine *engine)
+static void tell_gone(const struct policy_world *world, struct engine *engine,
+		      const struct object *object)
 {
-	unsigned int i = pw_random(world, PW_POLICIES);
+	_cleanup_free_ char *key = xasprintf("%s/%s", object->ns, object->name);
 
-	if (world->policy[i] && pw_random(world, 2)) {
-		if (engine)
-			engine_policy_del(engine, KNP_GROUP, KNP_KIND, world->policy[i]->base.ns,
-					  world->policy[i]->base.name);
-		pw_policy_drop(world, i);
-		return;
-	}
-	pw_policy_new(world, i);
+	if (front_is_policy(object->kind))
+		front_del(engine, object->kind, object->ns, object->name);
+	else if (tier_of(object))
+		engine_tier_del(engine, object->name);
+	else if (network_set_of(object))
+		engine_netset_del(engine, key);
+	else
+		tell_service(world, engine, object->ns, endpoint_slice_of(object)->service);
+}
+
+static void change_object(struct policy_world *world, struct engine *engine)
+{
+	unsigned int place = pw_random(world, PW_OBJECTS);
+	struct object *former = world->object[place].object;
+	json_t *tree = former && pw_random(world, 2) ? NULL : pw_random_object(world, place);
+
+	if (former)
+		object_ref(former);
+	pw_object_set(world, place, tree);
+	/* Another kind or service may be at this place now. */
+	if (engine && former)
+		tell_gone(world, engine, former);
 	if (engine)
-		engine_policy_set(engine, knp_policy(world->policy[i]));
+		pw_tell_object(world, engine, place);
+	object_unref(former);
 }
 
 static void change_pod(struct policy_world *world, struct engine *engine)
@@ -146,11 +231,15 @@ static void change_namespace(struct policy_world *world, struct engine *engine)
 	pw_init(other, world->random);
 	world->ns[i] = other->ns[i];
 	world->ns[i].labels.v = world->ns[i].label;
+	for (unsigned int k = 0; k < PW_ACCOUNTS; k++)
+		world->ns[i].account_labels[k].v = world->ns[i].account_label[k];
 	pw_done(other);
 	free(other);
 	for (unsigned int k = 0; engine && k < PW_PODS; k++)
 		if (world->pod[k].present && world->pod[k].ns == i)
 			pw_tell_pod(world, engine, k);
+	for (unsigned int k = PW_FIRST_SET; engine && k < PW_FIRST_SLICE; k++)
+		pw_tell_object(world, engine, k);
 }
 
 void pw_change(struct policy_world *world, struct engine *engine)
@@ -165,19 +254,19 @@ void pw_change(struct policy_world *world, struct engine *engine)
 		break;
 	case 3:
 	case 4:
-		change_policy(world, engine);
+		change_object(world, engine);
 		break;
 	}
 }
 
 /* --- the oracle ---------------------------------------------------------------------------- */
 
-void pw_view(const struct policy_world *world, struct pw_view *view)
+static void view_pods(const struct policy_world *world, struct pw_view *view)
 {
-	*view = (struct pw_view){ .oracle = { .pods = view->pod, .policies = view->policy } };
 	for (unsigned int i = 0; i < PW_PODS; i++) {
 		const struct pw_pod *pod = &world->pod[i];
 		const struct pw_namespace *ns = &world->ns[pod->ns];
+		bool account = pod->account != PW_ACCOUNTS;
 
 		if (!pod->present)
 			continue;
@@ -186,64 +275,125 @@ void pw_view(const struct policy_world *world, struct pw_view *view)
 			.ns = ns->name,
 			.labels = &pod->labels,
 			.ns_labels = ns->has_object ? &ns->labels : NULL,
+			.account = account ? pw_account_names[pod->account] : NULL,
+			.account_labels = account ? &ns->account_labels[pod->account] : NULL,
 			.ips = pod->ips,
 			.ip_count = pod->ip_count,
 			.ports = pod->port,
 			.port_count = pod->port_count,
 		};
 	}
-	for (unsigned int i = 0; i < PW_POLICIES; i++)
-		if (world->policy[i])
-			view->policy[view->oracle.policy_count++] = world->policy[i];
 }
 
-static union mg_addr random_addr(struct policy_world *world, bool ip4)
+static void view_object(const struct policy_world *world, struct pw_view *view,
+			const struct object *object)
 {
-	static const char *const four[] = { "10.1.0.9",	 "10.1.0.77", "10.1.9.9",    "10.9.9.9",
-					    "192.0.2.5", "8.8.8.8",   "192.0.2.200", "10.1.0.15" };
-	static const char *const six[] = { "fd00:1::9:9", "fd00:2::1", "2001:db8::1" };
-	uint32_t i = pw_random(world, 24);
-	union mg_addr addr;
+	struct oracle_world *oracle = &view->oracle;
 
-	if (addr_parse(ip4 ? four[i % 8] : six[i % 3], &addr))
+	if (front_is_policy(object->kind))
+		view->policy[oracle->policy_count++] = object;
+	else if (tier_of(object))
+		view->tier[oracle->tier_count++] = tier_of(object);
+	else if (network_set_of(object))
+		view->set[oracle->set_count++] =
+			(struct oracle_set){ network_set_of(object),
+					     namespace_labels(world, object->ns) };
+	else
+		view->slice[oracle->slice_count++] = endpoint_slice_of(object);
+}
+
+void pw_view(const struct policy_world *world, struct pw_view *view)
+{
+	*view = (struct pw_view){ .oracle = { .pods = view->pod,
+					      .policies = view->policy,
+					      .tiers = view->tier,
+					      .sets = view->set,
+					      .slices = view->slice,
+					      .pools = &view->pool,
+					      .pool_count = 1 } };
+	if (prefix_parse(POOL, false, &view->pool))
 		abort();
-	return addr;
+	view_pods(world, view);
+	for (unsigned int i = 0; i < PW_OBJECTS; i++)
+		if (world->object[i].object)
+			view_object(world, view, world->object[i].object);
 }
 
-bool pw_case(struct policy_world *world, const struct pw_view *view, struct pw_case *ret_case)
-{
-	static const uint8_t protos[] = { IPPROTO_TCP,	IPPROTO_TCP,  IPPROTO_UDP,
-					  IPPROTO_SCTP, IPPROTO_ICMP, 47 };
-	static const uint16_t ports[] = { 1, 2, 52, 53, 54, 80, 81, 255, 256, 257, 8080, 65535 };
-	unsigned int near, far, family;
-	const struct oracle_pod *pod;
-	union mg_addr peer;
+/* --- shrinking ------------------------------------------------------------------------------ */
 
-	if (!view->oracle.pod_count)
+typedef bool (*fails_fn)(struct policy_world *world, const struct pw_case *c);
+
+/* The object at place without a part of it: what came from gone is no part any more. */
+static bool can_do_with(struct policy_world *world, unsigned int place, const json_t *tree,
+			fails_fn fails, const struct pw_case *c)
+{
+	_cleanup_problems_ struct problems problems = { 0 };
+	json_t *former = json_deep_copy(world->object[place].tree);
+	json_t *less = tree ? json_deep_copy(tree) : NULL;
+
+	if (!pw_object_try(world, place, less, &problems)) {
+		json_decref(former);
+		json_decref(less);
 		return false;
-	near = pw_random(world, view->oracle.pod_count);
-	far = pw_random(world, view->oracle.pod_count);
-	pod = &view->pod[near];
-	family = pw_random(world, pod->ip_count);
-	if (!world->pod[view->index[near]].slot)
-		return false;
-	peer = random_addr(world, family == 0);
-	if (pw_random(world, 100) < 65 && far != near && family < view->pod[far].ip_count)
-		peer = view->pod[far].ips[family];
-	*ret_case = (struct pw_case){ .pod = near,
-				      .direction = pw_random(world, 2),
-				      .icmp_type = pw_random(world, 3) * 8 };
-	ret_case->packet.proto = protos[pw_random(world, sizeof(protos))];
-	if (ret_case->packet.proto == IPPROTO_ICMP && family)
-		ret_case->packet.proto = IPPROTO_ICMPV6;
-	if (ret_case->packet.proto != IPPROTO_ICMP && ret_case->packet.proto != IPPROTO_ICMPV6 &&
-	    ret_case->packet.proto != 47) {
-		ret_case->packet.sport = 1024 + pw_random(world, 60000);
-		ret_case->packet.dport = ports[pw_random(world, 12)];
 	}
-	ret_case->packet.src = ret_case->direction == POLICY_IN ? peer : pod->ips[family];
-	ret_case->packet.dst = ret_case->direction == POLICY_IN ? pod->ips[family] : peer;
-	return true;
+	if (fails(world, c)) {
+		json_decref(former);
+		return true;
+	}
+	pw_object_set(world, place, former);
+	return false;
+}
+
+/* Tries the tree without each element of each list and each optional member below node. */
+static void shrink_below(struct policy_world *world, unsigned int place, json_t *tree, json_t *node,
+			 fails_fn fails, const struct pw_case *c)
+{
+	static const char *const optional[] = { "source",      "destination", "selector",
+						"notSelector", "nets",	      "notNets",
+						"ports",       "notPorts",    "serviceAccounts",
+						"protocol",    "notProtocol", "icmp",
+						"notICMP",     "ipVersion",   "namespaceSelector",
+						"order",       "ingress",     "egress" };
+	const char *key;
+	json_t *kid;
+	void *next;
+
+	for (size_t i = 0; json_is_array(node) && i < json_array_size(node);) {
+		kid = json_incref(json_array_get(node, i));
+		json_array_remove(node, i);
+		if (!can_do_with(world, place, tree, fails, c)) {
+			json_array_insert(node, i, kid);
+			shrink_below(world, place, tree, kid, fails, c);
+			i++;
+		}
+		json_decref(kid);
+	}
+	for (size_t i = 0; json_is_object(node) && i < sizeof(optional) / sizeof(optional[0]);
+	     i++) {
+		kid = json_incref(json_object_get(node, optional[i]));
+		json_object_del(node, optional[i]);
+		if (kid && !can_do_with(world, place, tree, fails, c))
+			json_object_set(node, optional[i], kid);
+		json_decref(kid);
+	}
+	if (!json_is_object(node))
+		return;
+	json_object_foreach_safe(node, next, key, kid)
+		shrink_below(world, place, tree, kid, fails, c);
+}
+
+void pw_shrink(struct policy_world *world, fails_fn fails, const struct pw_case *c)
+{
+	for (unsigned int i = PW_OBJECTS; i-- > 0;)
+		if (world->object[i].tree)
+			can_do_with(world, i, NULL, fails, c);
+	for (unsigned int i = 0; i < PW_OBJECTS; i++) {
+		json_t *tree = json_deep_copy(world->object[i].tree);
+
+		if (tree)
+			shrink_below(world, i, tree, json_object_get(tree, "spec"), fails, c);
+		json_decref(tree);
+	}
 }
 
 /* --- words --------------------------------------------------------------------------------- */
@@ -254,69 +404,44 @@ static void print_labels(const struct labels *labels)
 		printf(" %s=%s", labels->v[i].key, labels->v[i].value);
 }
 
-static void print_rules(const struct netpol_rules *rules, const char *what)
+static void print_namespace(const struct pw_namespace *ns)
 {
-	_cleanup_arena_ struct arena *arena = arena_new();
-	char text[PREFIX_TEXT_MAX];
-
-	for (size_t i = 0; i < rules->count; i++) {
-		const struct netpol_rule *rule = &rules->v[i];
-
-		printf("#     %s %u:", what, rule->index);
-		for (size_t k = 0; k < rule->peer_count; k++) {
-			const struct netpol_peer *peer = &rule->peers[k];
-
-			if (peer->is_block)
-				printf(" block %s", prefix_format(&peer->block, text));
-			for (size_t x = 0; peer->is_block && x < peer->except_count; x++)
-				printf(" except %s", prefix_format(&peer->except[x], text));
-			if (peer->pods)
-				printf(" pods[%s]", selector_text(arena, peer->pods));
-			if (peer->namespaces)
-				printf(" namespaces[%s]", selector_text(arena, peer->namespaces));
-			printf(";");
-		}
-		for (size_t k = 0; k < rule->port_count; k++)
-			printf(" port %u/%d:%u-%u(%s)", rule->ports[k].protocol,
-			       rule->ports[k].kind, rule->ports[k].first, rule->ports[k].last,
-			       rule->ports[k].name ? rule->ports[k].name : "");
-		printf("\n");
+	printf("# namespace %s%s:", ns->name, ns->has_object ? "" : " (no object)");
+	print_labels(&ns->labels);
+	for (unsigned int i = 0; i < PW_ACCOUNTS; i++) {
+		printf(" account %s:", pw_account_names[i]);
+		print_labels(&ns->account_labels[i]);
 	}
+	printf("\n");
+}
+
+static void print_pod(const struct policy_world *world, const struct pw_pod *pod)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!pod->present)
+		return;
+	printf("# pod %s %zu slot %u %s", addr_format(&pod->ips[0], text), pod->ip_count, pod->slot,
+	       world->ns[pod->ns].name);
+	printf(" account %s:", pod->account == PW_ACCOUNTS ? "-" : pw_account_names[pod->account]);
+	print_labels(&pod->labels);
+	for (size_t k = 0; k < pod->port_count; k++)
+		printf(" %s=%u/%u", pod->port[k].name, pod->port[k].protocol, pod->port[k].port);
+	printf("\n");
 }
 
 void pw_print(const struct policy_world *world)
 {
-	_cleanup_arena_ struct arena *arena = arena_new();
-	char text[ADDR_TEXT_MAX];
+	for (unsigned int i = 0; i < PW_NAMESPACES; i++)
+		print_namespace(&world->ns[i]);
+	for (unsigned int i = 0; i < PW_PODS; i++)
+		print_pod(world, &world->pod[i]);
+	for (unsigned int i = 0; i < PW_OBJECTS; i++) {
+		char *text = json_dumps(world->object[i].tree, 0);
 
-	for (unsigned int i = 0; i < PW_NAMESPACES; i++) {
-		printf("# namespace %s%s:", world->ns[i].name,
-		       world->ns[i].has_object ? "" : " (no object)");
-		print_labels(&world->ns[i].labels);
-		printf("\n");
-	}
-	for (unsigned int i = 0; i < PW_PODS; i++) {
-		const struct pw_pod *pod = &world->pod[i];
-
-		if (!pod->present)
-			continue;
-		printf("# pod %s %zu slot %u %s:", addr_format(&pod->ips[0], text), pod->ip_count,
-		       pod->slot, world->ns[pod->ns].name);
-		print_labels(&pod->labels);
-		for (size_t k = 0; k < pod->port_count; k++)
-			printf(" %s=%u/%u", pod->port[k].name, pod->port[k].protocol,
-			       pod->port[k].port);
-		printf("\n");
-	}
-	for (unsigned int i = 0; i < PW_POLICIES; i++) {
-		const struct network_policy *policy = world->policy[i];
-
-		if (!policy)
-			continue;
-		printf("# policy %s/%s types %u pods[%s]\n", policy->base.ns, policy->base.name,
-		       policy->types, selector_text(arena, policy->pods));
-		print_rules(&policy->ingress, "ingress");
-		print_rules(&policy->egress, "egress");
+		if (text)
+			printf("# %s\n", text);
+		free(text);
 	}
 }
 
@@ -326,8 +451,8 @@ void pw_case_print(const struct policy_world *world, const struct pw_view *view,
 	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
 
 	pw_print(world);
-	printf("# packet %s -> %s proto %u port %u, judged %s slot %u\n",
+	printf("# packet %s -> %s proto %u ports %u %u icmp %u/%u, judged %s slot %u\n",
 	       addr_format(&c->packet.src, src), addr_format(&c->packet.dst, dst), c->packet.proto,
-	       c->packet.dport, c->direction == POLICY_IN ? "into" : "out of",
-	       world->pod[view->index[c->pod]].slot);
+	       c->packet.sport, c->packet.dport, c->packet.icmp_type, c->packet.icmp_code,
+	       c->direction == POLICY_IN ? "into" : "out of", world->pod[view->index[c->pod]].slot);
 }

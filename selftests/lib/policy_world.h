@@ -1,32 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random worlds for policy tests: namespaces, pods, NetworkPolicies as decoded objects, and
- * packets between their addresses; the same world for the oracle and for the engine. Words are
- * few, so that rules often match and often nearly match.
+ * Random worlds for policy tests: namespaces, service accounts, pods, network sets, services, tiers
+ * and policies of every kind, and packets between their addresses; the same world for the oracle
+ * and for the engine. Objects are JSON trees that went through the decoder, so that a failed case
+ * prints as it would be applied. Words are few, so that rules often match and often nearly match.
+ *	policy_world.c	 pods and packets
+ *	policy_random*.c objects
+ *	policy_tell.c	 what engine and oracle are told, changes
  */
 #ifndef MARGAY_SELFTESTS_POLICY_WORLD_H
 #define MARGAY_SELFTESTS_POLICY_WORLD_H
+
+#include <jansson.h>
 
 #include "policy/engine.h"
 #include "policy/oracle.h"
 
 #define PW_NAMESPACES 4
+#define PW_ACCOUNTS 2 /* of each namespace */
 #define PW_PODS 24
-#define PW_POLICIES 16
 #define PW_LABELS 4
 #define PW_PORTS 3
+
+/* Objects by their place. */
+#define PW_TIERS 4
+#define PW_SETS 5
+#define PW_SLICES 4
+#define PW_POLICIES 18
+#define PW_OBJECTS (PW_TIERS + PW_SETS + PW_SLICES + PW_POLICIES)
+#define PW_FIRST_SET PW_TIERS
+#define PW_FIRST_SLICE (PW_FIRST_SET + PW_SETS)
+#define PW_FIRST_POLICY (PW_FIRST_SLICE + PW_SLICES)
+
+struct problems;
 
 struct pw_namespace {
 	const char *name;
 	bool has_object;
 	struct label label[PW_LABELS];
 	struct labels labels;
+	struct label account_label[PW_ACCOUNTS][PW_LABELS];
+	struct labels account_labels[PW_ACCOUNTS];
 };
 
 struct pw_pod {
 	bool present;
 	uint32_t slot; /* 0: lives elsewhere */
 	unsigned int ns;
+	unsigned int account; /* PW_ACCOUNTS: none */
 	struct label label[PW_LABELS];
 	struct labels labels;
 	union mg_addr ips[2];
@@ -35,37 +56,61 @@ struct pw_pod {
 	size_t port_count;
 };
 
+struct pw_object {
+	json_t *tree;
+	struct object *object; /* NULL: there is none */
+};
+
 struct policy_world {
 	uint64_t random;
 	struct pw_namespace ns[PW_NAMESPACES];
 	struct pw_pod pod[PW_PODS];
-	struct network_policy *policy[PW_POLICIES]; /* NULL: none */
+	struct pw_object object[PW_OBJECTS];
 };
 
 uint32_t pw_random(struct policy_world *world, uint32_t below);
+bool pw_chance(struct policy_world *world, uint32_t percent);
+#define pw_pick(world, array) ((array)[pw_random(world, sizeof(array) / sizeof((array)[0]))])
+
+extern const char *const pw_words[4];
+extern const char *const pw_keys[4];
+extern const char *const pw_port_names[3];
+extern const char *const pw_ns_names[PW_NAMESPACES];
+extern const char *const pw_account_names[PW_ACCOUNTS];
 
 /* The seed of a run: MARGAY_SEED, else the clock; printed. */
 uint64_t pw_seed(void);
 
 void pw_init(struct policy_world *world, uint64_t seed);
 void pw_done(struct policy_world *world);
-void pw_policy_new(struct policy_world *world, unsigned int i);
-void pw_policy_drop(struct policy_world *world, unsigned int i);
+
+/* The object at a place, a new one. */
+json_t *pw_random_object(struct policy_world *world, unsigned int place);
+
+/* Takes the tree over. NULL: no object. false: it does not decode, all stays. */
+bool pw_object_try(struct policy_world *world, unsigned int place, json_t *tree,
+		   struct problems *problems);
+/* It must decode. */
+void pw_object_set(struct policy_world *world, unsigned int place, json_t *tree);
 
 /* One random change; told to engine where it is not NULL. */
 void pw_change(struct policy_world *world, struct engine *engine);
 
 /* All of the world into a new engine; single parts. */
 void pw_tell(const struct policy_world *world, struct engine *engine);
-void pw_tell_policy(const struct policy_world *world, struct engine *engine, unsigned int policy);
 void pw_tell_pod(const struct policy_world *world, struct engine *engine, unsigned int pod);
+void pw_tell_object(const struct policy_world *world, struct engine *engine, unsigned int place);
 
 /* What the oracle sees; valid until the world changes. */
 struct pw_view {
 	struct oracle_world oracle;
 	struct oracle_pod pod[PW_PODS];
 	unsigned int index[PW_PODS]; /* in the world */
-	const struct network_policy *policy[PW_POLICIES];
+	const struct object *policy[PW_POLICIES];
+	const struct calico_tier *tier[PW_TIERS];
+	struct oracle_set set[PW_SETS];
+	const struct endpoint_slice *slice[PW_SLICES];
+	struct mg_prefix pool;
 };
 void pw_view(const struct policy_world *world, struct pw_view *view);
 
@@ -74,10 +119,13 @@ struct pw_case {
 	struct oracle_packet packet;
 	unsigned int pod;
 	enum policy_direction direction;
-	uint8_t icmp_type;
-	uint8_t icmp_code;
 };
 bool pw_case(struct policy_world *world, const struct pw_view *view, struct pw_case *ret_case);
+
+/* Takes away what still_fails() does not need: objects, then parts of them. */
+void pw_shrink(struct policy_world *world,
+	       bool (*still_fails)(struct policy_world *world, const struct pw_case *c),
+	       const struct pw_case *c);
 
 /* The world in words, for a failed case. */
 void pw_print(const struct policy_world *world);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loaded programs against the oracle: random NetworkPolicies and pods become rows of the real
+ * The loaded programs against the oracle: random policies of every kind, tiers, network sets,
+ * services and pods become rows of the real
  * maps by the engine's plans, random first packets go through from_pod, to_pod and from_netdev,
  * and every judgement in the step log must be the oracle's. The programs' verdict must be that of
  * the step log as well: a denied packet is dropped, an allowed one to a pod here is handed over.
@@ -208,14 +209,14 @@ static struct wire_spec spec_of(const struct oracle_packet *packet, const struct
 	struct wire_spec spec = { .src = packet->src,
 				  .dst = packet->dst,
 				  .proto = packet->proto,
-				  .sport = rig.port,
+				  .sport = packet->sport,
 				  .dport = packet->dport,
 				  .tcp_flags = WIRE_SYN,
-				  .icmp_type = addr_is4(&packet->dst) ? 8 : 128,
+				  .icmp_type = packet->icmp_type,
+				  .icmp_code = packet->icmp_code,
 				  .icmp_id = rig.port,
 				  .payload = 8 };
 
-	rig.port = rig.port == 65535 ? 1024 : rig.port + 1;
 	memset(spec.to, 0xee, sizeof(spec.to));
 	spec.from[0] = 2;
 	spec.from[5] = sender ? (unsigned char)sender->slot : 99;
@@ -288,6 +289,18 @@ static bool check_side(const struct pw_view *view, const struct pw_case *c,
 	return allowed;
 }
 
+/* Every packet opens a flow, so the source port is the next one; ICMP asks for an echo. */
+static void open_flow(struct oracle_packet *packet)
+{
+	rig.port = rig.port == 65535 ? 1024 : rig.port + 1;
+	if (packet->sport)
+		packet->sport = rig.port;
+	packet->icmp_code = 0;
+	packet->icmp_type = packet->proto == IPPROTO_ICMP ? 8 : 0;
+	if (packet->proto == IPPROTO_ICMPV6)
+		packet->icmp_type = 128;
+}
+
 static void check_case(const struct pw_view *view, const struct pw_case *c)
 {
 	const struct pw_pod *from = pod_at(&c->packet.src), *to = pod_at(&c->packet.dst);
@@ -340,8 +353,10 @@ static void programs_agree_with_oracle(void **state)
 		put_endpoints();
 		pw_view(&rig.world, &view);
 		for (unsigned int i = 0; i < PACKETS_PER_WORLD; i++)
-			if (pw_case(&rig.world, &view, &c))
+			if (pw_case(&rig.world, &view, &c)) {
+				open_flow(&c.packet);
 				check_case(&view, &c);
+			}
 		pw_done(&rig.world);
 		engine_free(rig.engine);
 		pk_free(rig.kernel);

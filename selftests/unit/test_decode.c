@@ -107,6 +107,12 @@ static void test_calico_fixtures(void **state)
 	check_file("calico.yaml");
 }
 
+static void test_tier_fixtures(void **state)
+{
+	(void)state;
+	check_file("tier.yaml");
+}
+
 static void test_other_fixtures(void **state)
 {
 	(void)state;
@@ -189,6 +195,7 @@ int main(void)
 		cmocka_unit_test(test_ippool_fixtures), cmocka_unit_test(test_other_fixtures),
 		cmocka_unit_test(test_source),		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_many_problems),	cmocka_unit_test(test_calico_fixtures),
+		cmocka_unit_test(test_tier_fixtures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

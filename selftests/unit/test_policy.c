@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The engine against the oracle: random NetworkPolicies, pods and packets; plans are applied to
- * maps in memory and read as the programs read them. MARGAY_SEED repeats a run.
+ * The engine against the oracle: random policies of every kind, tiers, network sets, services, pods
+ * and packets; plans are applied to maps in memory and read as the programs read them. MARGAY_SEED
+ * repeats a run.
  */
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -12,7 +13,6 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
-#include "policy/knp.h"
 #include "selftests/lib/policy_kernel.h"
 #include "selftests/lib/policy_world.h"
 
@@ -30,8 +30,8 @@ static bool judged(const struct policy_kernel *kernel, const struct policy_world
 		.proto = c->packet.proto,
 		.sport = c->packet.sport,
 		.dport = c->packet.dport,
-		.icmp_type = c->icmp_type,
-		.icmp_code = c->icmp_code,
+		.icmp_type = c->packet.icmp_type,
+		.icmp_code = c->packet.icmp_code,
 	};
 	uint32_t slot = world->pod[view->index[c->pod]].slot;
 
@@ -64,33 +64,9 @@ static bool agrees_fresh(struct policy_world *world, const struct pw_case *c)
 	return good;
 }
 
-static void shrink_policies(struct policy_world *world, const struct pw_case *c)
+static bool still_fails(struct policy_world *world, const struct pw_case *c)
 {
-	for (unsigned int i = 0; i < PW_POLICIES; i++) {
-		struct network_policy *kept = world->policy[i];
-
-		if (!kept)
-			continue;
-		world->policy[i] = NULL;
-		if (agrees_fresh(world, c))
-			world->policy[i] = kept;
-		else
-			object_unref(&kept->base);
-	}
-}
-
-static void shrink_rules(struct policy_world *world, const struct pw_case *c,
-			 struct netpol_rules *rules)
-{
-	for (size_t i = 0; i < rules->count;) {
-		struct netpol_rule gone = rules->v[i];
-
-		memmove(&rules->v[i], &rules->v[i + 1], (--rules->count - i) * sizeof(gone));
-		if (!agrees_fresh(world, c))
-			continue;
-		memmove(&rules->v[i + 1], &rules->v[i], (rules->count++ - i) * sizeof(gone));
-		rules->v[i++] = gone;
-	}
+	return !agrees_fresh(world, c);
 }
 
 /* Takes away what is not needed for the disagreement, and prints the rest. */
@@ -99,17 +75,10 @@ static void report(struct policy_world *world, const struct pw_case *c)
 	struct pw_view view;
 
 	printf("# engine and oracle disagree\n");
-	if (!agrees_fresh(world, c)) {
-		shrink_policies(world, c);
-		for (unsigned int i = 0; i < PW_POLICIES; i++) {
-			if (!world->policy[i])
-				continue;
-			shrink_rules(world, c, &world->policy[i]->ingress);
-			shrink_rules(world, c, &world->policy[i]->egress);
-		}
-	} else {
+	if (still_fails(world, c))
+		pw_shrink(world, still_fails, c);
+	else
 		printf("# (a fresh engine agrees)\n");
-	}
 	pw_view(world, &view);
 	pw_case_print(world, &view, c);
 	printf("# oracle: %d\n",

@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/inet.h"
+#include "model/netpol.h"
 #include "policy/knp.h"
 #include "policy/oracle.h"
 #include "selftests/lib/decode.h"
@@ -107,9 +108,11 @@ static void done(void)
 static bool oracle_says(int near, enum policy_direction direction,
 			const struct oracle_packet *packet)
 {
-	const struct network_policy *policy = network_policy_of(object);
+	const struct object *policy = object;
 	struct oracle_pod pods[PODS];
-	struct oracle_world world = { pods, PODS, &policy, 1 };
+	struct oracle_world world = {
+		.pods = pods, .pod_count = PODS, .policies = &policy, .policy_count = 1
+	};
 
 	for (int i = 0; i < PODS; i++)
 		pods[i] = (struct oracle_pod){ .ns = cast[i].ns,

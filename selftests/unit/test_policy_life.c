@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "policy/front.h"
 #include "selftests/lib/policy_kernel.h"
 #include "selftests/lib/policy_world.h"
 
@@ -59,8 +60,8 @@ static struct pk_packet packet_of(const struct pw_case *c)
 		.proto = c->packet.proto,
 		.sport = c->packet.sport,
 		.dport = c->packet.dport,
-		.icmp_type = c->icmp_type,
-		.icmp_code = c->icmp_code,
+		.icmp_type = c->packet.icmp_type,
+		.icmp_code = c->packet.icmp_code,
 	};
 }
 
@@ -366,7 +367,7 @@ static void what_does_not_fit_changes_nothing(void **state)
 		refused++;
 		assert_int_equal(r, -ENOSPC);
 		assert_non_null(strstr(err.text, "mg_pages: "));
-		assert_non_null(strstr(err.text, "NetworkPolicy "));
+		assert_non_null(strstr(err.text, "NetworkPolicy"));
 		/* A new endpoint whose policy does not fit gets nothing through; others are open
 		 * only where no policy applies. */
 		pw_view(&rig.world, &view);
@@ -374,13 +375,13 @@ static void what_does_not_fit_changes_nothing(void **state)
 			if (pw_case(&rig.world, &view, &c) && judged(&rig, &view, &c))
 				assert_true(wanted(&view, &c));
 		/* With fewer policies it fits, and is right. */
-		for (unsigned int i = 0; i < PW_POLICIES; i++) {
-			if (!rig.world.policy[i])
+		for (unsigned int i = PW_FIRST_POLICY; i < PW_OBJECTS; i++) {
+			const struct object *object = rig.world.object[i].object;
+
+			if (!object)
 				continue;
-			engine_policy_del(rig.engine, "networking.k8s.io", "NetworkPolicy",
-					  rig.world.policy[i]->base.ns,
-					  rig.world.policy[i]->base.name);
-			pw_policy_drop(&rig.world, i);
+			front_del(rig.engine, object->kind, object->ns, object->name);
+			pw_object_set(&rig.world, i, NULL);
 		}
 		pk_settle(rig.kernel, rig.engine);
 		compare(&rig, 100);
@@ -404,8 +405,8 @@ static void refused_change_keeps_the_old(void **state)
 		size_t count;
 
 		rig_init(&rig, 15000 + turn, &limits);
-		for (unsigned int i = 3; i < PW_POLICIES; i++)
-			pw_policy_drop(&rig.world, i);
+		for (unsigned int i = PW_FIRST_POLICY + 3; i < PW_OBJECTS; i++)
+			pw_object_set(&rig.world, i, NULL);
 		pw_tell(&rig.world, rig.engine);
 		if (engine_build(rig.engine, &plan, NULL)) {
 			rig_done(&rig);
@@ -416,9 +417,9 @@ static void refused_change_keeps_the_old(void **state)
 		pk_settle(rig.kernel, rig.engine);
 		pw_view(&rig.world, &view);
 		count = make_probes(&rig, &view, rig.world.pod, probe);
-		for (unsigned int i = 3; i < PW_POLICIES; i++) {
-			pw_policy_new(&rig.world, i);
-			pw_tell_policy(&rig.world, rig.engine, i);
+		for (unsigned int i = PW_FIRST_POLICY + 3; i < PW_OBJECTS; i++) {
+			pw_object_set(&rig.world, i, pw_random_object(&rig.world, i));
+			pw_tell_object(&rig.world, rig.engine, i);
 		}
 		if (engine_build(rig.engine, &plan, NULL) == -ENOSPC) {
 			refused++;

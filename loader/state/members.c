@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Services as rules see them: the addresses and ports of all EndpointSlices of a service, ready
+ * or not (projectcalico.org/v3 ServiceMatch: "endpoints within the selected service").
+ */
+#include <string.h>
+#include <utlist.h>
+
+#include "model/service.h"
+#include "state/internal.h"
+
+struct state_slice {
+	char *key; /* "namespace/name" */
+	const struct object *object;
+	struct state_service *service; /* NULL: of none */
+	struct state_slice *prev, *next;
+	UT_hash_handle hh;
+};
+
+struct state_service {
+	char *key; /* "namespace/name" */
+	struct state_slice *slices;
+	UT_hash_handle hh;
+};
+
+struct members {
+	struct engine_member *v;
+	size_t count, room;
+};
+
+static void add_member(struct members *members, const union mg_addr *addr,
+		       const struct slice_port *port)
+{
+	if (members->count == members->room) {
+		members->room = members->room ? members->room * 2 : 16;
+		members->v = xrealloc(members->v, members->room, sizeof(*members->v));
+	}
+	members->v[members->count++] = (struct engine_member){ .addr = *addr,
+							       .port = port->port,
+							       .proto = port->protocol };
+}
+
+static void add_endpoint(struct members *members, const struct endpoint_slice *slice,
+			 const struct slice_endpoint *endpoint)
+{
+	for (size_t i = 0; i < endpoint->addr_count; i++)
+		for (size_t k = 0; k < slice->port_count; k++)
+			add_member(members, &endpoint->addrs[i], &slice->ports[k]);
+}
+
+static void tell(struct state *state, const struct state_service *service)
+{
+	struct members members = { 0 };
+	const struct state_slice *slice;
+
+	DL_FOREACH(service->slices, slice) {
+		const struct endpoint_slice *from = endpoint_slice_of(slice->object);
+
+		for (size_t i = 0; i < from->endpoint_count; i++)
+			add_endpoint(&members, from, &from->endpoints[i]);
+	}
+	engine_service_set(state->engine, service->key, members.v, members.count);
+	free(members.v);
+}
+
+static struct state_service *service_get(struct state *state, const char *ns, const char *name)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
+	struct state_service *service;
+
+	HASH_FIND_STR(state->services, key, service);
+	if (service)
+		return service;
+	service = xcalloc(1, sizeof(*service));
+	service->key = xstrdup(key);
+	HASH_ADD_KEYPTR(hh, state->services, service->key, strlen(service->key), service);
+	return service;
+}
+
+static void service_forget(struct state *state, struct state_service *service)
+{
+	if (service->slices)
+		return;
+	HASH_DEL(state->services, service);
+	free(service->key);
+	free(service);
+}
+
+/* Puts a slice into its service's list, or takes it out. */
+static void enlist(struct state *state, struct state_slice *slice)
+{
+	const struct endpoint_slice *from = endpoint_slice_of(slice->object);
+
+	if (!*from->service)
+		return;
+	slice->service = service_get(state, slice->object->ns, from->service);
+	DL_APPEND(slice->service->slices, slice);
+	tell(state, slice->service);
+}
+
+static void delist(struct state *state, struct state_slice *slice)
+{
+	if (!slice->service)
+		return;
+	DL_DELETE(slice->service->slices, slice);
+	tell(state, slice->service);
+	service_forget(state, slice->service);
+	slice->service = NULL;
+}
+
+static struct state_slice *slice_find(const struct state *state, const char *ns, const char *name)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
+	struct state_slice *slice;
+
+	HASH_FIND_STR(state->slices, key, slice);
+	return slice;
+}
+
+static void slice_free(struct state *state, struct state_slice *slice)
+{
+	HASH_DEL(state->slices, slice);
+	object_unref((struct object *)slice->object);
+	free(slice->key);
+	free(slice);
+}
+
+void slice_del(struct state *state, const char *ns, const char *name)
+{
+	struct state_slice *slice = slice_find(state, ns, name);
+
+	if (!slice)
+		return;
+	delist(state, slice);
+	slice_free(state, slice);
+}
+
+void slice_set(struct state *state, const struct object *object)
+{
+	struct state_slice *slice = slice_find(state, object->ns, object->name);
+
+	if (!slice) {
+		slice = xcalloc(1, sizeof(*slice));
+		slice->key = xasprintf("%s/%s", object->ns, object->name);
+		HASH_ADD_KEYPTR(hh, state->slices, slice->key, strlen(slice->key), slice);
+	}
+	delist(state, slice);
+	object_unref((struct object *)slice->object);
+	slice->object = object_ref(object);
+	enlist(state, slice);
+}
+
+void slices_free(struct state *state)
+{
+	struct state_slice *slice, *next;
+	struct state_service *service, *after;
+
+	HASH_ITER(hh, state->slices, slice, next)
+		slice_free(state, slice);
+	HASH_ITER(hh, state->services, service, after) {
+		service->slices = NULL;
+		service_forget(state, service);
+	}
+}

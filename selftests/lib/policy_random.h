@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of random objects: among the files policy_random*.c. */
+#ifndef MARGAY_SELFTESTS_POLICY_RANDOM_H
+#define MARGAY_SELFTESTS_POLICY_RANDOM_H
+
+#include "selftests/lib/policy_world.h"
+
+extern const char *const pw_tier_names[PW_TIERS];
+extern const char *const pw_services[2];
+
+json_t *pw_text(const char *value);
+json_t *pw_random_block(struct policy_world *world, int family); /* a CIDR; 4, 6 */
+json_t *pw_random_selector(struct policy_world *world);		 /* Calico's expression */
+json_t *pw_label_selector(struct policy_world *world);		 /* Kubernetes' LabelSelector */
+json_t *pw_random_types(struct policy_world *world);		 /* Ingress, Egress or both */
+
+json_t *pw_knp_spec(struct policy_world *world);
+json_t *pw_calico_spec(struct policy_world *world, bool global);
+
+#endif
