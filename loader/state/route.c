@@ -24,22 +24,32 @@ static uint32_t flags_overhead(uint16_t flags, bool outer6)
 	return bytes && outer6 ? bytes + OVERHEAD_OUTER6 : bytes;
 }
 
-/* Outer packets go over IPv4 where both nodes have it, else over IPv6. */
-static bool outer_is6(const struct node *self, const struct node *other)
+static bool both_have(union mg_addr one, union mg_addr other)
 {
-	union mg_addr a = self->v4.addr, b = other->v4.addr;
-
-	return addr_is_zero(&a) || addr_is_zero(&b);
+	return !addr_is_zero(&one) && !addr_is_zero(&other);
 }
 
+/* As outer_is_6() of bpf/lib/route.h: over the inner family where both nodes have it, else over the
+ * other one. */
+static bool outer_is6(const struct node *self, const struct node *other, bool inner4)
+{
+	if (inner4)
+		return !both_have(self->v4.addr, other->v4.addr);
+	return both_have(self->v6.addr, other->v6.addr);
+}
+
+/* Towards nodes that have the addresses that this one has. */
 uint32_t encap_overhead(const struct state *state, const struct mg_prefix *prefix)
 {
 	const struct peer *self = peer_self(state);
-	union mg_addr v4 = { .d = { 0 } };
+	bool outer6 = true;
 
-	if (self)
-		v4 = node_of(self->object)->v4.addr;
-	return flags_overhead(pool_flags(state, prefix), addr_is_zero(&v4));
+	if (self) {
+		const struct node *node = node_of(self->object);
+
+		outer6 = outer_is6(node, node, prefix_is4(prefix));
+	}
+	return flags_overhead(pool_flags(state, prefix), outer6);
 }
 
 uint32_t state_pod_mtu(const struct state *state, uint32_t uplink_mtu)
@@ -57,10 +67,11 @@ uint32_t state_pod_mtu(const struct state *state, uint32_t uplink_mtu)
 	return uplink_mtu > widest + 1280 ? uplink_mtu - widest : uplink_mtu;
 }
 
-/* Whether packets to this block travel encapsulated to the node. */
-static bool is_tunnelled(uint16_t flags, const struct peer *peer, bool outer6)
+/* Whether packets to this block travel encapsulated to the node: CrossSubnet asks for the subnets
+ * of the packets' own family. */
+static bool is_tunnelled(uint16_t flags, const struct peer *peer, bool inner4)
 {
-	bool same = outer6 ? peer->subnet6 : peer->subnet4;
+	bool same = inner4 ? peer->subnet4 : peer->subnet6;
 
 	if (!(flags & (MG_ADDR_IPIP | MG_ADDR_VXLAN)))
 		return false;
@@ -72,10 +83,11 @@ static bool remote_route(const struct state *state, const struct net *net, const
 {
 	const struct peer *peer = state->by_number[net->node];
 	const struct node *own = node_of(self->object), *other = node_of(peer->object);
-	bool is4 = prefix_is4(&net->prefix), outer6 = outer_is6(own, other);
+	bool is4 = prefix_is4(&net->prefix), outer6 = outer_is6(own, other, is4);
 	uint16_t flags = pool_flags(state, &net->prefix);
-	const struct mg_way *outer = outer6 ? &peer->way6 : &peer->way4;
+	bool tunnelled = is_tunnelled(flags, peer, is4);
 	const struct mg_way *inner = is4 ? &peer->way4 : &peer->way6;
+	const struct mg_way *outer = !tunnelled ? inner : outer6 ? &peer->way6 : &peer->way4;
 	union mg_addr node_addr = is4 ? other->v4.addr : other->v6.addr;
 
 	route->ifindex = inner->ifindex ? inner->ifindex : outer->ifindex;
@@ -86,7 +98,7 @@ static bool remote_route(const struct state *state, const struct net *net, const
 	if (inner->ifindex)
 		route->gateway = addr_is_zero(&inner->gateway) ? node_addr : inner->gateway;
 	route->mtu = outer->mtu;
-	if (route->mtu && is_tunnelled(flags, peer, outer6))
+	if (route->mtu && tunnelled)
 		route->mtu -= flags_overhead(flags, outer6);
 	return true;
 }

@@ -23,11 +23,12 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 CNI_PATH = f"{BUILD}:/usr/lib/cni:/opt/cni/bin"
 PR_SET_PDEATHSIG = 1
+PATIENCE = float(os.environ.get("NET_PATIENCE", 1))  # a guest by emulation is 20 times slower
 
 
 def wait_for(condition, what, timeout=15.0, step=0.05):
     """Polls until condition() is true and returns its value; AssertionError with `what` after timeout."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + timeout * PATIENCE
     while True:
         value = condition()
         if value:
@@ -56,6 +57,7 @@ class Place:
             stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         assert self.holder.stdout.readline() == b"ready\n"
         self.pid, self.mounts = self.holder.pid, mounts
+        self.path = f"/proc/{self.pid}/ns/net"
         # Addresses are there at once: no duplicate address detection on links of our own.
         self.sysctl(net__ipv6__conf__default__accept_dad=0)
         self.run("ip", "link", "set", "lo", "up")
@@ -80,7 +82,7 @@ class Place:
         return done.stdout
 
     def try_run(self, *command, stdin=None, env=None, timeout=60):
-        return subprocess.run(self.wrap(*command), input=stdin, capture_output=True, text=True, timeout=timeout,
+        return subprocess.run(self.wrap(*command), input=stdin, capture_output=True, text=True, timeout=timeout * PATIENCE,
                               env=dict(os.environ, **(env or {})),
                               stdin=subprocess.DEVNULL if stdin is None else None)
 
@@ -110,7 +112,7 @@ class Place:
     def captured(self, process, timeout=10):
         """What a capture saw; what came until timeout where that is fewer packets than it waits for."""
         try:
-            out = process.communicate(timeout=timeout)[0]
+            out = process.communicate(timeout=timeout * PATIENCE)[0]
         except subprocess.TimeoutExpired:
             process.terminate()
             out = process.communicate()[0]
@@ -220,7 +222,7 @@ class Node(Place):
         return self.agent
 
     def ready(self):
-        done = self.try_run("curl", "-fsS", "-m", "2", "http://127.0.0.1:9099/readyz")
+        done = self.try_run("curl", "-fsS", "-m", f"{2 * PATIENCE:g}", "http://127.0.0.1:9099/readyz")
         return done.returncode == 0
 
     def wait_ready(self, timeout=20):

@@ -3,6 +3,8 @@
 import pytest
 
 from cluster import wait_for
+import wire_path  # noqa: F401
+import traffic
 
 POOL = """
 apiVersion: projectcalico.org/v3
@@ -75,6 +77,19 @@ def test_host_reaches_pods_everywhere(cluster, pods):
     for name in ("frontend", "batch", "reader"):
         wait_for(lambda n=name: cluster["n1"].try_run("ping", "-n", "-c1", "-W1", pods[n].address()).returncode == 0,
                  f"n1 reaches {name}")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("mode", ["ipip", "vxlan"])
+def test_host_streams_to_a_remote_pod(cluster, pods, mode, family):
+    """The route's MTU leaves room for the outer header of the family that is used: host sockets send what fits."""
+    set_pools(cluster, "Always" if mode == "ipip" else "Never", "Always" if mode == "vxlan" else "Never")
+    for name in ("batch", "reader"):
+        route = pods[name].address(family)
+        mtu = {("ipip", 4): 1480, ("ipip", 6): 1460, ("vxlan", 4): 1450, ("vxlan", 6): 1430}[mode, family]
+        wait_for(lambda r=route, m=mtu: f"mtu {m}" in cluster["n1"].run("ip", "route", "get", r), f"MTU {mtu} to {name}")
+        traffic.tcp(cluster["n1"], pods[name], route, traffic.MEGABYTE)
+    set_pools(cluster, "CrossSubnet", "Never")
 
 
 def test_pod_reaches_nodes_everywhere(cluster, pods):

@@ -7,7 +7,6 @@ import pytest
 import traffic
 import wire
 
-MEGABYTE = 1 << 20
 WORLD = ("203.0.113.9", "2001:db8::9")
 INNER = pytest.mark.parametrize("family", [0, 1], ids=["ipv4", "ipv6"])
 
@@ -32,7 +31,7 @@ def used_ports(link):
 
 @INNER
 def test_stream_out(link, family):
-    peer = traffic.tcp(link.near.pod, link.b, WORLD[family], 64 * MEGABYTE)
+    peer = traffic.tcp(link.near.pod, link.b, WORLD[family], 64 * traffic.MEGABYTE)
     assert peer[0] == link.near.ip[family]
     assert 10240 <= peer[1] <= 29999
     assert link.b.counter("TcpInCsumErrors") == 0
@@ -44,7 +43,7 @@ def test_software_checksums(link, family):
     for place, device in ((link.near.pod, "eth0"), (link.a, "ua")):
         place(f"ethtool -K {device} tx off")
     try:
-        traffic.tcp(link.near.pod, link.b, WORLD[family], 8 * MEGABYTE)
+        traffic.tcp(link.near.pod, link.b, WORLD[family], 8 * traffic.MEGABYTE)
         assert traffic.udp(link.near.pod, link.b, WORLD[family])[0] == link.near.ip[family]
     finally:
         for place, device in ((link.near.pod, "eth0"), (link.a, "ua")):
@@ -100,7 +99,7 @@ def test_path_mtu_from_outside(link, family):
         for place in (link.b, far):
             place.ip("link set small up")
         far.ip(f"-{size} route add default via {gate}")
-        traffic.tcp(link.near.pod, far, address, 4 * MEGABYTE)
+        traffic.tcp(link.near.pod, far, address, 4 * traffic.MEGABYTE)
         route = link.near.pod(f"ip -{size} route get {address}")
         assert "mtu 1300" in route
     finally:

@@ -12,7 +12,6 @@ import pytest
 import traffic
 import wire
 
-MEGABYTE = 1 << 20
 KINDS = {"ipip": bpf.ADDR_IPIP, "vxlan": bpf.ADDR_VXLAN}
 INNER = pytest.mark.parametrize("inner", [4, 6], ids=["inner4", "inner6"])
 
@@ -21,6 +20,7 @@ def has_ipip():
     place = wire.Place("probe")
     try:
         place.ip("link add probe type ipip local 192.0.2.1 remote 192.0.2.2")
+        place.ip("link add probe6 type ip6tnl local 2001:db8::1 remote 2001:db8::2")
         return True
     except AssertionError:
         return False
@@ -28,8 +28,11 @@ def has_ipip():
         place.close()
 
 
-@pytest.fixture(scope="module", params=["margay-ipip", "margay-vxlan", "kernel-vxlan"])
+@pytest.fixture(scope="module",
+                params=["margay-ipip", "margay-vxlan", "kernel-ipip", "kernel-vxlan"])
 def far(request):
+    if request.param == "kernel-ipip" and not has_ipip():
+        pytest.skip("this kernel has no ipip and ip6tnl devices")
     return request.param.split("-")
 
 
@@ -41,7 +44,7 @@ def link(request, far):
         if far[0] == "margay":
             made.margay(KINDS[made.kind], made.outer)
         else:
-            made.kernel(KINDS[made.kind], made.outer).vxlan(made.outer)
+            getattr(made.kernel(KINDS[made.kind], made.outer), made.kind)(made.outer)
         yield made
     finally:
         made.close()
@@ -91,7 +94,7 @@ def stream(link, offload, source, sink, address, bind=None):
     """64 MiB that arrive as they were sent, in a tunnel, in packets as large as they come."""
     watch = traffic.Watch(link.b, "ub")
     before = lost_segments(source)
-    peer = traffic.tcp(source, sink, address, 64 * MEGABYTE, bind=bind)
+    peer = traffic.tcp(source, sink, address, 64 * traffic.MEGABYTE, bind=bind)
     frames = list(watch.frames())
     watch.close()
     assert bad_sums(link) == 0
@@ -139,6 +142,8 @@ def test_datagrams(link, offload, inner):
 @INNER
 def test_datagrams_in_bundles(link, offload, inner):
     """UDP GSO: one packet of many datagrams into the tunnel, and out of it at a pod."""
+    if not offload and wire.release() < (6, 11):
+        pytest.skip("before 6.11 sockets cut no bundle for a device without checksum offload")
     side = 0 if inner == 4 else 1
     # (a host socket on a device without any checksum offload: docs/encapsulation.md, limits)
     for source in (link.near.pod, link.a) if offload else (link.near.pod,):

@@ -8,7 +8,6 @@ import pytest
 import traffic
 import wire
 
-MEGABYTE = 1 << 20
 INNER = pytest.mark.parametrize("family", [0, 1], ids=["ipv4", "ipv6"])
 MODES = pytest.mark.parametrize("mode", [0, bpf.ADDR_IPIP, bpf.ADDR_VXLAN],
                                 ids=["native", "ipip", "vxlan"])
@@ -30,9 +29,9 @@ def test_device_without_ethernet(tun, mode, family):
     for node in (tun.near, tun.far):
         node.change()
     near, far = tun.near, tun.far
-    traffic.tcp(near.pod, far.pod, far.pod_ip[family], 4 * MEGABYTE)
-    traffic.tcp(far.pod, near.pod, near.pod_ip[family], 4 * MEGABYTE)
-    traffic.tcp(tun.a, far.pod, far.pod_ip[family], 4 * MEGABYTE)
+    traffic.tcp(near.pod, far.pod, far.pod_ip[family], 4 * traffic.MEGABYTE)
+    traffic.tcp(far.pod, near.pod, near.pod_ip[family], 4 * traffic.MEGABYTE)
+    traffic.tcp(tun.a, far.pod, far.pod_ip[family], 4 * traffic.MEGABYTE)
     traffic.udp(near.pod, far.pod, far.pod_ip[family])
     near.pod(f"ping -c 2 -i 0.2 -W 5 {far.pod_ip[family]}")
 
@@ -55,7 +54,7 @@ def test_small_way(link, mode, family):
     link.near.change()
     address = link.far.pod_ip[family]
     try:
-        traffic.tcp(link.near.pod, link.far.pod, address, 4 * MEGABYTE)
+        traffic.tcp(link.near.pod, link.far.pod, address, 4 * traffic.MEGABYTE)
         overhead = {0: 0, bpf.ADDR_IPIP: (20, 40)[family],
                     bpf.ADDR_VXLAN: (50, 70)[family]}[mode]
         told = max(1300 - overhead, 1280 if family else 0)
@@ -75,7 +74,7 @@ def test_mode_changes_under_a_stream(link, family):
 
     def run():
         done.append(traffic.tcp(link.near.pod, link.far.pod, link.far.pod_ip[family],
-                                512 * MEGABYTE))
+                                512 * traffic.MEGABYTE))
 
     link.tell(bpf.ADDR_IPIP)
     stream = threading.Thread(target=run)

@@ -31,18 +31,24 @@ VALUES = {"mg_local": 160, "mg_peers": 104, "mg_uplinks": 40, "mg_ep": 72, "mg_c
 
 def run(command, check=True, **more):
     done = subprocess.run(command.split() if isinstance(command, str) else command, text=True,
-                          capture_output=True, stdin=subprocess.DEVNULL, timeout=120, **more)
+                          capture_output=True, stdin=subprocess.DEVNULL,
+                          timeout=120 * traffic.PATIENCE, **more)
     if check and done.returncode:
         raise AssertionError(f"{command}: {done.returncode}: {done.stdout}{done.stderr}")
     return done.stdout
 
 
 def wait(what, condition, seconds=20):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * traffic.PATIENCE
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
         time.sleep(0.02)
     return value
+
+
+def release():
+    """The running kernel's version as numbers."""
+    return tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
 
 
 class Place:
@@ -55,6 +61,8 @@ class Place:
         run(f"ip netns add {self.name}")
         self.path = f"/run/netns/{self.name}"
         self.ip("link set lo up")
+        # TCP sizes packets by the pace it sees (tcp_tso_autosize()), and a busy machine's is slow.
+        self.sysctl("net.ipv4.tcp_min_tso_segs", 44)
 
     def __call__(self, command, **more):
         words = command.split() if isinstance(command, str) else command
@@ -243,27 +251,29 @@ class Kernel:
         self.place.ip("link set far up")
         for address in (*self.near.ip, *self.near.pod_ip):
             self.place.ip(f"neigh replace {address} dev far nud permanent lladdr {self.near.vtep}")
-        self.addresses((0, 1))
+        for family in (0, 1):
+            self.address(family, "far")
 
-    def ipip(self, outer, inner):
-        """One device carries one inner family: ipip, sit, ip6tnl."""
-        kind = {(4, 4): "ipip", (4, 6): "sit", (6, 4): "ip6tnl mode ipip6",
-                (6, 6): "ip6tnl mode ip6ip6"}[outer, inner]
+    def ipip(self, outer):
+        """One device carries one inner family (ipip, sit), or both (ip6tnl)."""
         side = 0 if outer == 4 else 1
-        self.place.ip(f"link add far type {kind} local {self.ip[side]} remote {self.near.ip[side]}"
-                      f"{' encaplimit none' if outer == 6 else ''}")
-        self.place.ip("link set far up")
-        self.addresses((0 if inner == 4 else 1,))
+        ends = f"local {self.ip[side]} remote {self.near.ip[side]}"
+        kinds = ("ipip", "sit") if outer == 4 else ("ip6tnl",)
+        for kind in kinds:
+            more = "mode any encaplimit none" if kind == "ip6tnl" else ""
+            self.place.ip(f"link add far-{kind} type {kind} {ends} {more}")
+            self.place.ip(f"link set far-{kind} up")
+        for family in (0, 1):
+            self.address(family, f"far-{(kinds * 2)[family]}")
 
-    def addresses(self, families):
-        for family in families:
-            size, bits, more = ((4, 32, ""), (6, 128, "nodad"))[family]
-            self.place.ip(f"addr add {self.pod_ip[family]}/{bits} dev far {more}")
-            self.place.ip(f"-{size} route add {self.near.pod_ip[family]} dev far "
-                          f"src {self.pod_ip[family]}")
-            # a pod's answers to a node leave in the tunnel too
-            self.place.ip(f"-{size} rule add from {self.pod_ip[family]} lookup 100")
-            self.place.ip(f"-{size} route add default dev far table 100")
+    def address(self, family, device):
+        size, bits, more = ((4, 32, ""), (6, 128, "nodad"))[family]
+        self.place.ip(f"addr add {self.pod_ip[family]}/{bits} dev {device} {more}")
+        self.place.ip(f"-{size} route add {self.near.pod_ip[family]} dev {device} "
+                      f"src {self.pod_ip[family]}")
+        # a pod's answers to a node leave in the tunnel too
+        self.place.ip(f"-{size} rule add from {self.pod_ip[family]} lookup 100")
+        self.place.ip(f"-{size} route add default dev {device} table 100")
 
     def close(self):
         pass
