@@ -19,11 +19,15 @@
 #include "lib/parse_skb.h"
 #include "lib/rewrite.h"
 
-/* Parses as the uplink's kind of frame demands. */
+/* Parses as the uplink's kind of frame demands. A tag is beside the packet, whether the wire had it
+ * or a VLAN device on this one set it: such frames are the VLAN device's, which may be an uplink of
+ * its own, and no packet of this one. */
 static __always_inline int uplink_parse(struct __sk_buff *skb, struct packet *pkt)
 {
 	const struct mg_uplink *uplink = uplink_row(pkt->ifindex);
 
+	if (skb->vlan_present)
+		return -MG_DROP_NOT_IP;
 	if (uplink && uplink->flags & MG_UPLINK_L3)
 		pkt->flags |= PKT_NO_L2;
 	return ipv6_unhandled(skb) ? -MG_DROP_IPV6_OFF : parse_skb(skb, pkt);
