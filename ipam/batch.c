@@ -222,6 +222,7 @@ static void add_handle_write(struct batch *batch, struct handle_note *note, json
 	}
 	batch->notes[batch->write_count] = note;
 	batch->counts[batch->write_count] = text;
+	note->touched = false;
 	add_write(batch, note->stored ? STORE_UPDATE : STORE_CREATE,
 		  handle_object(note->id, counts));
 }
@@ -247,6 +248,7 @@ static void add_handle_end(struct batch *batch, struct handle_note *note)
 		return;
 	handle_name(note->id, note->name);
 	batch->notes[batch->write_count] = note;
+	note->touched = false;
 	add_write(batch, STORE_DELETE, NULL)->key = (struct store_key){
 		.kind = store_kind_find(CALICO_V3, "IPAMHandle"),
 		.name = note->name,
@@ -297,7 +299,7 @@ static void handle_result(struct batch *batch, size_t i)
 	} else if (!write->result) {
 		note->stored = write->op != STORE_DELETE;
 		note->counts = TAKE_PTR(batch->counts[i]);
-		note->dirty = false;
+		note->dirty = note->touched;
 	}
 }
 
@@ -382,12 +384,11 @@ static bool is_conflict(int r)
 	return r == -ESTALE || r == -EEXIST || r == -ENOENT || r == -ECANCELED;
 }
 
-int batch_commit(struct batch *batch, struct err *err)
+/* 1: writes are there; 0: nothing is to be written, what is asked for is so already. */
+static int make_writes(struct batch *batch, struct err *err)
 {
-	struct ipam *ipam = batch->ipam;
-	int r;
+	int r = handles_look(batch->ipam, err);
 
-	r = handles_look(ipam, err);
 	if (r < 0) {
 		batch_spoil(batch);
 		return r;
@@ -395,12 +396,15 @@ int batch_commit(struct batch *batch, struct err *err)
 	add_handles(batch);
 	add_blocks(batch);
 	add_handle_ends(batch);
-	if (!batch->write_count) {
-		finish_entries(batch);
-		handles_prune(ipam);
-		return 0;
-	}
-	r = store_commit(ipam->store, batch->writes, batch->write_count, err);
+	if (batch->write_count)
+		return 1;
+	finish_entries(batch);
+	handles_prune(batch->ipam);
+	return 0;
+}
+
+static int take_results(struct batch *batch, int r)
+{
 	for (size_t i = 0; i < batch->write_count; i++)
 		if (batch->notes[i])
 			handle_result(batch, i);
@@ -409,6 +413,55 @@ int batch_commit(struct batch *batch, struct err *err)
 			block_result(batch, &batch->blocks[i]);
 	finish_entries(batch);
 	store_writes_done(batch->writes, batch->write_count);
-	handles_prune(ipam);
+	handles_prune(batch->ipam);
 	return is_conflict(r) ? -ESTALE : r < 0 ? r : 1;
+}
+
+int batch_commit(struct batch *batch, struct err *err)
+{
+	int r = make_writes(batch, err);
+
+	if (r <= 0)
+		return r;
+	r = store_commit(batch->ipam->store, batch->writes, batch->write_count, err);
+	return take_results(batch, r);
+}
+
+static void on_written(int result, struct store_write *writes, size_t count, const struct err *err,
+		       void *arg)
+{
+	_cleanup_(batch_free_p) struct batch *batch = arg;
+	struct ipam *ipam = batch->ipam;
+	int r;
+
+	if (batch->orphan) {
+		store_writes_done(writes, count);
+		return;
+	}
+	ipam->flight = NULL;
+	r = take_results(batch, result);
+	ipam_reached(ipam, r == -ESTALE ? 0 : r, err);
+	ipam->wake(ipam->wake_arg);
+}
+
+int batch_start(struct batch *batch, struct err *err)
+{
+	struct ipam *ipam = batch->ipam;
+	int r = make_writes(batch, err);
+
+	if (r <= 0) {
+		batch_free(batch);
+		return r;
+	}
+	ipam->flight = batch;
+	store_commit_async(ipam->store, batch->writes, batch->write_count, on_written, batch);
+	return 1;
+}
+
+void batch_abandon(struct batch *batch)
+{
+	if (!batch)
+		return;
+	batch->op_count = 0;
+	batch->orphan = true;
 }

@@ -41,6 +41,7 @@ struct batch {
 	struct handle_note *notes[BATCH_WRITES_MAX]; /* of handle writes; NULL: a block */
 	char *counts[BATCH_WRITES_MAX];
 	size_t write_count;
+	bool orphan; /* the instance was closed while the commit was on its way */
 };
 
 /* A batch is large: on the heap. Ends with batch_free(). */
@@ -62,6 +63,11 @@ unsigned int batch_refill(struct batch *batch, struct batch_block *block, unsign
 int batch_refill_one(struct batch *batch, struct batch_block *block, unsigned int ordinal);
 /* 1 written, 0 nothing to write, -ESTALE: somebody was faster, try again; -errno. */
 int batch_commit(struct batch *batch, struct err *err);
+/* The same behind the caller: 1 it is on its way (ipam->flight), 0 nothing to write. Takes batch.
+ */
+int batch_start(struct batch *batch, struct err *err);
+/* The instance ends first. */
+void batch_abandon(struct batch *batch);
 
 /* Without a commit: what was changed in the cache is read again. */
 void batch_spoil(struct batch *batch);

@@ -111,6 +111,7 @@ void entry_set(struct ipam *ipam, struct entry *entry, enum entry_state state, j
 		entry->attr = attr;
 	}
 	entry->state = state;
+	entry->in_batch = false; /* the commit on its way says something else of it */
 	if (state == ENTRY_RESERVE)
 		entry->order = ++ipam->order;
 	entry_note(ipam, entry);

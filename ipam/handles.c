@@ -31,7 +31,7 @@ void handle_touch(struct ipam *ipam, const char *id, bool guess)
 		note = handle_note(ipam, id);
 		note->guessed = guess;
 	}
-	note->dirty = true;
+	note->dirty = note->touched = true;
 }
 
 static void note_free(struct ipam *ipam, struct handle_note *note)

@@ -73,6 +73,7 @@ struct handle_note {
 	bool stored;
 	bool guessed;		    /* stored may be wrong: look before writing */
 	bool dirty;		    /* the next commit compares and writes */
+	bool touched;		    /* since the commit on its way was made */
 	char *counts;		    /* as last written, JSON; NULL: unknown */
 	char name[IPAM_HANDLE_MAX]; /* of the object, while it is being deleted */
 	UT_hash_handle hh;
@@ -116,6 +117,8 @@ struct ack {
 	void *arg;
 };
 
+struct batch;
+
 struct ipam {
 	struct store *store;
 	char *node;
@@ -123,6 +126,9 @@ struct ipam {
 	unsigned int reserve;
 	__u64 (*now)(void *arg);
 	void *now_arg;
+	void (*wake)(void *arg); /* NULL: commits are waited for */
+	void *wake_arg;
+	struct batch *flight; /* the commit on its way: no other store work meanwhile */
 	struct ipam_labels labels;
 
 	struct ipam_journal *journal;
@@ -147,6 +153,10 @@ struct ipam {
 	struct err down_err;
 	__u64 down_until, down_pause;
 };
+
+/* --- ipam.c ---------------------------------------------------------------------------------- */
+/* r < 0: the store did not do what was asked, and is left alone for a while. */
+void ipam_reached(struct ipam *ipam, int r, const struct err *err);
 
 /* --- access.c -------------------------------------------------------------------------------- */
 int list_kinds(struct ipam *ipam, const char *const *kinds, size_t count,

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/arena.h"
-#include "ipam/internal.h"
+#include "ipam/batch.h"
 
 #define COMMITS_A_TURN 4
 
@@ -40,6 +40,14 @@ static void mark_up(struct ipam *ipam)
 	ipam->reload_blocks |= ipam->down;
 	ipam->down = false;
 	ipam->down_pause = 0;
+}
+
+void ipam_reached(struct ipam *ipam, int r, const struct err *err)
+{
+	if (r < 0)
+		mark_down(ipam, err);
+	else
+		mark_up(ipam);
 }
 
 /* A reserve that the journal does not know may be on a pod that it does not know either. */
@@ -137,6 +145,8 @@ int ipam_open(const struct ipam_options *options, struct ipam **ret_ipam, struct
 	ipam->reserve = options->reserve ? options->reserve : IPAM_RESERVE_DEFAULT;
 	ipam->now = options->now ? options->now : system_now;
 	ipam->now_arg = options->now_arg;
+	ipam->wake = options->wake;
+	ipam->wake_arg = options->wake_arg;
 	ipam->reload_pools = ipam->reload_blocks = true;
 	ipam->fixed_wait = -1;
 	r = open_journal(ipam, options, err);
@@ -168,6 +178,7 @@ void ipam_close(struct ipam *ipam)
 
 	if (!ipam)
 		return;
+	batch_abandon(ipam->flight);
 	if (ipam->journal) {
 		queue_cancel(ipam);
 		ipam_journal_write(ipam->journal);
@@ -237,8 +248,8 @@ static int write_some(struct ipam *ipam, struct err *err)
 		r = write_entries(ipam, err);
 		if (r == -ESTALE)
 			continue;
-		if (r <= 0)
-			return r;
+		if (r <= 0 || ipam->flight)
+			return r < 0 ? r : 0;
 		commits++;
 	}
 	return r == -ESTALE || r > 0 ? 0 : r;
@@ -254,6 +265,8 @@ static int find_some(struct ipam *ipam, struct err *err)
 			return 0;
 		if (r > 0)
 			r = write_some(ipam, err);
+		if (ipam->flight)
+			return 0;
 		if (r < 0 && r != -ESTALE)
 			return r;
 	}
@@ -281,9 +294,11 @@ static int work(struct ipam *ipam, struct err *err)
 	if (shed)
 		shed_surplus(ipam);
 	r = write_some(ipam, err);
+	if (ipam->flight)
+		return 0;
 	if (r >= 0)
 		r = find_some(ipam, err);
-	if (r >= 0 && shed)
+	if (r >= 0 && shed && !ipam->flight)
 		r = give_up_blocks(ipam, err);
 	return r < 0 ? r : 0;
 }
@@ -297,11 +312,12 @@ int ipam_tick(struct ipam *ipam)
 	/* A pause longer than the longest means that the clock was set back. */
 	if (ipam->down && now < ipam->down_until && ipam->down_until - now <= DOWN_MAX_MS)
 		return ipam_next(ipam);
+	if (ipam->flight)
+		return ipam_next(ipam);
 	ipam->round++;
 	r = work(ipam, &err);
-	if (r < 0)
-		mark_down(ipam, &err);
-	else
-		mark_up(ipam);
+	/* Of a commit on its way its end says how the store is. */
+	if (r < 0 || !ipam->flight)
+		ipam_reached(ipam, r, &err);
 	return ipam_next(ipam);
 }

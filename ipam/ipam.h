@@ -63,6 +63,10 @@ struct ipam_options {
 	__u64 (*now)(void *arg); /* wall clock, ms; NULL: CLOCK_REALTIME */
 	void *now_arg;
 	const struct journal_ops *journal_ops; /* NULL: the system's */
+	/* Given: writes of blocks and handles go behind the caller (store_commit_async()), and wake
+	 * asks for the next ipam_commit(). NULL: ipam_tick() waits for them. */
+	void (*wake)(void *arg);
+	void *wake_arg;
 };
 
 /*

@@ -126,6 +126,8 @@ int ipam_next(struct ipam *ipam)
 	}
 	if (ipam->acks)
 		return 0; /* ipam_commit() has something to say */
+	if (ipam->flight)
+		return IPAM_IDLE; /* its end wakes */
 	if (ipam->down)
 		return until(ipam, ipam->down_until, DOWN_MAX_MS);
 	if (ipam->reload_pools || ipam->reload_blocks || ipam->noticed || write_needed(ipam) ||

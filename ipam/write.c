@@ -232,5 +232,5 @@ int write_entries(struct ipam *ipam, struct err *err)
 		batch_spoil(batch);
 		return r;
 	}
-	return batch_commit(batch, err);
+	return ipam->wake ? batch_start(TAKE_PTR(batch), err) : batch_commit(batch, err);
 }

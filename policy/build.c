@@ -344,14 +344,17 @@ int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err
 /* What only the dead referred to is free with them: no program came by it since. */
 static void grace(struct engine *e, uint64_t build)
 {
+	struct columns *columns = &e->columns;
 	uint64_t next = e->rows.build;
 
 	e->rows.build = build;
 	/* Nothing leads back to the column before, unless a deadline is pending: its sets need
-	 * not learn new identities, and what only they told apart is told apart no longer. */
-	if (!e->columns.commit[e->columns.commit_row].deadline) {
-		column_hold(e, e->columns.previous, false);
-		e->columns.previous = MG_COLUMNS;
+	 * not learn new identities, and what only they told apart is told apart no longer. A
+	 * column left by a commit that came after this grace began is still read. */
+	if (columns->previous < MG_COLUMNS && columns->left[columns->previous] <= build &&
+	    !columns->commit[columns->commit_row].deadline) {
+		column_hold(e, columns->previous, false);
+		columns->previous = MG_COLUMNS;
 	}
 	numbers_grace(&e->sets.numbers, build);
 	numbers_grace(&e->tables.pages, build);
@@ -372,10 +375,15 @@ void engine_applied(struct engine *e)
 	e->plan = (struct plan){ .empty = true };
 }
 
-void engine_grace_done(struct engine *e)
+uint64_t engine_applied_build(const struct engine *e)
 {
-	e->graced = e->applied;
-	grace(e, e->applied);
+	return e->applied;
+}
+
+void engine_grace_done(struct engine *e, uint64_t build)
+{
+	e->graced = build;
+	grace(e, build);
 	e->pending |= e->failed; /* there may be room now */
 	e->failed = false;
 }

@@ -9,7 +9,7 @@
  *	... the caller writes phase after phase, in order ...
  *	engine_applied(engine)			every row of the plan is in the kernel
  *	... membarrier, in an idle turn ...
- *	engine_grace_done(engine)		nobody reads what was replaced: numbers are free
+ *	engine_grace_done(engine, n)		nobody reads what was replaced: numbers are free
  *
  * A plan that could not be written whole is written again from its start: rows are values, not
  * steps. Until engine_applied() says that it was, engine_build() gives the same plan again.
@@ -216,7 +216,10 @@ const void *plan_value(const struct engine *engine, const struct plan_row *row,
  * -EAGAIN: no column is free before a grace period; the plan is empty. */
 int engine_build(struct engine *engine, const struct plan **ret_plan, struct err *err);
 void engine_applied(struct engine *engine);
-void engine_grace_done(struct engine *engine);
+/* The number of the last build that was applied; what it replaced is free when a grace period that
+ * began after engine_applied() is over: engine_grace_done() with that number. */
+uint64_t engine_applied_build(const struct engine *engine);
+void engine_grace_done(struct engine *engine, uint64_t build);
 
 /* There is something that engine_build() would look at. */
 bool engine_pending(const struct engine *engine);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon: one thread, one loop. What each file does, in the order of its life:
+ * The daemon: one loop; what waits for the disk or for RCU does so in threads that own nothing of
+ * the agent's (datastore/dir_worker.c, grace.c). What each file does, in the order of its life:
  *
  *	main.c		starts the parts, runs the loop, ends
  *	restore.c	reads what a former agent left in the pinned maps
@@ -14,6 +15,7 @@
  *	cni.c		the plugin's requests (docs/cni-socket.md)
  *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
  *	reconcile.c	engine and tables into the kernel
+ *	grace.c		when replaced numbers are free again
  *	control.c	margayctl's requests
  *	monitor.c	records to whoever watches; kernel_drops.c: the kernel's own
  *	status.c	health, readiness, metrics
@@ -47,10 +49,12 @@
 #include "sync/sync.h"
 
 struct dp_trace;
+struct grace;
 struct http;
 struct kernel_drops;
 struct pool_change;
 struct publication;
+struct publish_flight;
 struct server;
 struct server_call;
 struct tunnels;
@@ -108,7 +112,7 @@ struct agent {
 	struct agent_config config;
 	struct event_base *base;
 	struct event *dirty_event;
-	struct event *grace_event;
+	struct grace *grace;
 	struct event *ipam_event, *ipam_store_event;
 	int64_t ipam_due; /* rpc_now() of the next tick; INT64_MAX: none */
 	struct event *store_event, *store_timer;
@@ -158,7 +162,8 @@ struct agent {
 	struct endpoint **by_slot;  /* config slots + 1 */
 	unsigned int slots;
 	struct publication *publications; /* waiting to be written */
-	bool published;			  /* what a former agent left was compared */
+	struct publish_flight *publish_flight;
+	bool published; /* what a former agent left was compared */
 
 	struct server *cni;
 	struct server *ctl;

@@ -140,12 +140,21 @@ static void on_ipam(evutil_socket_t fd, short what, void *context)
 	arm_ipam(agent, ms);
 }
 
+static void wake_ipam(void *context)
+{
+	struct agent *agent = context;
+
+	event_active(agent->ipam_event, 0, 0);
+}
+
 static int open_ipam(struct agent *agent, struct err *err)
 {
 	_cleanup_free_ char *folder = xasprintf("%s/ipam", agent->config.state_dir);
 	const struct ipam_options options = { .store = agent->store,
 					      .node = agent->config.node,
-					      .dir = folder };
+					      .dir = folder,
+					      .wake = wake_ipam,
+					      .wake_arg = agent };
 	int r = ipam_open(&options, &agent->ipam, err);
 
 	if (r < 0)

@@ -20,6 +20,14 @@ struct publication {
 	UT_hash_handle hh;
 };
 
+/* A transaction on its way: its publications are not in the queue meanwhile. */
+struct publish_flight {
+	struct agent *agent; /* NULL: it has ended */
+	struct publication *publications[BATCH_MAX];
+	struct store_write writes[BATCH_MAX];
+	size_t count;
+};
+
 /* Calico's name of a WorkloadEndpoint: node-orchestrator-pod-endpoint, each dash doubled. */
 static void put_part(FILE *out, const char *part)
 {
@@ -86,14 +94,19 @@ static json_t *object_of(const struct agent *agent, const struct endpoint *endpo
 		"ipNetworks", nets, "mac", text, "profiles", json_sprintf("kns.%s", endpoint->ns));
 }
 
-static void publication_free(struct agent *agent, struct publication *publication)
+static void publication_free(struct publication *publication)
 {
-	HASH_DEL(agent->publications, publication);
 	json_decref(publication->object);
 	free(publication->key);
 	free(publication->ns);
 	free(publication->name);
 	free(publication);
+}
+
+static void drop(struct agent *agent, struct publication *publication)
+{
+	HASH_DEL(agent->publications, publication);
+	publication_free(publication);
 }
 
 /* The newest word about an object replaces what waits. Takes its arguments; object NULL: delete. */
@@ -103,7 +116,7 @@ static void put(struct agent *agent, char *key, char *ns, char *name, json_t *ob
 
 	HASH_FIND_STR(agent->publications, key, publication);
 	if (publication)
-		publication_free(agent, publication);
+		drop(agent, publication);
 	publication = xcalloc(1, sizeof(*publication));
 	publication->key = key;
 	publication->ns = ns;
@@ -161,24 +174,26 @@ static bool says_the_same(const json_t *stored, const json_t *object)
 	       json_equal(json_object_get(stored, "spec"), json_object_get(object, "spec"));
 }
 
-/* -EAGAIN: the store is out of reach, it stays in the queue. */
-static int write_one(struct agent *agent, const struct publication *publication, struct err *err)
+/* 1: ret_write; 0: the store says so already; -errno. */
+static int make_write(struct agent *agent, const struct publication *publication,
+		      struct store_write *ret_write, struct err *err)
 {
 	const struct store_key key = key_of(publication);
 	_cleanup_json_ json_t *stored = NULL;
-	int r;
+	int r = store_get(agent->store, &key, &stored, err);
 
-	r = store_get(agent->store, &key, &stored, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (!publication->object)
-		return r == -ENOENT ? 0 : store_delete(agent->store, &key, NULL, err);
-	if (r == -ENOENT)
-		return store_create(agent->store, publication->object, NULL, err);
+	if (!publication->object) {
+		*ret_write = (struct store_write){ .op = STORE_DELETE, .key = key };
+		return !r;
+	}
+	*ret_write = (struct store_write){ .op = r ? STORE_CREATE : STORE_UPDATE,
+					   .object = publication->object };
+	if (r)
+		return 1;
 	keep_labels(publication->object, stored);
-	if (says_the_same(stored, publication->object))
-		return 0;
-	return store_update(agent->store, publication->object, NULL, err);
+	return !says_the_same(stored, publication->object);
 }
 
 /* --- after a start -------------------------------------------------------------------------- */
@@ -239,39 +254,112 @@ static int review(struct agent *agent, struct err *err)
 /* Everything else may pass by itself: a folder's rights, a full disk, another writer. */
 static bool is_hopeless(int r)
 {
-	return r == -EINVAL || r == -EROFS || r == -EBADMSG || r == -E2BIG;
+	return r == -EINVAL || r == -EROFS || r == -EBADMSG || r == -E2BIG || r == -EMSGSIZE;
 }
 
+static void give_up(struct publication *publication, const char *why)
+{
+	log_warning("WorkloadEndpoint", "object", publication->key, "why", why, NULL);
+	publication_free(publication);
+}
+
+/* Back into the queue, where nothing newer is known of the object. */
+static void put_back(struct agent *agent, struct publication *publication)
+{
+	struct publication *newer;
+
+	HASH_FIND_STR(agent->publications, publication->key, newer);
+	if (newer)
+		publication_free(publication);
+	else
+		HASH_ADD_KEYPTR(hh, agent->publications, publication->key, strlen(publication->key),
+				publication);
+}
+
+static void land(struct publish_flight *flight, int result)
+{
+	for (size_t i = 0; i < flight->count; i++) {
+		struct publication *publication = flight->publications[i];
+		int r = flight->writes[i].result;
+
+		if (!result || !flight->agent)
+			publication_free(publication);
+		else if (is_hopeless(r))
+			give_up(publication, strerror(-r));
+		else
+			put_back(flight->agent, publication);
+	}
+}
+
+static void on_written(int result, struct store_write *writes, size_t count, const struct err *err,
+		       void *context)
+{
+	struct publish_flight *flight = context;
+	struct agent *agent = flight->agent;
+	const struct timeval again = { .tv_sec = result < 0 };
+
+	(void)err;
+	land(flight, result);
+	store_writes_done(writes, count);
+	free(flight);
+	if (!agent)
+		return;
+	agent->publish_flight = NULL;
+	if (agent->publications)
+		event_add(agent->publish_event, &again);
+}
+
+/* False: the store is out of reach. What it says already or will never take leaves the queue. */
+static bool load(struct agent *agent, struct publish_flight *flight)
+{
+	struct publication *publication, *next;
+
+	HASH_ITER(hh, agent->publications, publication, next) {
+		struct store_write *write = &flight->writes[flight->count];
+		struct err err = { 0 };
+		int r = make_write(agent, publication, write, &err);
+
+		if (r < 0 && !is_hopeless(r))
+			return false;
+		HASH_DEL(agent->publications, publication);
+		if (r < 0)
+			give_up(publication, err.text);
+		else if (!r)
+			publication_free(publication);
+		else
+			flight->publications[flight->count++] = publication;
+		if (flight->count == BATCH_MAX)
+			break;
+	}
+	return true;
+}
+
+/* All that waits is one transaction, written behind the loop. */
 static void flush(evutil_socket_t fd, short what, void *context)
 {
 	const struct timeval again = { .tv_sec = 1 };
 	struct agent *agent = context;
-	struct publication *publication, *next;
-	unsigned int written = 0;
+	struct publish_flight *flight;
+	struct err err;
 
 	(void)fd;
 	(void)what;
-	if (!agent->published) {
-		struct err err;
-
-		if (!agent->synced || review(agent, &err) < 0) {
-			event_add(agent->publish_event, &again);
-			return;
-		}
+	if (agent->publish_flight)
+		return;
+	if (!agent->published && (!agent->synced || review(agent, &err) < 0)) {
+		event_add(agent->publish_event, &again);
+		return;
 	}
-	HASH_ITER(hh, agent->publications, publication, next) {
-		struct err err = { 0 };
-		int r = write_one(agent, publication, &err);
-
-		if ((r < 0 && !is_hopeless(r)) || ++written == BATCH_MAX) {
-			event_add(agent->publish_event, &again);
-			return;
-		}
-		if (r < 0)
-			log_warning("WorkloadEndpoint", "object", publication->key, "why", err.text,
-				    NULL);
-		publication_free(agent, publication);
+	flight = xcalloc(1, sizeof(*flight));
+	if (!load(agent, flight))
+		event_add(agent->publish_event, &again);
+	if (!flight->count) {
+		free(flight);
+		return;
 	}
+	flight->agent = agent;
+	agent->publish_flight = flight;
+	store_commit_async(agent->store, flight->writes, flight->count, on_written, flight);
 }
 
 void publish_start(struct agent *agent)
@@ -286,7 +374,9 @@ void publish_stop(struct agent *agent)
 	struct publication *publication, *next;
 
 	HASH_ITER(hh, agent->publications, publication, next)
-		publication_free(agent, publication);
+		drop(agent, publication);
+	if (agent->publish_flight)
+		agent->publish_flight->agent = NULL;
 	if (agent->publish_event)
 		event_free(agent->publish_event);
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "agent/endpoint.h"
+#include "agent/grace.h"
 #include "agent/node.h"
 #include "agent/pods.h"
 #include "agent/record.h"
@@ -200,7 +201,6 @@ static int write_policy(struct agent *agent, struct err *err)
 		.state = agent->state,
 		.removal = agent->synced,
 	};
-	const struct timeval now = { 0 };
 	struct plan_report report;
 	const struct plan *plan;
 	int built, r;
@@ -212,7 +212,7 @@ static int write_policy(struct agent *agent, struct err *err)
 		return r;
 	engine_applied(agent->engine);
 	state_touched_done(agent->state);
-	event_add(agent->grace_event, &now);
+	grace_want(agent);
 	/* Numbers are short until the grace that is due: the round after it goes on. */
 	return built == -EAGAIN ? 0 : built;
 }
@@ -361,19 +361,6 @@ static void on_dirty(evutil_socket_t fd, short what, void *context)
 	reconcile(context);
 }
 
-/* In an idle turn after a commit: numbers that nobody reads any more become free. */
-static void on_grace(evutil_socket_t fd, short what, void *context)
-{
-	struct agent *agent = context;
-
-	(void)fd;
-	(void)what;
-	if (dp_grace(agent->dp) == 0)
-		engine_grace_done(agent->engine);
-	if (engine_pending(agent->engine))
-		agent_dirty(agent, CHANGE_POLICY);
-}
-
 static void on_check(evutil_socket_t fd, short what, void *context)
 {
 	struct agent *agent = context;
@@ -401,18 +388,18 @@ void reconcile_start(struct agent *agent)
 
 	agent->changes = CHANGE_ALL;
 	agent->dirty_event = evtimer_new(agent->base, on_dirty, agent);
-	agent->grace_event = evtimer_new(agent->base, on_grace, agent);
+	grace_start(agent);
 	agent->check_event = event_new(agent->base, -1, EV_PERSIST, on_check, agent);
 	/* Requests and object changes first, then one round for all of them. */
 	event_priority_set(agent->dirty_event, 1);
-	event_priority_set(agent->grace_event, 2);
 	event_add(agent->check_event, &check);
 }
 
 void reconcile_stop(struct agent *agent)
 {
-	struct event *events[] = { agent->dirty_event, agent->grace_event, agent->check_event };
+	struct event *events[] = { agent->dirty_event, agent->check_event };
 
+	grace_stop(agent);
 	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (events[i])
 			event_free(events[i]);

@@ -32,9 +32,11 @@ struct store_ops {
 		    struct store_list *lists, struct err *err);
 	int (*commit)(struct store *store, struct store_write *writes, size_t count,
 		      struct err *err);
-	/* NULL: the front calls commit from store_dispatch(). */
+	/* NULL, or a failure: the front calls commit from store_dispatch(). */
 	int (*commit_async)(struct store *store, struct store_write *writes, size_t count,
 			    store_done_fn done, void *arg);
+	/* Before close: calls done for every write of commit_async. NULL with commit_async. */
+	void (*settle)(struct store *store);
 	int (*origin)(struct store *store, const struct store_key *key, char **ret_file);
 	int (*watch)(struct store *store, struct store_watch *watch, struct err *err);
 	void (*unwatch)(struct store *store, struct store_watch *watch);
@@ -76,7 +78,10 @@ struct store {
 
 int store_init(struct store *store, const struct store_ops *ops, struct err *err);
 void store_done(struct store *store);
-void store_wake(struct store *store);
+void store_wake(struct store *store); /* from any thread */
+/* By commit, from the next store_dispatch(). */
+void store_commit_later(struct store *store, struct store_write *writes, size_t count,
+			store_done_fn done, void *arg);
 
 /* A change as a back end knows it. was: labels before (MODIFIED), NULL: none. */
 struct store_change {

@@ -74,6 +74,11 @@ static void dir_close(struct store *store)
 	free(dir);
 }
 
+static void dir_settle(struct store *store)
+{
+	dir_worker_free(to_dir(store));
+}
+
 static int init(struct dir *dir, const struct store_options *options, struct err *err)
 {
 	int r = store_init(&dir->store, &dir_ops, err);
@@ -131,6 +136,8 @@ const struct store_ops dir_ops = {
 	.get = dir_get,
 	.list = dir_list,
 	.commit = dir_commit,
+	.commit_async = dir_commit_async,
+	.settle = dir_settle,
 	.origin = dir_origin,
 	.watch = dir_watch,
 	.timeout_ms = dir_timeout_ms,

@@ -27,6 +27,7 @@
 
 struct manifests;
 struct dir_watches;
+struct dir_worker;
 
 struct dir {
 	struct store store;
@@ -41,6 +42,8 @@ struct dir {
 	bool unfinished;	     /* a transaction is committed but not wholly in the folders */
 	struct dir_watches *watches; /* NULL until the first watch */
 	struct manifests *manifests; /* NULL: none configured */
+	struct dir_worker *worker;   /* NULL until something is written behind */
+	bool stores_only; /* the worker's: an edit by hand is -EBUSY, its owner adopts it */
 };
 
 static inline struct dir *to_dir(struct store *store)
@@ -70,6 +73,8 @@ int dir_make_parents(struct dir *dir, const char *path);
 int dir_write_tmp(struct dir *dir, const char *path, const json_t *tree,
 		  const struct timespec *mtime, bool sync);
 void dir_clean_tmp(struct dir *dir);
+/* A file that is no object's (path below PATH), durable; NULL: no such file. Takes the lock. */
+int dir_write_copy(struct dir *dir, const char *path, const json_t *tree);
 
 /* Calls fn for every file below TOP of the kind (NULL: all) and namespace (NULL: all). */
 struct dir_walk {
@@ -135,6 +140,17 @@ int dir_watch(struct store *store, struct store_watch *watch, struct err *err);
 int dir_timeout_ms(const struct store *store);
 int dir_dispatch(struct store *store, struct err *err);
 void dir_watches_free(struct dir_watches *watches);
+
+/* --- dir_worker.c: a thread for what waits for the disk --- */
+
+int dir_commit_async(struct store *store, struct store_write *writes, size_t count,
+		     store_done_fn done, void *arg);
+void dir_worker_dispatch(struct dir *dir); /* calls done of what is finished */
+void dir_worker_free(struct dir *dir);	   /* ends what was begun, tells of the rest */
+/* Writes tree to path, or removes it (NULL), behind the caller. -EAGAIN: there is no thread. */
+int dir_copy_async(struct dir *dir, const char *path, json_t *tree);
+/* True if such a write still waits: the content that path is going to have. */
+bool dir_copy_waits(struct dir *dir, const char *path, json_t **ret_tree);
 
 /* --- manifest.c --- */
 

@@ -174,6 +174,8 @@ static int add_write(struct commit *commit, struct store_write *write, struct er
 
 	if (in_commit(commit, rel))
 		return err_set(err, -EINVAL, "is written twice in one transaction");
+	if (commit->dir->stores_only && !dir_same_time(commit->dir, rel))
+		return err_set(err, -EBUSY, "was edited by hand");
 	dir_adopt(commit->dir, rel);
 	r = dir_mend_locked(commit->dir, rel, &current);
 	if (r < 0 && r != -ENOENT)

@@ -113,6 +113,24 @@ int dir_write_tmp(struct dir *dir, const char *path, const json_t *tree,
 	return r;
 }
 
+int dir_write_copy(struct dir *dir, const char *path, const json_t *tree)
+{
+	int r = dir_lock(dir, LOCK_EX, NULL);
+
+	if (r < 0)
+		return r;
+	if (!tree)
+		r = unlinkat(dir->root, path, 0) < 0 && errno != ENOENT ? -errno : 0;
+	else
+		r = dir_make_parents(dir, path);
+	if (!r && tree)
+		r = dir_write_tmp(dir, "tmp/manifest", tree, NULL, true);
+	if (!r && tree && renameat(dir->root, "tmp/manifest", dir->root, path) < 0)
+		r = -errno;
+	dir_unlock(dir);
+	return r;
+}
+
 /* Names in a folder, without hidden ones. */
 static int visible(const struct dirent *entry)
 {

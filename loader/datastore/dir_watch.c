@@ -375,6 +375,7 @@ int dir_dispatch(struct store *store, struct err *err)
 	struct turn turn = { 0 };
 	int r = 0;
 
+	dir_worker_dispatch(dir);
 	if (!dir->watches)
 		return 0;
 	read_events(dir, &turn);

@@ -151,16 +151,26 @@ static json_t *read_copy(struct manifests *manifests, struct manifest_file *file
 	_cleanup_free_ char *path = copy_path(manifests, file);
 	_cleanup_json_ json_t *copy = NULL;
 
-	if (dir_read_json(manifests->dir, path, COPY_MAX, &copy, NULL) < 0)
+	if (!dir_copy_waits(manifests->dir, path, &copy) &&
+	    dir_read_json(manifests->dir, path, COPY_MAX, &copy, NULL) < 0)
 		return NULL;
 	return json_incref(json_object_get(copy, "objects"));
+}
+
+/* Behind those who wait for the file's content, where there are any (a watch). */
+static void store_copy(struct manifests *manifests, const struct manifest_file *file, json_t *copy)
+{
+	_cleanup_free_ char *path = copy_path(manifests, file);
+	struct dir *dir = manifests->dir;
+
+	if (!dir->watches || dir_copy_async(dir, path, copy) < 0)
+		(void)dir_write_copy(dir, path, copy);
 }
 
 /* Without its copy a file would be served worse after a restart, not wrong now: no failure. */
 static void write_copy(struct load *load)
 {
 	struct manifests *manifests = load->manifests;
-	_cleanup_free_ char *path = copy_path(manifests, load->file);
 	_cleanup_json_ json_t *copy = json_object();
 	json_t *objects = json_array();
 
@@ -168,14 +178,8 @@ static void write_copy(struct load *load)
 		json_array_append(objects, load->objects[i].object);
 	json_object_set_new(copy, "file", json_string(load->file->path));
 	json_object_set_new(copy, "objects", objects);
-	if (!manifests->keep || (load->former && json_equal(load->former, objects)))
-		return;
-	if (dir_lock(manifests->dir, LOCK_EX, NULL) < 0)
-		return;
-	if (!dir_make_parents(manifests->dir, path) &&
-	    !dir_write_tmp(manifests->dir, "tmp/manifest", copy, NULL, true))
-		(void)!renameat(manifests->dir->root, "tmp/manifest", manifests->dir->root, path);
-	dir_unlock(manifests->dir);
+	if (manifests->keep && !(load->former && json_equal(load->former, objects)))
+		store_copy(manifests, load->file, copy);
 }
 
 static bool wants_former(const struct load *load, const char *rel)
@@ -283,9 +287,7 @@ void manifest_file_load(struct manifests *manifests, struct manifest_file *file)
 
 void manifest_file_forget(struct manifests *manifests, struct manifest_file *file)
 {
-	_cleanup_free_ char *path = copy_path(manifests, file);
-
 	clear_problems(manifests, file);
 	if (manifests->keep)
-		unlinkat(manifests->dir->root, path, 0);
+		store_copy(manifests, file, NULL);
 }

@@ -98,6 +98,8 @@ void store_close(struct store *store)
 	if (!store)
 		return;
 	err_set(&err, -ECANCELED, "the store was closed");
+	if (store->ops->settle)
+		store->ops->settle(store);
 	while (store->pending) {
 		struct store_pending *pending = store->pending;
 
@@ -209,7 +211,7 @@ static int check_write(struct store_write *write, struct err *err)
 	return r < 0 ? r : object_check_shape(write->object, err);
 }
 
-int store_commit(struct store *store, struct store_write *writes, size_t count, struct err *err)
+static int check_writes(struct store_write *writes, size_t count, struct err *err)
 {
 	int r = 0;
 
@@ -224,9 +226,14 @@ int store_commit(struct store *store, struct store_write *writes, size_t count, 
 		if (failed < 0)
 			writes[i].result = failed;
 	}
-	if (r < 0 || !count)
-		return r;
-	return store->ops->commit(store, writes, count, err);
+	return r;
+}
+
+int store_commit(struct store *store, struct store_write *writes, size_t count, struct err *err)
+{
+	int r = check_writes(writes, count, err);
+
+	return r < 0 || !count ? r : store->ops->commit(store, writes, count, err);
 }
 
 void store_writes_done(struct store_write *writes, size_t count)
@@ -242,19 +249,25 @@ bool store_is_atomic(const struct store *store)
 	return store->ops->atomic;
 }
 
-int store_commit_async(struct store *store, struct store_write *writes, size_t count,
-		       store_done_fn done, void *arg)
+void store_commit_later(struct store *store, struct store_write *writes, size_t count,
+			store_done_fn done, void *arg)
 {
-	struct store_pending *pending;
+	struct store_pending *pending = xcalloc(1, sizeof(*pending));
 
-	if (store->ops->commit_async)
-		return store->ops->commit_async(store, writes, count, done, arg);
-	pending = xcalloc(1, sizeof(*pending));
 	*pending = (struct store_pending){
 		.writes = writes, .count = count, .done = done, .arg = arg
 	};
 	LL_APPEND(store->pending, pending);
 	store_wake(store);
+}
+
+int store_commit_async(struct store *store, struct store_write *writes, size_t count,
+		       store_done_fn done, void *arg)
+{
+	/* What is not acceptable fails from store_dispatch(), as the rest does. */
+	if (!count || !store->ops->commit_async || check_writes(writes, count, NULL) < 0 ||
+	    store->ops->commit_async(store, writes, count, done, arg) < 0)
+		store_commit_later(store, writes, count, done, arg);
 	return 0;
 }
 

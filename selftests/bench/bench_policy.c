@@ -141,7 +141,7 @@ static double build(struct engine *engine, size_t *ret_rows)
 	for (int phase = 0; phase < PLAN_PHASES; phase++)
 		*ret_rows += plan->row_count[phase];
 	engine_applied(engine);
-	engine_grace_done(engine);
+	engine_grace_done(engine, engine_applied_build(engine));
 	return took;
 }
 

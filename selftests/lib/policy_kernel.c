@@ -139,7 +139,7 @@ void pk_settle(struct policy_kernel *kernel, struct engine *engine)
 		assert_true(turn < 8);
 		assert_int_equal(engine_build(engine, &plan, NULL), 0);
 		pk_apply(kernel, engine, plan);
-		engine_grace_done(engine);
+		engine_grace_done(engine, engine_applied_build(engine));
 	}
 }
 

@@ -150,7 +150,7 @@ static void settle(void)
 				commit(plan->commit);
 		}
 		pk_apply(rig.kernel, rig.engine, plan);
-		engine_grace_done(rig.engine);
+		engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 	}
 }
 

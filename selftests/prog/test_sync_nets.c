@@ -126,7 +126,7 @@ static unsigned int bring(struct fixture *f)
 	OK(f, plan_write(&target, plan, &report, &f->err));
 	engine_applied(f->engine);
 	state_touched_done(f->state);
-	engine_grace_done(f->engine);
+	engine_grace_done(f->engine, engine_applied_build(f->engine));
 	return report.moved;
 }
 

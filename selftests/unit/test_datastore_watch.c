@@ -134,10 +134,85 @@ static void test_async(void **state)
 	assert_int_equal(first, 0);
 	assert_true(wait_for(f->store, is_set, &first));
 	assert_int_equal(first, 1);
+	assert_string_equal(test_net(writes[0].stored), "1.0.0.0/8");
 	store_writes_done(writes, 1);
 	assert_int_equal(store_commit_async(other, &writes[1], 1, async_done, &second), 0);
 	store_close(other);
 	assert_int_equal(second, -ECANCELED);
+}
+
+struct outcome {
+	bool called;
+	int result;
+};
+
+static void outcome_fn(int result, struct store_write *writes, size_t count, const struct err *err,
+		       void *arg)
+{
+	struct outcome *outcome = arg;
+
+	(void)err;
+	assert_false(outcome->called);
+	*outcome = (struct outcome){ true, result };
+	store_writes_done(writes, count);
+}
+
+static bool is_called(void *arg)
+{
+	return ((struct outcome *)arg)->called;
+}
+
+static int write_behind(struct store *store, struct store_write *writes, size_t count)
+{
+	struct outcome outcome = { 0 };
+
+	assert_int_equal(store_commit_async(store, writes, count, outcome_fn, &outcome), 0);
+	assert_false(outcome.called);
+	assert_true(wait_for(store, is_called, &outcome));
+	return outcome.result;
+}
+
+/* The same outcomes as of store_commit(), and no edit by hand is written over. */
+static void test_async_outcomes(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_json_ json_t *x = test_set("a", "x", "1.0.0.0/8", NULL), *got = NULL;
+	_cleanup_json_ json_t *y = test_set("a", "y", "1.0.0.0/8", NULL), *bad = json_object();
+	struct store_key key = test_key("a", "x");
+	struct watch_log log = { 0 };
+
+	test_watch(f->store, &log);
+	assert_int_equal(write_behind(f->store,
+				      (struct store_write[]){ { .op = STORE_CREATE, .object = x } },
+				      1),
+			 0);
+	assert_true(wait_log(f->store, &log, "+a/x=1.0.0.0/8|"));
+	assert_int_equal(write_behind(f->store,
+				      (struct store_write[]){ { .op = STORE_CREATE, .object = y },
+							      { .op = STORE_CREATE, .object = x } },
+				      2),
+			 -EEXIST);
+	assert_int_equal(
+		write_behind(f->store,
+			     (struct store_write[]){ { .op = STORE_CREATE, .object = bad } }, 1),
+		-EINVAL);
+	test_write(&f->test, "store/objects/projectcalico.org/NetworkSet/a/x.json",
+		   "{\"apiVersion\": \"projectcalico.org/v3\", \"kind\": \"NetworkSet\", "
+		   "\"metadata\": {\"name\": \"x\", \"namespace\": \"a\"}, "
+		   "\"spec\": {\"nets\": [\"7.0.0.0/8\"]}}");
+	assert_int_equal(write_behind(f->store,
+				      (struct store_write[]){ { .op = STORE_UPDATE, .object = y } },
+				      1),
+			 -ENOENT);
+	assert_int_equal(write_behind(f->store,
+				      (struct store_write[]){ { .op = STORE_DELETE,
+								.key = key,
+								.expect = test_version(x) } },
+				      1),
+			 0);
+	assert_non_null(strstr(log.text, "~a/x=7.0.0.0/8|"));
+	assert_true(wait_log(f->store, &log, "-a/x"));
+	assert_int_equal(store_get(f->store, &key, &got, NULL), -ENOENT);
 }
 
 /* --- follow --- */
@@ -250,13 +325,10 @@ static void test_label_queries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_watch_resume),
-		CASE(test_watch_labels),
-		CASE(test_watch_trimmed),
-		CASE(test_two_stores),
-		CASE(test_async),
-		CASE(test_follow),
-		cmocka_unit_test(test_label_queries),
+		CASE(test_watch_resume),  CASE(test_watch_labels),
+		CASE(test_watch_trimmed), CASE(test_two_stores),
+		CASE(test_async),	  CASE(test_async_outcomes),
+		CASE(test_follow),	  cmocka_unit_test(test_label_queries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -195,6 +195,24 @@ static void test_together(void **state)
 	assert_listed(f->store, "");
 }
 
+/* The last valid copy is written behind; a bad content may follow before it is on disk. */
+static void test_good_then_bad_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 20; i++) {
+		_cleanup_free_ char *net = xasprintf("%d.0.0.0/8", 20 + i);
+		_cleanup_free_ char *good = xasprintf(SET("x", "%s"), net);
+		_cleanup_free_ char *expected = xasprintf("x=%s ", net);
+
+		test_write(&f->test, "manifests.d/10-sets.yml", good);
+		assert_true(wait_log(f->store, &f->log, net));
+		test_write(&f->test, "manifests.d/10-sets.yml", SET("x", "nonsense") "]");
+		settle(f->store);
+		assert_listed(f->store, expected);
+	}
+}
+
 static void test_list_document(void **state)
 {
 	struct fixture *f = *state;
@@ -387,11 +405,14 @@ static void test_folder_appears(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_merged),	     CASE(test_read_only),	CASE(test_stable),
-		CASE(test_skipped),	     CASE(test_together),	CASE(test_list_document),
-		CASE(test_not_a_text),	     CASE(test_syntax),		CASE(test_bad_document),
-		CASE(test_two_files),	     CASE(test_file_and_store), CASE(test_uncovered),
-		CASE(test_file_permissions), CASE(test_resume),		CASE(test_folder_appears),
+		CASE(test_merged),	  CASE(test_read_only),
+		CASE(test_stable),	  CASE(test_good_then_bad_at_once),
+		CASE(test_skipped),	  CASE(test_together),
+		CASE(test_list_document), CASE(test_not_a_text),
+		CASE(test_syntax),	  CASE(test_bad_document),
+		CASE(test_two_files),	  CASE(test_file_and_store),
+		CASE(test_uncovered),	  CASE(test_file_permissions),
+		CASE(test_resume),	  CASE(test_folder_appears),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two agents as two processes on one directory store, with the system's clock: they claim the same
- * blocks at the same time, until no address is left, release, and claim again.
+ * Two agents as two processes on one directory store, one of which writes behind itself, with the
+ * system's clock: they claim the same blocks at the same time, until no address is left, release,
+ * and claim again.
  */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -99,12 +101,44 @@ static void ask(struct ipam *ipam, const char *node, int n, struct tally *tally)
 	ipam_request(ipam, &request, tell, tally);
 }
 
-/* Asks until the pool is full, in bursts. */
-static int agent(const struct world *world, const char *node, int out)
+static void wake(void *arg)
 {
+	*(bool *)arg = true;
+}
+
+/* What is written behind it ends before the next one. */
+static void turn(struct ipam *ipam, struct store *store)
+{
+	struct pollfd wait = { .fd = store_fd(store), .events = POLLIN };
+
+	if (ipam_tick(ipam) == IPAM_IDLE)
+		poll(&wait, 1, 1000);
+	store_dispatch(store, NULL);
+	ipam_commit(ipam);
+}
+
+/* Until all that is known is written. */
+static void rest(struct ipam *ipam, struct store *store)
+{
+	struct ipam_status status = { .unwritten = 1 };
+
+	for (int i = 0; i < 100 && status.unwritten; i++) {
+		turn(ipam, store);
+		ipam_read_status(ipam, &status);
+	}
+}
+
+/* Asks until the pool is full, in bursts. */
+static int agent(const struct world *world, const char *node, int out, bool behind)
+{
+	bool woken = false;
 	_cleanup_free_ char *dir = xasprintf("%s/ipam-%s", world->test.folder, node);
 	struct store *store = store_test_open(&world->test, NULL);
-	struct ipam_options options = { .store = store, .node = node, .dir = dir };
+	struct ipam_options options = { .store = store,
+					.node = node,
+					.dir = dir,
+					.wake = behind ? wake : NULL,
+					.wake_arg = &woken };
 	struct tally tally = { .out = out };
 	struct ipam *ipam;
 	int answers = 0;
@@ -118,24 +152,22 @@ static int agent(const struct world *world, const char *node, int out)
 			answers = tally.ok + tally.full + tally.other;
 			if (answers >= n + 5)
 				break;
-			ipam_commit(ipam);
-			ipam_tick(ipam);
+			turn(ipam, store);
 		}
 	}
-	for (int i = 0; i < 100 && ipam_tick(ipam) == 0; i++)
-		ipam_commit(ipam);
+	rest(ipam, store);
 	ipam_close(ipam);
 	store_close(store);
-	return tally.full && !tally.other ? 0 : 1;
+	return tally.full && !tally.other && behind >= woken ? 0 : 1;
 }
 
-static pid_t start(const struct world *world, const char *node, int out)
+static pid_t start(const struct world *world, const char *node, int out, bool behind)
 {
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (!pid)
-		_exit(agent(world, node, out));
+		_exit(agent(world, node, out, behind));
 	return pid;
 }
 
@@ -186,8 +218,8 @@ static void test_two_processes(void **state)
 	int fds[2], status;
 
 	assert_int_equal(pipe(fds), 0);
-	pids[0] = start(world, "a", fds[1]);
-	pids[1] = start(world, "b", fds[1]);
+	pids[0] = start(world, "a", fds[1], false);
+	pids[1] = start(world, "b", fds[1], true);
 	close(fds[1]);
 	given = read_given(fds[0]);
 	for (int i = 0; i < 2; i++) {
@@ -207,6 +239,46 @@ static void test_two_processes(void **state)
 			(unsigned int)json_integer_value(json_object_get(report, "free")),
 		POOL_SIZE);
 	assert_in_range(given, POOL_SIZE - 2 * 16, POOL_SIZE);
+}
+
+/* DEL comes while the write of its ADD is on its way: the address goes back all the same. */
+static void test_release_on_the_way(void **state)
+{
+	struct world *world = *state;
+	_cleanup_free_ char *dir = xasprintf("%s/ipam", world->test.folder);
+	_cleanup_json_ json_t *report = NULL;
+	bool woken = false;
+	struct ipam_options options = {
+		.store = world->store, .node = "a", .dir = dir, .wake = wake, .wake_arg = &woken
+	};
+	struct ipam_owner owner = { .container = "a-0" };
+	struct tally tally = {};
+	struct ipam *ipam;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	tally.out = fds[1];
+	assert_int_equal(ipam_open(&options, &ipam, NULL), 0);
+	ask(ipam, "a", 0, &tally);
+	for (int i = 0; i < 100 && !tally.ok; i++)
+		turn(ipam, world->store);
+	assert_int_equal(tally.ok, 1);
+	assert_int_equal(ipam_tick(ipam), IPAM_IDLE);
+	ipam_release(ipam, &owner, NULL, NULL);
+	ipam_commit(ipam);
+	rest(ipam, world->store);
+	assert_true(woken);
+	report = check_all(world);
+	assert_int_equal(json_array_size(json_object_get(report, "problems")), 0);
+	assert_int_equal(json_integer_value(json_object_get(report, "allocated")), 0);
+	/* One that is closed with a commit on its way leaves the rest to the journal. */
+	ask(ipam, "a", 1, &tally);
+	for (int i = 0; i < 100 && tally.ok < 2; i++)
+		turn(ipam, world->store);
+	ipam_tick(ipam);
+	ipam_close(ipam);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* The default clock and a real folder: release, rest for five seconds, and the address is back. */
@@ -244,6 +316,7 @@ static void test_one_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_release_on_the_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_processes, setup, teardown),
 	};

@@ -250,7 +250,7 @@ static void no_mixture(void **state)
 				assert_true(i < 6);
 				assert_int_equal(engine_build(engine, &plan, NULL), 0);
 				apply_watched(kernel, engine, plan, &world, &view, probe, count);
-				engine_grace_done(engine);
+				engine_grace_done(engine, engine_applied_build(engine));
 			}
 			compare(kernel, &world, 40);
 		}

@@ -119,7 +119,7 @@ static void restart_writes_nothing(void **state)
 		assert_int_equal(engine_build(rig.engine, &plan, NULL), 0);
 		assert_true(plan->empty);
 		pk_apply(rig.kernel, rig.engine, plan);
-		engine_grace_done(rig.engine);
+		engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 		compare(&rig, 100);
 		/* And life goes on. */
 		pw_change(&rig.world, rig.engine);
@@ -215,7 +215,7 @@ static void restart_after_a_change(void **state)
 		count = make_probes(&rig, &view, before, probe);
 		assert_int_equal(engine_build(rig.engine, &plan, NULL), 0);
 		apply_watched(&rig, plan, &view, probe, count);
-		engine_grace_done(rig.engine);
+		engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 		pk_settle(rig.kernel, rig.engine);
 		if (rig.kernel->addrs.count <= 2 * PW_PODS)
 			compare(&rig, 100);
@@ -299,7 +299,43 @@ static void nothing_is_reused_before_grace(void **state)
 					assert_int_equal(read_on(rig.kernel, &reader[i]),
 							 reader[i].allowed);
 			}
-			engine_grace_done(rig.engine);
+			engine_grace_done(rig.engine, engine_applied_build(rig.engine));
+			pk_settle(rig.kernel, rig.engine);
+			compare(&rig, 60);
+		}
+		rig_done(&rig);
+	}
+}
+
+/* A grace that began before a commit says nothing of what that commit replaced. */
+static void late_grace_spares_what_came_after(void **state)
+{
+	struct reader reader[PROBES];
+	const struct plan *plan;
+	struct rig rig;
+
+	(void)state;
+	for (uint64_t turn = 0; turn < 60; turn++) {
+		uint64_t begun;
+		size_t count;
+
+		rig_init(&rig, 15000 + turn, NULL);
+		pw_tell(&rig.world, rig.engine);
+		pk_settle(rig.kernel, rig.engine);
+		for (int round = 0; round < 6; round++) {
+			begun = engine_applied_build(rig.engine);
+			count = make_readers(&rig, reader);
+			for (int change = 0; change < 6; change++) {
+				pw_change(&rig.world, rig.engine);
+				if (engine_build(rig.engine, &plan, NULL) == -EAGAIN)
+					break;
+				pk_apply(rig.kernel, rig.engine, plan);
+				engine_grace_done(rig.engine, begun);
+				for (size_t i = 0; i < count; i++)
+					assert_int_equal(read_on(rig.kernel, &reader[i]),
+							 reader[i].allowed);
+			}
+			engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 			pk_settle(rig.kernel, rig.engine);
 			compare(&rig, 60);
 		}
@@ -328,7 +364,7 @@ static void a_broken_plan_is_written_again(void **state)
 		assert_int_equal(engine_build(rig.engine, &again, NULL), 0);
 		assert_ptr_equal(again, plan);
 		pk_apply(rig.kernel, rig.engine, again);
-		engine_grace_done(rig.engine);
+		engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 		pk_settle(rig.kernel, rig.engine);
 		compare(&rig, 100);
 		rig_done(&rig);
@@ -356,7 +392,7 @@ static void what_does_not_fit_changes_nothing(void **state)
 		pw_tell(&rig.world, rig.engine);
 		r = engine_build(rig.engine, &plan, &err);
 		pk_apply(rig.kernel, rig.engine, plan);
-		engine_grace_done(rig.engine);
+		engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 		engine_stats(rig.engine, &stats);
 		assert_true(stats.used[PLAN_PAGE] <= limits.pages);
 		if (!r) {
@@ -413,7 +449,7 @@ static void refused_change_keeps_the_old(void **state)
 			continue;
 		}
 		pk_apply(rig.kernel, rig.engine, plan);
-		engine_grace_done(rig.engine);
+		engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 		pk_settle(rig.kernel, rig.engine);
 		pw_view(&rig.world, &view);
 		count = make_probes(&rig, &view, rig.world.pod, probe);
@@ -425,7 +461,7 @@ static void refused_change_keeps_the_old(void **state)
 			refused++;
 			assert_false(plan->commits);
 			pk_apply(rig.kernel, rig.engine, plan);
-			engine_grace_done(rig.engine);
+			engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 			for (size_t i = 0; i < count; i++)
 				assert_int_equal(judged(&rig, &view, &probe[i].c), probe[i].before);
 		}
@@ -440,6 +476,7 @@ int main(void)
 		cmocka_unit_test(restart_writes_nothing),
 		cmocka_unit_test(restart_after_a_change),
 		cmocka_unit_test(nothing_is_reused_before_grace),
+		cmocka_unit_test(late_grace_spares_what_came_after),
 		cmocka_unit_test(a_broken_plan_is_written_again),
 		cmocka_unit_test(what_does_not_fit_changes_nothing),
 		cmocka_unit_test(refused_change_keeps_the_old),

@@ -40,7 +40,7 @@ static size_t settle(struct engine *engine)
 		assert_int_equal(engine_build(engine, &plan, NULL), 0);
 		moves += plan->move_count;
 		engine_applied(engine);
-		engine_grace_done(engine);
+		engine_grace_done(engine, engine_applied_build(engine));
 	}
 	return moves;
 }
