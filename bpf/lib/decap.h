@@ -79,14 +79,14 @@ static __always_inline bool wants_device(struct __sk_buff *skb, const struct pac
 	return proto == IPPROTO_UDP;
 }
 
-/* Cuts outer bytes behind the link header; the packet becomes one of the inner family. */
-static __always_inline int decap_cut(struct __sk_buff *skb, const struct packet *pkt, __u32 outer,
-				     __u32 family)
+/* Cuts the outer headers behind the link header; the packet becomes one of the inner family. */
+static __always_inline int decap_cut(struct __sk_buff *skb, const struct packet *pkt)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
-	__s32 cut = outer;
+	__s32 cut = pkt->outer_length;
+	__u32 family = pkt->family;
 
-	if (family != pkt->family) {
+	if (family != pkt->outer_family) {
 		__u32 grows = sizeof(struct ipv6hdr) - sizeof(struct iphdr);
 
 		if (!bpf_skb_change_proto(skb, bpf_htons(family == 6 ? ETH_P_IPV6 : ETH_P_IP), 0))
@@ -96,12 +96,32 @@ static __always_inline int decap_cut(struct __sk_buff *skb, const struct packet 
 	}
 	if (bpf_skb_adjust_room(skb, -cut, BPF_ADJ_ROOM_MAC, flags))
 		return -MG_DROP_ENCAP_FAILED;
-	if (pkt->l3_offset == ETH_HLEN) {
+	if (family != pkt->outer_family && !(pkt->flags & PKT_NO_L2)) {
 		__be16 type = bpf_htons(family == 6 ? ETH_P_IPV6 : ETH_P_IP);
 
 		if (bpf_skb_store_bytes(skb, ETH_HLEN - sizeof(type), &type, sizeof(type), 0))
 			return -MG_DROP_ENCAP_FAILED;
 	}
+	return 0;
+}
+
+/* Step before a packet is handed to anybody: the tunnel's headers go, if there are any. */
+__weak __noinline int decap_finish(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r;
+
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	if (!pkt->outer_length)
+		return 0;
+	r = decap_cut(skb, pkt);
+	if (r)
+		return r;
+	pkt->l3_offset -= pkt->outer_length;
+	if (pkt->l4_offset)
+		pkt->l4_offset -= pkt->outer_length;
+	pkt->length -= pkt->outer_length;
+	pkt->outer_length = 0;
 	return 0;
 }
 
@@ -139,16 +159,13 @@ __weak __noinline int decap_open(struct __sk_buff *skb, struct packet *pkt, __u3
 		}
 		outer += sizeof(struct vxlan_start);
 	}
-	r = decap_cut(skb, pkt, outer, family);
-	if (r)
-		return r;
-	pkt->length = skb->len;
+	pkt->outer_length = outer;
+	pkt->outer_family = pkt->family;
+	pkt->outer_kind = kind;
+	pkt->l3_offset += outer;
+	pkt->family = family;
 	r = parse_skb(skb, pkt);
-	if (r)
-		return r;
-	if (pkt->family != family)
-		return -MG_DROP_MALFORMED;
-	return ecn_decap(skb, pkt, tos);
+	return r ? r : ecn_decap(skb, pkt, tos);
 }
 
 /*

@@ -97,6 +97,11 @@ struct packet {
 	__be32 frag_id;
 	__u16 walk;	/* parse's own */
 	__u16 segments; /* what it is on a wire: 1, or more of a bundle (GSO) */
+	/* the tunnel's headers that still stand before l3_offset; what else is here is of the inner
+	 * packet */
+	__u16 outer_length; /* 0: none */
+	__u8 outer_family;
+	__u8 outer_kind; /* protocol number: 4, 41, or 17 (VXLAN) */
 	/* who */
 	struct mg_ident from; /* what is known of src */
 	struct mg_ident to;   /* of dst */

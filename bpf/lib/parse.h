@@ -129,11 +129,14 @@ static __always_inline int parse_ip6(const struct frame *frame, struct packet *p
 	return 0;
 }
 
-/* The EtherType, by the first nibble where the device has no Ethernet header; 0: too short. */
+/* The EtherType, by the first nibble where the device has no Ethernet header; 0: too short. Of a
+ * packet in a tunnel decap.h has found out family and place. */
 static __always_inline __be16 parse_link(const struct frame *frame, struct packet *pkt)
 {
 	struct ethhdr *eth;
 
+	if (pkt->outer_length)
+		return pkt->family == 6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
 	pkt->l3_offset = 0;
 	if (pkt->flags & PKT_NO_L2) {
 		__u8 *first = bytes_at(frame, 0, 1);

@@ -9,7 +9,7 @@
 #include "lib/config.h"
 #include "lib/parse.h"
 
-#define MG_PULL_BYTES 256 /* headers of the longest packet we read */
+#define MG_PULL_BYTES 384 /* headers of the longest packet we read, a tunnel's included */
 
 static __always_inline struct frame frame_of(struct __sk_buff *skb)
 {

@@ -115,14 +115,11 @@ static __always_inline int rewrite(struct __sk_buff *skb, struct packet *pkt)
 	return what ? rewrite_end(skb, pkt, what & PKT_REWRITE_SRC) : 0;
 }
 
-/* Step of a router: one hop less (RFC 791, 8200); -MG_DROP_TTL where none is left. */
-static __always_inline int ttl_decrement(struct __sk_buff *skb, struct packet *pkt)
+/* The hop limit, pkt->ttl so far. */
+static __always_inline int ttl_store(struct __sk_buff *skb, struct packet *pkt, __u8 ttl)
 {
 	__u32 at = pkt->l3_offset;
-	__u8 ttl = pkt->ttl - 1;
 
-	if (pkt->ttl <= 1)
-		return -MG_DROP_TTL;
 	if (pkt->family == 4) {
 		at += offsetof(struct iphdr, ttl);
 		if (bpf_l3_csum_replace(skb, pkt->l3_offset + offsetof(struct iphdr, check),
@@ -138,6 +135,12 @@ static __always_inline int ttl_decrement(struct __sk_buff *skb, struct packet *p
 		return -MG_DROP_CSUM;
 	pkt->ttl = ttl;
 	return 0;
+}
+
+/* Step of a router: one hop less (RFC 791, 8200); -MG_DROP_TTL where none is left. */
+static __always_inline int ttl_decrement(struct __sk_buff *skb, struct packet *pkt)
+{
+	return pkt->ttl <= 1 ? -MG_DROP_TTL : ttl_store(skb, pkt, pkt->ttl - 1);
 }
 
 #endif

@@ -32,6 +32,7 @@ static __always_inline struct packet *packet_start(struct __sk_buff *skb, __u32 
 	pkt->hook = hook;
 	pkt->encap = MG_ENCAP_NONE;
 	pkt->tcp_state = 0;
+	pkt->outer_length = 0;
 	__builtin_memset(&pkt->from, 0, sizeof(pkt->from));
 	__builtin_memset(&pkt->to, 0, sizeof(pkt->to));
 	pkt->src_slot = 0;

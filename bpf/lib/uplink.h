@@ -13,6 +13,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "lib/addr.h"
+#include "lib/decap.h"
 #include "lib/deliver.h"
 #include "lib/node.h"
 #include "lib/packet.h"
@@ -85,8 +86,10 @@ static __always_inline int uplink_add_link(struct __sk_buff *skb, struct packet 
 /* To a local pod, as a router: what has no hop left goes to the stack, which tells the sender. */
 static __always_inline int uplink_deliver(struct __sk_buff *skb, struct packet *pkt)
 {
-	int r = ttl_decrement(skb, pkt);
+	int r = pkt->outer_length ? decap_finish(skb, pkt) : 0;
 
+	if (!r)
+		r = ttl_decrement(skb, pkt);
 	if (r == -MG_DROP_TTL)
 		return MG_FINAL_STACK;
 	if (!r)

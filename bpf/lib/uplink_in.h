@@ -16,23 +16,33 @@
 #include "lib/icmp.h"
 #include "lib/open.h"
 #include "lib/recheck.h"
+#include "lib/relay.h"
 #include "lib/uplink.h"
 
-/* What nothing here wants: the host's from the wire, nobody's from a tunnel. */
-static __always_inline int not_for_pods(const struct packet *pkt)
+/* What no pod of this node gets: the host's from the wire, from a tunnel perhaps another node's.
+ */
+static __always_inline int not_for_pods(struct __sk_buff *skb, struct packet *pkt)
 {
 	if (!(pkt->flags & PKT_FROM_TUNNEL))
 		return MG_FINAL_NEXT;
 	if (is_local_host(&pkt->to))
 		return MG_FINAL_STACK;
-	return pkt->to.flags & MG_ADDR_LOCAL ? -MG_DROP_BLACKHOLE : -MG_DROP_NO_ROUTE;
+	return pkt->to.flags & MG_ADDR_LOCAL ? -MG_DROP_BLACKHOLE : relay(skb, pkt);
+}
+
+/* From a tunnel comes what lives behind the node whose it is, or what that node passed on. */
+static __always_inline int check_tunnel(const struct packet *pkt, const struct mg_ident *from)
+{
+	int r = decap_source(pkt, from);
+
+	return r && relay_trusted(pkt, from) ? 0 : r;
 }
 
 static __always_inline int check_from(const struct packet *pkt, const struct mg_ident *from)
 {
 	if (from->flags & MG_ADDR_LOCAL && from->flags & (MG_ADDR_POD | MG_ADDR_HOST))
 		return -MG_DROP_LOCAL_CLAIMED;
-	return pkt->flags & PKT_FROM_TUNNEL ? decap_source(pkt, from) : 0;
+	return pkt->flags & PKT_FROM_TUNNEL ? check_tunnel(pkt, from) : 0;
 }
 
 /* The source of a packet of a known flow: the row's way back, or a look-up that fills it. */
@@ -43,10 +53,9 @@ static __always_inline int check_known(const struct packet *pkt, struct mg_flow 
 	struct mg_ident from, to;
 	int r;
 
-	if (flow->flags & (MG_FLOW_WAY0_NODE << back))
-		return !(pkt->flags & PKT_FROM_TUNNEL) || way == pkt->in_node
-			       ? 0
-			       : -MG_DROP_TUNNEL_SPOOF;
+	if (flow->flags & (MG_FLOW_WAY0_NODE << back) &&
+	    (!(pkt->flags & PKT_FROM_TUNNEL) || way == pkt->in_node))
+		return 0;
 	ident_exact(&pkt->src, &from);
 	ident_complete(&pkt->src, &from);
 	r = check_from(pkt, &from);
@@ -103,7 +112,7 @@ static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, s
 		return r;
 	flow_way(pkt, flow, local);
 	if (!is_local_pod(&pkt->to))
-		return not_for_pods(pkt);
+		return not_for_pods(skb, pkt);
 	flow_update(pkt, flow);
 	pkt->dst_slot = pkt->to.slot;
 	return stack ? MG_FINAL_STACK : uplink_deliver(skb, pkt);
@@ -119,7 +128,7 @@ static __always_inline int new_in(struct __sk_buff *skb, struct packet *pkt,
 	if (r)
 		return r;
 	if (!is_local_pod(&pkt->to))
-		return not_for_pods(pkt);
+		return not_for_pods(skb, pkt);
 	pkt->dst_slot = pkt->to.slot;
 	pkt->flow_flags = MG_FLOW_JUDGED_IN;
 	if (pkt->flags & PKT_FROM_TUNNEL)
@@ -166,7 +175,7 @@ static __always_inline int error_in(struct __sk_buff *skb, struct packet *pkt,
 	r = icmp_error_match(skb, pkt);
 	ident_exact(&pkt->dst, &pkt->to);
 	if (!is_local_pod(&pkt->to))
-		return not_for_pods(pkt);
+		return not_for_pods(skb, pkt);
 	if (r)
 		return r;
 	pkt->dst_slot = pkt->to.slot;
@@ -188,8 +197,8 @@ static __always_inline int host_in(struct packet *pkt)
 	return r ? r : MG_FINAL_STACK;
 }
 
-static __always_inline int uplink_in(struct __sk_buff *skb, struct packet *pkt,
-				     const struct mg_local *local)
+static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet *pkt,
+					   const struct mg_local *local)
 {
 	bool own = addr_is_own(local, &pkt->dst);
 	struct mg_flow *flow;
@@ -210,6 +219,18 @@ static __always_inline int uplink_in(struct __sk_buff *skb, struct packet *pkt,
 	if (flow)
 		return known_in(skb, pkt, flow, local);
 	return own ? host_in(pkt) : new_in(skb, pkt, local);
+}
+
+static __always_inline int uplink_in(struct __sk_buff *skb, struct packet *pkt,
+				     const struct mg_local *local)
+{
+	int r = uplink_in_steps(skb, pkt, local), opened;
+
+	if (!pkt->outer_length || (r != MG_FINAL_STACK && r != MG_FINAL_NEXT))
+		return r;
+	/* the stack gets it without its tunnel */
+	opened = decap_finish(skb, pkt);
+	return opened ? opened : r;
 }
 
 #endif
