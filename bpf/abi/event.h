@@ -73,7 +73,8 @@ struct mg_drop_count {
 	X(DECAP, "decapsulation", "a: 4, 41 or 17; b: node")                                       \
 	X(DELIVER, "delivery", "a: slot, b: ifindex, c: 1 peer, 2 device, 3 stack")                \
 	X(FORWARD, "forward", "a: ifindex, b: node")                                               \
-	X(DROP, "drop", "a: reason")
+	X(DROP, "drop", "a: reason")                                                               \
+	X(RESET, "reset", "to the sender; a: sequence number, b: acknowledged number")
 
 #define MG_STEP_ENUM(name, text, help) MG_STEP_##name,
 enum mg_step_kind { MG_STEPS(MG_STEP_ENUM) MG_STEP_MAX };

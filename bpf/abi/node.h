@@ -18,8 +18,8 @@
 #define MG_LOCAL_ANY_SOURCE (1U << 4)	  /* workloadSourceSpoofing: Any */
 #define MG_LOCAL_NAT_SKIP_HOSTS (1U << 5) /* natOutgoingExclusions: IPPoolsAndHostIPs */
 #define MG_LOCAL_FLOWS_NEW (1U << 6)	  /* flow tables were created anew: see flows_new_until */
-#define MG_LOCAL_RST (1U << 7)		  /* a revoked TCP flow's sender is told by RST */
-#define MG_LOCAL_FLOW_EVENTS (1U << 8)	  /* somebody reads MG_EVENT_FLOW records */
+#define MG_LOCAL_RST (1U << 7) /* segments of revoked and unknown TCP flows are answered by RST */
+#define MG_LOCAL_FLOW_EVENTS (1U << 8) /* somebody reads MG_EVENT_FLOW records */
 
 #define MG_NAT_RANGES 4
 

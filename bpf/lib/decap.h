@@ -213,6 +213,7 @@ static __always_inline int decap_by_device(struct __sk_buff *skb, struct packet 
 	}
 	ident_exact(&far, &ident);
 	pkt->in_node = ident.node;
+	pkt->outer_kind = IPPROTO_UDP;
 	pkt->flags |= PKT_FROM_TUNNEL;
 	return ident.flags & MG_ADDR_HOST && ident.node ? 0 : -MG_DROP_FOREIGN_TUNNEL;
 }

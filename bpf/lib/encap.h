@@ -184,6 +184,25 @@ __weak __noinline int encap_make(struct __sk_buff *skb, struct packet *pkt)
 	return encap_write(skb, pkt, sizeof(struct iphdr), vxlan ? sizeof(struct vxlan_start) : 0);
 }
 
+/* A frame from a device without Ethernet header becomes one that others, and
+ * bpf_redirect_neigh(), can take. */
+static __always_inline int add_link(struct __sk_buff *skb, struct packet *pkt)
+{
+	__u8 family = pkt->outer_length ? pkt->outer_family : pkt->family;
+	__be16 type = bpf_htons(family == 4 ? ETH_P_IP : ETH_P_IPV6);
+
+	if (!(pkt->flags & PKT_NO_L2))
+		return 0;
+	if (bpf_skb_change_head(skb, ETH_HLEN, 0) ||
+	    bpf_skb_store_bytes(skb, ETH_HLEN - sizeof(type), &type, sizeof(type), 0))
+		return -MG_DROP_ENCAP_FAILED;
+	pkt->flags &= ~PKT_NO_L2;
+	pkt->l3_offset += ETH_HLEN;
+	if (pkt->l4_offset)
+		pkt->l4_offset += ETH_HLEN;
+	return 0;
+}
+
 /* Step: after route_node(); makes the outer packet where there is one to make. */
 static __always_inline int encap(struct __sk_buff *skb, struct packet *pkt)
 {

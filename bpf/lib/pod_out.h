@@ -13,6 +13,7 @@
 #include "lib/mtu.h"
 #include "lib/nat.h"
 #include "lib/open.h"
+#include "lib/reset.h"
 #include "lib/rewrite.h"
 #include "lib/route.h"
 
@@ -234,7 +235,7 @@ static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
 		return deliver_near(skb, pkt, ep);
 	}
 	r = flow ? known_out(pkt, flow) : new_out(skb, pkt);
-	return r ? r : leave(skb, pkt);
+	return r ? reset(skb, pkt, local, r) : leave(skb, pkt);
 }
 
 #endif

@@ -143,7 +143,9 @@ static __always_inline int relay_in_place(struct __sk_buff *skb, struct packet *
 		return r;
 	if (segment_length(skb, pkt) > pkt->out_mtu)
 		return -MG_DROP_TOO_BIG;
-	r = ttl_decrement(skb, pkt);
+	r = add_link(skb, pkt);
+	if (!r)
+		r = ttl_decrement(skb, pkt);
 	if (!r && pkt->encap == MG_ENCAP_VXLAN)
 		r = relay_link(skb, pkt, peer, local);
 	if (!r)
@@ -173,7 +175,9 @@ static __always_inline int relay_anew(struct __sk_buff *skb, struct packet *pkt)
 		return r;
 	if (segment_length(skb, pkt) > pkt->out_mtu)
 		return -MG_DROP_TOO_BIG;
-	r = ttl_decrement(skb, pkt);
+	r = add_link(skb, pkt);
+	if (!r)
+		r = ttl_decrement(skb, pkt);
 	return r ? r : encap(skb, pkt);
 }
 

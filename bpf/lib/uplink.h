@@ -67,22 +67,6 @@ static __always_inline bool nat_port_possible(const struct mg_local *local,
 	return false;
 }
 
-/* A frame from a device without Ethernet header becomes one that a pod's device can take. */
-static __always_inline int uplink_add_link(struct __sk_buff *skb, struct packet *pkt)
-{
-	__be16 type = bpf_htons(pkt->family == 4 ? ETH_P_IP : ETH_P_IPV6);
-
-	if (pkt->l3_offset)
-		return 0;
-	if (bpf_skb_change_head(skb, ETH_HLEN, 0) ||
-	    bpf_skb_store_bytes(skb, ETH_HLEN - sizeof(type), &type, sizeof(type), 0))
-		return -MG_DROP_ENCAP_FAILED;
-	pkt->l3_offset += ETH_HLEN;
-	if (pkt->l4_offset)
-		pkt->l4_offset += ETH_HLEN;
-	return 0;
-}
-
 /* To a local pod, as a router: what has no hop left goes to the stack, which tells the sender. */
 static __always_inline int uplink_deliver(struct __sk_buff *skb, struct packet *pkt)
 {
@@ -93,7 +77,7 @@ static __always_inline int uplink_deliver(struct __sk_buff *skb, struct packet *
 	if (r == -MG_DROP_TTL)
 		return MG_FINAL_STACK;
 	if (!r)
-		r = uplink_add_link(skb, pkt);
+		r = add_link(skb, pkt);
 	return r ? r : deliver(skb, pkt);
 }
 

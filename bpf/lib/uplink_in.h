@@ -17,6 +17,7 @@
 #include "lib/open.h"
 #include "lib/recheck.h"
 #include "lib/relay.h"
+#include "lib/reset.h"
 #include "lib/uplink.h"
 
 /* What no pod of this node gets: the host's from the wire, from a tunnel perhaps another node's.
@@ -73,9 +74,44 @@ static __always_inline int check_known(const struct packet *pkt, struct mg_flow 
 	return 0;
 }
 
+/* A reset for a sender that is told back through the tunnel its segment came in. */
+__weak __noinline int reset_tunnel(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r;
+
+	pkt = packet_row(pkt);
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	packet_turn(pkt);
+	pkt->tos = 0;
+	pkt->out_node = pkt->in_node;
+	pkt->to.flags = pkt->outer_kind == IPPROTO_UDP ? MG_ADDR_VXLAN : MG_ADDR_IPIP;
+	r = route_node(pkt);
+	if (!r)
+		r = add_link(skb, pkt);
+	if (!r)
+		r = encap(skb, pkt);
+	/* it is counted already */
+	return r < 0 ? MG_FINAL_CONSUMED : r;
+}
+
+/* Step for a segment that is refused for r: the answer, by the way the segment came, where one is
+ * wanted; else r again. */
+static __always_inline int reset_in(struct __sk_buff *skb, struct packet *pkt,
+				    const struct mg_local *local, int r)
+{
+	int answer;
+
+	if (r >= 0 || !reset_wanted(pkt, local) || decap_finish(skb, pkt))
+		return r;
+	answer = reset_make(skb, pkt, -r);
+	return answer == MG_FINAL_REPLY && pkt->flags & PKT_FROM_TUNNEL ? reset_tunnel(skb, pkt)
+									: answer;
+}
+
 /* An answer to a translated connection; its row was found by the tuple on the wire. */
 static __always_inline int answer_in(struct __sk_buff *skb, struct packet *pkt,
-				     struct mg_flow *flow)
+				     struct mg_flow *flow, const struct mg_local *local)
 {
 	union mg_addr dst = pkt->dst;
 	__u16 slot = flow->way[0];
@@ -88,7 +124,7 @@ static __always_inline int answer_in(struct __sk_buff *skb, struct packet *pkt,
 	r = flow_recheck(pkt, flow);
 	pkt->dst = dst;
 	if (r)
-		return r;
+		return reset_in(skb, pkt, local, r);
 	pkt->xlat = flow->xlat;
 	pkt->dst_slot = slot;
 	flow_update(pkt, flow);
@@ -104,12 +140,13 @@ static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, s
 	int r;
 
 	if (flow->flags & FLOW_TRANSLATED)
-		return answer_in(skb, pkt, flow);
+		return answer_in(skb, pkt, flow, local);
 	r = check_known(pkt, flow);
-	if (!r)
-		r = flow_recheck(pkt, flow);
 	if (r)
 		return r;
+	r = flow_recheck(pkt, flow);
+	if (r)
+		return reset_in(skb, pkt, local, r);
 	flow_way(pkt, flow, local);
 	if (!is_local_pod(&pkt->to))
 		return not_for_pods(skb, pkt);
@@ -134,6 +171,8 @@ static __always_inline int new_in(struct __sk_buff *skb, struct packet *pkt,
 	if (pkt->flags & PKT_FROM_TUNNEL)
 		pkt->flow_flags |= MG_FLOW_FROM_TUNNEL;
 	r = open_flow(pkt, local, PKT_JUDGE_IN);
+	if (r == -MG_DROP_NO_FLOW && pkt->from.node) /* no word to strangers who probe */
+		return reset_in(skb, pkt, local, r);
 	return r ? r : uplink_deliver(skb, pkt);
 }
 

@@ -28,7 +28,7 @@ static __always_inline int to_node(struct __sk_buff *skb, struct packet *pkt)
 		return MG_FINAL_NEXT;
 	if (segment_length(skb, pkt) > pkt->out_mtu)
 		return -MG_DROP_TOO_BIG;
-	r = uplink_add_link(skb, pkt);
+	r = add_link(skb, pkt);
 	return r ? r : encap(skb, pkt);
 }
 

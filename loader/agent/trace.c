@@ -173,6 +173,8 @@ static char *step_words(const struct agent *agent, const struct mg_step *step, s
 	case MG_STEP_DROP:
 		walk->reason = step->a;
 		return xasprintf("%s: %s", dp_reason_name(step->a), dp_reason_help(step->a));
+	case MG_STEP_RESET:
+		return xstrdup("the sender is told by a TCP reset");
 	case MG_STEP_MAX:
 		break;
 	}

@@ -22,6 +22,9 @@ static const struct enum_text felix_attach_type[] = { { "TC", FELIX_ATTACH_TC },
 						      { "TCX", FELIX_ATTACH_TCX },
 						      { "Netkit", FELIX_ATTACH_NETKIT },
 						      { NULL, 0 } };
+static const struct enum_text felix_revoked_tcp[] = { { "Drop", FELIX_REVOKED_DROP },
+						      { "Reset", FELIX_REVOKED_RESET },
+						      { NULL, 0 } };
 static const struct enum_text felix_switch[] = { { "Enabled", FELIX_ENABLED },
 						 { "Disabled", FELIX_DISABLED },
 						 { NULL, 0 } };

@@ -22,6 +22,7 @@
 enum felix_nat_exclusions { FELIX_NAT_POOLS, FELIX_NAT_POOLS_AND_HOSTS };
 enum felix_spoofing { FELIX_SPOOFING_DISABLED, FELIX_SPOOFING_ANY };
 enum felix_attach { FELIX_ATTACH_TC, FELIX_ATTACH_TCX, FELIX_ATTACH_NETKIT };
+enum felix_revoked { FELIX_REVOKED_DROP, FELIX_REVOKED_RESET };
 enum felix_switch { FELIX_DISABLED, FELIX_ENABLED };
 enum felix_scaling { FELIX_SCALING_DISABLED, FELIX_DOUBLE_IF_FULL };
 enum felix_client_auth {

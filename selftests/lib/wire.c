@@ -146,9 +146,11 @@ static void put_transport(struct wire *wire, const struct wire_spec *spec)
 	switch (spec->proto) {
 	case IPPROTO_TCP:
 		append(wire, 20);
+		put32(at + 4, spec->seq);
+		put32(at + 8, spec->ack);
 		at[12] = 5 << 4;
 		at[13] = spec->tcp_flags;
-		put16(at + 14, 65535);
+		put16(at + 14, spec->no_window ? 0 : 65535);
 		break;
 	case IPPROTO_UDP:
 		append(wire, 8);

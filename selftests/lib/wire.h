@@ -33,6 +33,9 @@ struct wire_spec {
 	unsigned short sport;
 	unsigned short dport;
 	unsigned char tcp_flags;
+	unsigned int seq; /* of TCP */
+	unsigned int ack;
+	bool no_window; /* else 65535 */
 	unsigned char icmp_type;
 	unsigned char icmp_code;
 	unsigned short icmp_id;
