@@ -8,15 +8,25 @@
 
 #include "lib/recheck.h"
 
-/* Step: pkt->from, pkt->to, and the stamp of a judgement that follows. */
+/* Step: the commit in force, then pkt->from, pkt->to, and the stamp of a judgement that follows.
+ * In this order: where new rules tell addresses apart, the old sets first get rows for the new
+ * identities, then addresses move, then comes the commit. An identity read after the column
+ * is one that the column's sets know as it is meant; the other way round an address that has
+ * moved meanwhile would be judged by new rules as what it was before. */
 __weak __noinline int open_ends(struct packet *pkt)
 {
 	struct mg_control *control = control_row();
+	struct mg_commit *commit;
 
 	pkt = packet_row(pkt);
 	if (!control || !pkt)
 		return -MG_DROP_INTERNAL;
 	pkt->change = READ_ONCE(control->change);
+	commit = commit_row(control);
+	if (!commit)
+		return -MG_DROP_INTERNAL;
+	pkt->column = commit_column(commit);
+	barrier();
 	stamp_ends(pkt, control);
 	complete_ends(pkt);
 	return 0;
@@ -57,21 +67,17 @@ static __always_inline int judge_turned(struct packet *pkt, __u32 column, __u32 
  * will remember by MG_FLOW_JUDGED_* in pkt->flow_flags. */
 __weak __noinline int open_judge(struct packet *pkt, __u32 sides)
 {
-	struct mg_control *control = control_row();
-	struct mg_commit *commit = control ? commit_row(control) : NULL;
-	__u32 column;
 	int r;
 
-	if (!commit || !pkt)
+	if (!pkt)
 		return -MG_DROP_INTERNAL;
-	column = commit_column(commit);
 	if (sides & PKT_JUDGE_OUT)
 		pkt->flow_flags |= MG_FLOW_JUDGED_OUT;
 	if (sides & PKT_JUDGE_IN)
 		pkt->flow_flags |= MG_FLOW_JUDGED_IN;
-	r = judge(pkt, column, sides);
+	r = judge(pkt, pkt->column, sides);
 	if (r && (pkt->flags & PKT_MIDSTREAM))
-		r = judge_turned(pkt, column, sides);
+		r = judge_turned(pkt, pkt->column, sides);
 	count_judgement(pkt, !!r);
 	return r;
 }

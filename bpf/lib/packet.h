@@ -115,6 +115,7 @@ struct packet {
 	__u32 rule[2];
 	__u32 log_rule;
 	__u32 change;	  /* mg_control.change at entry */
+	__u32 column;	  /* of the commit in force, for a new flow's judgement */
 	__u32 epoch;	  /* sum of both ends' */
 	__u16 flow_flags; /* for a new row */
 	__be16 xport;

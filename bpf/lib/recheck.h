@@ -98,6 +98,7 @@ __weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 	turned = pkt->flags & PKT_REVERSED;
 	if (turned)
 		packet_turn(pkt);
+	/* the column before the identities: open_ends() says why */
 	r = flow_check_stamp(pkt, flow, control, commit_column(commit));
 	if (turned)
 		packet_turn(pkt);
