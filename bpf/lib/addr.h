@@ -50,10 +50,12 @@ static __always_inline void ident_complete(const union mg_addr *addr, struct mg_
 		ident_net(addr, ident);
 }
 
-/* A pool's address whose owner is not known: a denial says so. */
+/* A pool's address whose owner is not known. It has an identity of its own where it lies in a net
+ * that a rule names. */
 static __always_inline bool ident_unknown(const struct mg_ident *ident)
 {
-	return ident->identity == MG_IDENT_UNKNOWN4 || ident->identity == MG_IDENT_UNKNOWN6;
+	return ident->flags & MG_ADDR_POOL &&
+	       !(ident->flags & (MG_ADDR_POD | MG_ADDR_HOST | PKT_ADDR_EXACT));
 }
 
 #endif

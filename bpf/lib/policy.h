@@ -85,14 +85,14 @@ static __always_inline __u32 verdict_other(const struct mg_class *class, __u8 pr
 	return found ? found - 1 : class->verdict;
 }
 
-/* The verdict's number for this packet, with a peer of this identity. */
-static __always_inline __u32 classify(const struct packet *pkt, __u32 set, __u32 identity)
+/* The verdict's number for this packet, with a peer of this identity. Verified once. */
+__weak __noinline __u32 classify(struct packet *pkt, __u32 set, __u32 identity)
 {
 	struct mg_set *row = bpf_map_lookup_elem(&mg_sets, &set);
 	struct mg_class *class;
 	__u32 table, key, found;
 
-	if (!row)
+	if (!row || !pkt)
 		return MG_VERDICT_DROP;
 	class = class_row(table_get(row->table, identity));
 	if (!class)
@@ -151,6 +151,20 @@ static __always_inline bool verdict_allows(struct packet *pkt, __u32 side, __u32
 	return verdict->action == MG_ACTION_ALLOW;
 }
 
+/* Is an unknown owner why this verdict denies? Unless an address of no rule's net would have got
+ * another: then the rule that names the net has decided. */
+static __always_inline bool unknown_denied(struct packet *pkt, __u32 set, __u32 number,
+					   const struct mg_ident *peer)
+{
+	if (!ident_unknown(peer))
+		return false;
+	if (set < MG_SET_FIRST || peer->identity == MG_IDENT_UNKNOWN4 ||
+	    peer->identity == MG_IDENT_UNKNOWN6)
+		return true;
+	return number ==
+	       classify(pkt, set, pkt->family == 4 ? MG_IDENT_UNKNOWN4 : MG_IDENT_UNKNOWN6);
+}
+
 /* One side of a judgement: 0, or the reason of the denial. An endpoint without a set in force is
  * not ready, whatever its row says. */
 static __always_inline int judge_side(struct packet *pkt, __u32 column, __u32 side)
@@ -173,7 +187,7 @@ static __always_inline int judge_side(struct packet *pkt, __u32 column, __u32 si
 		   pkt->rule[side]);
 	if (allowed)
 		return 0;
-	if (ident_unknown(peer))
+	if (unknown_denied(pkt, set, number, peer))
 		return -MG_DROP_UNKNOWN_PEER;
 	return side == PKT_OUT ? -MG_DROP_POLICY_EGRESS : -MG_DROP_POLICY_INGRESS;
 }

@@ -187,8 +187,8 @@ static void test_unanswered(void **state)
 			fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_OUT, MG_SET_DROP_ALL);
 			spec = segment(POD_A, POD_B, family, flags[i]);
 			scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, &spec, &out);
-			expect_drop(&out, flags[i] == WIRE_SYN ? MG_DROP_POLICY_EGRESS
-							       : MG_DROP_NO_FLOW);
+			expect_drop(&out,
+				    flags[i] == WIRE_SYN ? MG_DROP_POLICY_EGRESS : MG_DROP_NO_FLOW);
 		}
 		spec = segment(POD_A, POD_B, family, WIRE_ACK);
 		spec.more_fragments = true;
@@ -285,9 +285,8 @@ static void expect_tunnelled(const struct fixture_out *out, const struct wire_sp
 	struct wire_spec rst = reset_of(spec);
 	struct wire inner, want;
 
-	expect_sent(&(struct fixture_out){ .code = out->code,
-					   .mark = out->mark,
-					   .steps = out->steps });
+	expect_sent(
+		&(struct fixture_out){ .code = out->code, .mark = out->mark, .steps = out->steps });
 	around.sport = (unsigned short)(out->wire.data[at] << 8 | out->wire.data[at + 1]);
 	wire_make(&inner, &rst);
 	outer_make(&want, &around, &inner);
@@ -344,10 +343,14 @@ static void test_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_both_ends_are_told), cmocka_unit_test(test_receiver),
-		cmocka_unit_test(test_numbers),		   cmocka_unit_test(test_unanswered),
-		cmocka_unit_test(test_native), cmocka_unit_test(test_translated),
-		cmocka_unit_test(test_tunnels), cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_both_ends_are_told),
+		cmocka_unit_test(test_receiver),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_unanswered),
+		cmocka_unit_test(test_native),
+		cmocka_unit_test(test_translated),
+		cmocka_unit_test(test_tunnels),
+		cmocka_unit_test(test_limit),
 	};
 
 	return cmocka_run_group_tests(tests, uplink_setup, scene_teardown);
