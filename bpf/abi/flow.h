@@ -20,8 +20,13 @@ struct mg_flow_key {
 	__be16 port_a;
 	__be16 port_b;
 	__u8 proto; /* IPPROTO_* */
-	__u8 pad[3];
+	__u8 space; /* MG_KEY_HOST, or 0 */
+	__u8 pad[2];
 };
+
+/* A socket of this node opened the connection, on a tuple that is another one's: only the
+ * opener's row of the pair stands in this space. */
+#define MG_KEY_HOST 1
 
 /* mg_flow.flags */
 #define MG_FLOW_FROM_B                                                                             \
@@ -42,6 +47,7 @@ struct mg_flow_key {
 #define MG_FLOW_WAY_IPIP (1U << 12) /* of the way that is another node: its pool's mode */
 #define MG_FLOW_WAY_VXLAN (1U << 13)
 #define MG_FLOW_WAY_CROSS (1U << 14)
+#define MG_FLOW_HOST (1U << 15) /* translated: of a socket of this node, see MG_KEY_HOST */
 
 /* mg_flow.state: TCP. Direction 0 goes from a to b; of a translated pair it is the opener's. */
 #define MG_TCP_SYN (1U << 0)

@@ -57,6 +57,7 @@ static __always_inline bool flow_key_of(struct mg_flow_key *ret_key, struct flow
 	ret_key->port_a = src.port;
 	ret_key->port_b = dst.port;
 	ret_key->proto = proto;
+	ret_key->space = 0;
 	__builtin_memset(ret_key->pad, 0, sizeof(ret_key->pad));
 	return swapped;
 }
@@ -84,6 +85,7 @@ __weak __noinline int flow_key(struct packet *pkt)
 static __always_inline bool flow_key_partner(struct packet *pkt, const struct mg_flow *flow)
 {
 	struct flow_end src = { &pkt->src, pkt->sport }, dst = { &pkt->dst, pkt->dport };
+	bool swapped;
 
 	pkt->xlat = flow->xlat;
 	if (flow->flags & MG_FLOW_SNAT) {
@@ -95,7 +97,10 @@ static __always_inline bool flow_key_partner(struct packet *pkt, const struct mg
 	}
 	if (pkt->flags & PKT_ICMP_QUERY) /* the identifier stands on both ends */
 		src.port = dst.port = flow->way[1];
-	return flow_key_of(&pkt->key2, src, dst, pkt->proto);
+	swapped = flow_key_of(&pkt->key2, src, dst, pkt->proto);
+	if (flow->flags & MG_FLOW_HOST && flow->flags & MG_FLOW_REPLY)
+		pkt->key2.space = MG_KEY_HOST;
+	return swapped;
 }
 
 static __always_inline __u32 flow_lifetime(const struct mg_local *local, __u8 proto, __u8 state)

@@ -55,6 +55,17 @@ static __always_inline bool nat_source(struct packet *pkt, const struct mg_local
 	return !addr_is_zero(&pkt->xlat);
 }
 
+/* Is it a port that translation may give away? */
+static __always_inline bool nat_in_ranges(const struct mg_local *local, __be16 number)
+{
+	__u32 port = bpf_ntohs(number);
+
+	for (int i = 0; i < MG_NAT_RANGES; i++)
+		if (port >= local->nat[i].first && port <= local->nat[i].last)
+			return true;
+	return false;
+}
+
 /* Port number `at` of all ranges laid end to end. */
 static __always_inline __be16 nat_port(const struct mg_local *local, __u32 at)
 {

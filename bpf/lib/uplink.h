@@ -15,6 +15,7 @@
 #include "lib/addr.h"
 #include "lib/decap.h"
 #include "lib/deliver.h"
+#include "lib/nat.h"
 #include "lib/node.h"
 #include "lib/packet.h"
 #include "lib/parse_skb.h"
@@ -57,14 +58,9 @@ static __always_inline bool is_local_host(const struct mg_ident *ident)
 static __always_inline bool nat_port_possible(const struct mg_local *local,
 					      const struct packet *pkt)
 {
-	__u32 port = bpf_ntohs(pkt->dport);
-
 	if (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP)
 		return true;
-	for (int i = 0; i < MG_NAT_RANGES; i++)
-		if (port >= local->nat[i].first && port <= local->nat[i].last)
-			return true;
-	return false;
+	return nat_in_ranges(local, pkt->dport);
 }
 
 /* To a local pod, as a router: what has no hop left goes to the stack, which tells the sender. */

@@ -130,7 +130,9 @@ static __always_inline int answer_in(struct __sk_buff *skb, struct packet *pkt,
 	flow_update(pkt, flow);
 	pkt->flags |= PKT_REWRITE_DST;
 	r = rewrite(skb, pkt);
-	return r ? r : uplink_deliver(skb, pkt);
+	if (r)
+		return r;
+	return slot ? uplink_deliver(skb, pkt) : MG_FINAL_STACK; /* none: nat_host.h */
 }
 
 static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, struct mg_flow *flow,

@@ -11,7 +11,7 @@
 #include "lib/frag.h"
 #include "lib/icmp.h"
 #include "lib/mtu.h"
-#include "lib/nat.h"
+#include "lib/nat_host.h"
 #include "lib/route.h"
 #include "lib/uplink.h"
 
@@ -87,7 +87,7 @@ static __always_inline int uplink_out(struct __sk_buff *skb, struct packet *pkt,
 	if (pkt->to.node && !(pkt->to.flags & (MG_ADDR_LOCAL | MG_ADDR_HOST)))
 		return to_node(skb, pkt);
 	if (addr_is_own(local, &pkt->src))
-		return MG_FINAL_NEXT;
+		return nat_host_possible(local, pkt) ? nat_host(skb, pkt) : MG_FINAL_NEXT;
 	ident_exact(&pkt->src, &pkt->from);
 	if (!is_local_pod(&pkt->from) || !nat_wanted(pkt, local))
 		return MG_FINAL_NEXT;

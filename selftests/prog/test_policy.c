@@ -120,41 +120,6 @@ static void test_identities(void **state)
 	}
 }
 
-/* An address of a pool whose pod is not known, in a net that a rule names and so of an identity of
- * its own: it is denied as unknown, unless the rule with the net denies it. */
-static void test_unknown_in_a_net(void **state)
-{
-	struct mg_ident named = { .identity = 301,
-				  .node = 2,
-				  .flags = MG_ADDR_POOL | MG_ADDR_ANY_POOL | MG_ADDR_BLOCK };
-	struct mg_class allow = { .verdict = MG_VERDICT_ALLOW }, deny = { 0 };
-	struct wire_spec spec;
-
-	(void)state;
-	deny.verdict = fixture_verdict(&node, MG_ACTION_DENY, 7, 0);
-	for (int family = 4; family <= 6; family += 2) {
-		const char *net = family == 4 ? "10.65.0.96/28" : "fd00:65::1:60/124";
-
-		scene_again(&node);
-		fixture_net(&node, net, named);
-		spec = packet(POD_A, POOL_FAR, family, IPPROTO_UDP, 53);
-		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_OUT, set_for(IDENT_B, &allow));
-		sends_new(&spec, DROPPED, MG_DROP_UNKNOWN_PEER);
-		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_OUT, set_for(301, &deny));
-		sends_new(&spec, DROPPED, MG_DROP_POLICY_EGRESS);
-		/* a pod is no unknown address, whatever its pool's nets say */
-		named.flags |= MG_ADDR_POD;
-		fixture_ident(&node, place_text(POOL_FAR, family), named);
-		named.flags &= (__u16)~MG_ADDR_POD;
-		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_OUT, set_for(IDENT_B, &allow));
-		sends_new(&spec, DROPPED, MG_DROP_POLICY_EGRESS);
-		fixture_del(&node, "mg_addrs", &spec.dst);
-		named.identity = family == 4 ? MG_IDENT_UNKNOWN4 : MG_IDENT_UNKNOWN6;
-		fixture_net(&node, net, named);
-		named.identity = 301;
-	}
-}
-
 static void test_self(void **state)
 {
 	struct wire_spec spec;
@@ -493,7 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sides),
 		cmocka_unit_test(test_identities),
-		cmocka_unit_test(test_unknown_in_a_net),
+
 		cmocka_unit_test(test_self),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_source_ports),
