@@ -75,13 +75,12 @@ static unsigned short host_sends(const struct wire_spec *spec)
 
 	uplink_run_spec(&node, MG_HOOK_TO_NETDEV, spec, &out);
 	expect_sums(&out.wire);
-	set_source(&after, (unsigned short)(out.wire.data[WIRE_ETH +
-							  (addr_is4(&spec->dst) ? 20 : 40) +
-							  (spec->proto == IPPROTO_ICMP ? 4 : 0)]
-						    << 8 |
-					    out.wire.data[WIRE_ETH +
-							  (addr_is4(&spec->dst) ? 21 : 41) +
-							  (spec->proto == IPPROTO_ICMP ? 4 : 0)]));
+	set_source(&after,
+		   (unsigned short)(out.wire.data[WIRE_ETH + (addr_is4(&spec->dst) ? 20 : 40) +
+						  (spec->proto == IPPROTO_ICMP ? 4 : 0)]
+					    << 8 |
+				    out.wire.data[WIRE_ETH + (addr_is4(&spec->dst) ? 21 : 41) +
+						  (spec->proto == IPPROTO_ICMP ? 4 : 0)]));
 	wire_make(&want, &after);
 	expect_passed(&out, &want);
 	return after.sport == spec->sport ? 0 : after.sport;
