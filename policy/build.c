@@ -194,8 +194,8 @@ static void want_fixed(struct engine *e, struct want *want, uint32_t number)
 	*want = (struct want){ number, set };
 }
 
-/* Whoever wants a set that was not there before keeps what is in force; a new endpoint, that
- * has nothing in force, gets nothing at all. */
+/* All or nothing: everybody keeps what is in force, also who wants a set that is there; a new
+ * endpoint, that has nothing in force, gets nothing at all where its set does not fit. */
 static void take_back(struct engine *e)
 {
 	for (size_t i = 0; i < e->columns.slot.n; i++) {
@@ -203,14 +203,13 @@ static void take_back(struct engine *e)
 
 		for (int stage = 0; slot->endpoint && stage < MG_STAGE_MAX; stage++) {
 			struct want *want = &slot->endpoint->want[stage];
+			uint32_t before = slot->row.set[e->columns.in_force][stage];
 
-			if (!want->set || !want->set->pending)
+			if (slot->endpoint->fresh ? !want->set || !want->set->pending
+						  : want->number == before)
 				continue;
 			slot->endpoint->dirty = e->lists_dirty = true;
-			want_fixed(e, want,
-				   slot->endpoint->fresh
-					   ? MG_SET_DROP_ALL
-					   : slot->row.set[e->columns.in_force][stage]);
+			want_fixed(e, want, slot->endpoint->fresh ? MG_SET_DROP_ALL : before);
 		}
 	}
 }

@@ -256,8 +256,8 @@ static uint32_t policy_hash(const char *group, const char *kind, const char *ns,
 	return hash_text(name, hash_text(ns, hash_text(kind, hash_text(group, 0))));
 }
 
-static struct policy_entry *policy_find(const struct engine *e, const char *group, const char *kind,
-					const char *ns, const char *name)
+struct policy_entry *policy_find(const struct engine *e, const char *group, const char *kind,
+				 const char *ns, const char *name)
 {
 	struct hnode *node = hmap_first(&e->policies, policy_hash(group, kind, ns, name));
 

@@ -124,6 +124,10 @@ struct engine {
 	bool failed;	  /* the last build did not fit */
 };
 
+/* engine.c */
+struct policy_entry *policy_find(const struct engine *engine, const char *group, const char *kind,
+				 const char *ns, const char *name);
+
 /* lists.c */
 void endpoint_free(struct engine *engine, struct endpoint *endpoint);
 void endpoint_apply_all(struct engine *engine, struct endpoint *endpoint);

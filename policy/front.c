@@ -8,13 +8,16 @@
 bool front_is_policy(enum kind kind)
 {
 	return kind == KIND_NETWORK_POLICY || kind == KIND_CALICO_POLICY ||
-	       kind == KIND_GLOBAL_POLICY;
+	       kind == KIND_GLOBAL_POLICY || kind == KIND_STAGED_POLICY ||
+	       kind == KIND_STAGED_GLOBAL_POLICY || kind == KIND_STAGED_KUBERNETES_POLICY;
 }
 
 struct policy *front_policy(const struct object *object)
 {
 	if (object->kind == KIND_NETWORK_POLICY)
 		return knp_policy(network_policy_of(object));
+	if (object->kind == KIND_STAGED_KUBERNETES_POLICY)
+		return knp_policy(staged_network_policy_of(object));
 	if (calico_policy_of(object))
 		return calico_policy(calico_policy_of(object));
 	return NULL;

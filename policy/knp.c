@@ -137,15 +137,27 @@ static void set_rules(struct policy *policy, const struct netpol_rules *from,
 	vec_done(&rules);
 }
 
+static enum policy_staged staged_of(const struct network_policy *object)
+{
+	if (object->base.kind == KIND_NETWORK_POLICY)
+		return POLICY_ENFORCED;
+	return object->staged == CALICO_DELETE ? POLICY_STAGED_DELETE : POLICY_STAGED_SET;
+}
+
 struct policy *knp_policy(const struct network_policy *object)
 {
 	const char *ns = object->base.ns, *name = object->base.name, *uid = object->base.uid;
-	_cleanup_free_ char *instead = xasprintf("%s %s/%s", KNP_KIND, ns, name);
-	struct policy *policy =
-		policy_new(KNP_GROUP, KNP_KIND, ns, name, uid && *uid ? uid : instead);
-	struct arena *arena = policy->arena;
+	const struct kind_info *kind = kind_info(object->base.kind);
+	_cleanup_free_ char *instead = xasprintf("%s %s/%s", kind->kind, ns, name);
+	struct policy *policy;
+	struct arena *arena;
 
+	if (object->staged == CALICO_LEARN || object->staged == CALICO_IGNORE)
+		return NULL;
+	policy = policy_new(kind->group, kind->kind, ns, name, *uid ? uid : instead);
+	arena = policy->arena;
 	policy->order = KNP_ORDER;
+	policy->staged = staged_of(object);
 	policy->selector = selector_and(arena, is(arena, LABEL_NAMESPACE, ns),
 					selector_prefixed(arena, object->pods, ""));
 	if (object->types & NETPOL_INGRESS)

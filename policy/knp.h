@@ -12,7 +12,8 @@
 #define KNP_GROUP "networking.k8s.io"
 #define KNP_KIND "NetworkPolicy"
 
-/* One reference: for engine_policy_set(). Nothing of the object is kept. */
+/* One reference: for engine_policy_set(). Nothing of the object is kept. Also of Calico's
+ * StagedKubernetesNetworkPolicy; NULL: it stages nothing (Learn, Ignore). */
 struct policy *knp_policy(const struct network_policy *object);
 
 #endif

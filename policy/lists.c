@@ -108,8 +108,17 @@ static void insert(struct endpoint *endpoint, struct policy_entry *entry)
 	for (size_t _slot = 0; _slot < (e)->columns.slot.n; _slot++)                               \
 		for (struct endpoint *at = (e)->columns.slot.v[_slot].endpoint; at; at = NULL)
 
+/* A staged policy matters to whom its counterpart applies, too. */
+static void soil_for_staged(struct engine *e, const struct policy_entry *entry)
+{
+	if (entry->policy->staged == POLICY_ENFORCED)
+		return;
+	for_each_endpoint(e, endpoint) soil(e, endpoint);
+}
+
 void lists_add(struct engine *e, struct policy_entry *entry)
 {
+	soil_for_staged(e, entry);
 	for_each_endpoint(e, endpoint)
 	{
 		if (!selects(entry, endpoint))
@@ -121,6 +130,7 @@ void lists_add(struct engine *e, struct policy_entry *entry)
 
 void lists_remove(struct engine *e, const struct policy_entry *entry)
 {
+	soil_for_staged(e, entry);
 	for_each_endpoint(e, endpoint)
 	{
 		size_t n = 0;
@@ -196,25 +206,23 @@ static bool stage_staged(enum mg_stage stage)
 	return stage == MG_STAGE_STAGED_IN || stage == MG_STAGE_STAGED_OUT;
 }
 
-/* Is there a staged policy that would replace or delete this one? */
-static bool superseded(const struct endpoint *endpoint, const struct policy *policy)
+/* Is there a staged policy that would replace or delete this one, whomever it selects? */
+static bool superseded(const struct engine *e, const struct policy *policy)
 {
-	for (size_t i = 0; i < endpoint->applies.n; i++) {
-		const struct policy *staged = endpoint->applies.v[i]->policy;
+	static const char *const kinds[][3] = {
+		{ "networking.k8s.io", "NetworkPolicy", "StagedKubernetesNetworkPolicy" },
+		{ "projectcalico.org", "NetworkPolicy", "StagedNetworkPolicy" },
+		{ "projectcalico.org", "GlobalNetworkPolicy", "StagedGlobalNetworkPolicy" },
+	};
 
-		if (staged->staged != POLICY_ENFORCED && !strcmp(staged->name, policy->name) &&
-		    !strcmp(staged->namespace, policy->namespace) &&
-		    !strncmp(staged->kind, "Staged", 6) &&
-		    (!strcmp(staged->kind + 6, policy->kind) ||
-		     (!strcmp(staged->kind, "StagedKubernetesNetworkPolicy") &&
-		      !strcmp(policy->group, "networking.k8s.io"))))
-			return true;
-	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(policy->group, kinds[i][0]) && !strcmp(policy->kind, kinds[i][1]))
+			return policy_find(e, "projectcalico.org", kinds[i][2], policy->namespace,
+					   policy->name);
 	return false;
 }
 
-static bool judges(const struct endpoint *endpoint, const struct policy_entry *entry,
-		   enum mg_stage stage)
+static bool judges(const struct engine *e, const struct policy_entry *entry, enum mg_stage stage)
 {
 	const struct policy *policy = entry->policy;
 
@@ -223,7 +231,7 @@ static bool judges(const struct endpoint *endpoint, const struct policy_entry *e
 	if (!stage_staged(stage))
 		return policy->staged == POLICY_ENFORCED;
 	if (policy->staged == POLICY_ENFORCED)
-		return !superseded(endpoint, policy);
+		return !superseded(e, policy);
 	return policy->staged == POLICY_STAGED_SET;
 }
 
@@ -246,7 +254,7 @@ static void gather(struct engine *e, const struct endpoint *endpoint, enum mg_st
 		struct policy_entry *entry = endpoint->applies.v[i];
 		struct cpol *cpol;
 
-		if (!judges(endpoint, entry, stage))
+		if (!judges(e, entry, stage))
 			continue;
 		if (tier && tier != entry->tier)
 			push_tier_end(parts, tier);
@@ -264,22 +272,26 @@ static bool ends_in_deny(const struct endpoint *endpoint, enum mg_stage stage)
 {
 	return endpoint->default_deny &&
 	       (stage == MG_STAGE_NORMAL_IN || stage == MG_STAGE_NORMAL_OUT ||
-		stage == MG_STAGE_WORKLOAD_IN || stage == MG_STAGE_WORKLOAD_OUT);
+		stage == MG_STAGE_WORKLOAD_IN || stage == MG_STAGE_WORKLOAD_OUT ||
+		stage_staged(stage));
 }
 
-static bool needs_staged(const struct endpoint *endpoint)
+static bool needs_staged(const struct engine *e, const struct endpoint *endpoint)
 {
-	for (size_t i = 0; i < endpoint->applies.n; i++)
-		if (endpoint->applies.v[i]->policy->staged != POLICY_ENFORCED)
+	for (size_t i = 0; i < endpoint->applies.n; i++) {
+		const struct policy *policy = endpoint->applies.v[i]->policy;
+
+		if (policy->staged != POLICY_ENFORCED || superseded(e, policy))
 			return true;
+	}
 	return false;
 }
 
 /* The stages of an endpoint's kind. */
-static bool has_stage(const struct endpoint *endpoint, enum mg_stage stage)
+static bool has_stage(const struct engine *e, const struct endpoint *endpoint, enum mg_stage stage)
 {
 	if (stage_staged(stage))
-		return needs_staged(endpoint);
+		return needs_staged(e, endpoint);
 	if (endpoint->facts->kind == ENGINE_HOST_END)
 		return stage < MG_STAGE_WORKLOAD_IN;
 	return stage == MG_STAGE_WORKLOAD_IN || stage == MG_STAGE_WORKLOAD_OUT;
@@ -287,7 +299,7 @@ static bool has_stage(const struct endpoint *endpoint, enum mg_stage stage)
 
 static uint32_t fixed_set(const struct endpoint *endpoint, enum mg_stage stage)
 {
-	if (stage <= MG_STAGE_FORWARD_OUT || stage_staged(stage))
+	if (stage <= MG_STAGE_FORWARD_OUT)
 		return MG_SET_NONE;
 	return ends_in_deny(endpoint, stage) ? MG_SET_DROP_ALL : MG_SET_ALLOW_ALL;
 }
@@ -297,7 +309,7 @@ static struct want want_of(struct engine *e, const struct endpoint *endpoint, en
 	struct want want = {};
 	part_vec parts = {};
 
-	if (!has_stage(endpoint, stage))
+	if (!has_stage(e, endpoint, stage))
 		return want;
 	gather(e, endpoint, stage, &parts);
 	if (!parts.n) {

@@ -67,10 +67,60 @@ static double order_of_policy(const struct object *object)
 	return calico_policy_of(object) ? calico_policy_of(object)->order : 1000;
 }
 
+/* Of either of the two kinds. */
+static const struct network_policy *kubernetes(const struct object *object)
+{
+	return object->kind == KIND_NETWORK_POLICY ? network_policy_of(object)
+						   : staged_network_policy_of(object);
+}
+
+static bool is_staged(const struct object *object, enum calico_staged *ret_action)
+{
+	if (object->kind == KIND_STAGED_KUBERNETES_POLICY)
+		*ret_action = staged_network_policy_of(object)->staged;
+	else if (object->kind == KIND_STAGED_POLICY || object->kind == KIND_STAGED_GLOBAL_POLICY)
+		*ret_action = calico_policy_of(object)->staged;
+	else
+		return false;
+	return true;
+}
+
+static enum kind counterpart(enum kind kind)
+{
+	if (kind == KIND_NETWORK_POLICY)
+		return KIND_STAGED_KUBERNETES_POLICY;
+	return kind == KIND_CALICO_POLICY ? KIND_STAGED_POLICY : KIND_STAGED_GLOBAL_POLICY;
+}
+
+static bool has_counterpart(const struct oracle_world *world, const struct object *object)
+{
+	enum calico_staged action;
+
+	for (size_t i = 0; i < world->policy_count; i++) {
+		const struct object *other = world->policies[i];
+
+		if (other->kind == counterpart(object->kind) && !strcmp(other->ns, object->ns) &&
+		    !strcmp(other->name, object->name) && is_staged(other, &action) &&
+		    (action == CALICO_SET || action == CALICO_DELETE))
+			return true;
+	}
+	return false;
+}
+
+/* Is it there at all: staged policies are not enforced, and pending ones replace. */
+static bool counts(const struct object *object, const struct oracle_question *q)
+{
+	enum calico_staged action;
+
+	if (is_staged(object, &action))
+		return q->pending && action == CALICO_SET;
+	return !q->pending || !has_counterpart(q->world, object);
+}
+
 static bool applies(const struct object *object, const struct oracle_question *q)
 {
-	if (object->kind == KIND_NETWORK_POLICY)
-		return oracle_knp_applies(network_policy_of(object), q);
+	if (kubernetes(object))
+		return oracle_knp_applies(kubernetes(object), q);
 	return oracle_calico_applies(calico_policy_of(object), q);
 }
 
@@ -102,7 +152,7 @@ static size_t gather(const struct oracle_question *q, struct applied *list)
 		const struct object *object = q->world->policies[i];
 		struct tier tier = tier_named(q->world, tier_of_policy(object));
 
-		if (!tier.name || !applies(object, q))
+		if (!tier.name || !counts(object, q) || !applies(object, q))
 			continue;
 		list[count++] = (struct applied){
 			.object = object,
@@ -121,8 +171,8 @@ static size_t gather(const struct oracle_question *q, struct applied *list)
 
 static enum oracle_answer judge(const struct object *object, const struct oracle_question *q)
 {
-	if (object->kind == KIND_NETWORK_POLICY)
-		return oracle_knp_judge(network_policy_of(object), q);
+	if (kubernetes(object))
+		return oracle_knp_judge(kubernetes(object), q);
 	return oracle_calico_judge(calico_policy_of(object), q);
 }
 
@@ -162,16 +212,30 @@ static bool judge_all(const struct applied *list, size_t count, const struct ora
 	return true;
 }
 
-bool oracle_allows(const struct oracle_world *world, const struct oracle_pod *pod,
-		   enum policy_direction direction, const struct oracle_packet *packet)
+static bool answer(const struct oracle_question *q)
 {
-	const struct oracle_question q = { world, pod, direction, packet };
-	struct applied *list = xcalloc(world->policy_count + 1, sizeof(*list));
-	size_t count = gather(&q, list);
-	bool allowed = judge_all(list, count, &q);
+	struct applied *list = xcalloc(q->world->policy_count + 1, sizeof(*list));
+	size_t count = gather(q, list);
+	bool allowed = judge_all(list, count, q);
 
 	for (size_t i = 0; i < count; i++)
 		free(list[i].text);
 	free(list);
 	return allowed;
+}
+
+bool oracle_allows(const struct oracle_world *world, const struct oracle_pod *pod,
+		   enum policy_direction direction, const struct oracle_packet *packet)
+{
+	const struct oracle_question q = { world, pod, direction, packet, false };
+
+	return answer(&q);
+}
+
+bool oracle_pending(const struct oracle_world *world, const struct oracle_pod *pod,
+		    enum policy_direction direction, const struct oracle_packet *packet)
+{
+	const struct oracle_question q = { world, pod, direction, packet, true };
+
+	return answer(&q);
 }

@@ -63,6 +63,11 @@ struct oracle_packet {
 bool oracle_allows(const struct oracle_world *world, const struct oracle_pod *pod,
 		   enum policy_direction direction, const struct oracle_packet *packet);
 
+/* The same if every staged policy were in force: Set in place of its counterpart, Delete
+ * without it. */
+bool oracle_pending(const struct oracle_world *world, const struct oracle_pod *pod,
+		    enum policy_direction direction, const struct oracle_packet *packet);
+
 /* --- among its files ----------------------------------------------------------------------- */
 
 enum oracle_answer { ORACLE_NO_MATCH, ORACLE_ALLOW, ORACLE_DENY, ORACLE_PASS };
@@ -72,6 +77,7 @@ struct oracle_question {
 	const struct oracle_pod *pod;
 	enum policy_direction direction;
 	const struct oracle_packet *packet;
+	bool pending;
 };
 
 /* NULL: nobody known has the address. */

@@ -16,7 +16,7 @@ static const struct enum_text directions[] = { { "Ingress", CALICO_INGRESS },
 					       { "Egress", CALICO_EGRESS },
 					       { NULL, 0 } };
 static const struct enum_text hints[] = { { "AssumeNeededOnEveryNode", 1 }, { NULL, 0 } };
-static const struct enum_text staged_actions[] = { { "Set", CALICO_SET },
+const struct enum_text calico_staged_actions[] = { { "Set", CALICO_SET },
 						   { "Delete", CALICO_DELETE },
 						   { "Learn", CALICO_LEARN },
 						   { "Ignore", CALICO_IGNORE },
@@ -167,7 +167,8 @@ static void check_global_spec(struct decode *d, const struct path *path, const j
 		FIELD("applyOnForward", struct calico_policy, apply_on_forward, read_bool)
 
 #define STAGED_FIELD                                                                               \
-	FIELD("stagedAction", struct calico_policy, staged, read_enum, .enums = staged_actions)
+	FIELD("stagedAction", struct calico_policy, staged, read_enum,                             \
+	      .enums = calico_staged_actions)
 
 static void policy_defaults(struct decode *d, void *object)
 {

@@ -16,6 +16,8 @@ extern const struct shape calico_entity_shape;
 /* A selector; the empty text is NULL. global() is refused. */
 READER(read_calico_selector);
 
+extern const struct enum_text calico_staged_actions[]; /* enum calico_staged */
+
 /* stagedAction Delete: the other fields of spec must be empty. */
 void check_staged_delete(struct decode *d, const struct path *path, const json_t *spec);
 

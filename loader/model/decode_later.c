@@ -15,23 +15,6 @@ static const struct shape generic_shape = { .fields = no_fields, .open = true };
 
 const struct decoder decoder_generic = { .size = sizeof(struct object), .shape = &generic_shape };
 
-/* --- policies ------------------------------------------------------------------------------- */
-
-struct policy {
-	struct object base;
-	const struct selector *selector;
-};
-
-static const struct field staged_spec_fields[] = {
-	FIELD("podSelector", struct policy, selector, read_label_selector), FIELD_END
-};
-static const struct shape staged_spec_shape = { .fields = staged_spec_fields, .open = true };
-static const struct field staged_fields[] = { FIELD_SAME("spec", &staged_spec_shape), FIELD_END };
-static const struct shape staged_shape = { .fields = staged_fields };
-
-const struct decoder decoder_staged_kubernetes_policy = { .size = sizeof(struct policy),
-							  .shape = &staged_shape };
-
 /* --- HostEndpoint ---------------------------------------------------------------------------- */
 
 struct host_endpoint {

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 
 #include "base/inet.h"
+#include "model/decode_calico.h"
 #include "model/decode_kinds.h"
 #include "model/names.h"
 
@@ -148,13 +149,14 @@ static const struct enum_text types[] = { { "Ingress", NETPOL_INGRESS },
 					  { "Egress", NETPOL_EGRESS },
 					  { NULL, 0 } };
 
-static const struct field spec_fields[] = {
-	FIELD("podSelector", struct network_policy, pods, read_label_selector),
-	FIELD("policyTypes", struct network_policy, types, read_flags, .enums = types),
-	FIELD_LIST("ingress", struct network_policy, ingress.count, ingress.v, &ingress_field),
-	FIELD_LIST("egress", struct network_policy, egress.count, egress.v, &egress_field),
-	FIELD_END
-};
+#define SPEC_FIELDS                                                                                \
+	FIELD("podSelector", struct network_policy, pods, read_label_selector),                    \
+		FIELD("policyTypes", struct network_policy, types, read_flags, .enums = types),    \
+		FIELD_LIST("ingress", struct network_policy, ingress.count, ingress.v,             \
+			   &ingress_field),                                                        \
+		FIELD_LIST("egress", struct network_policy, egress.count, egress.v, &egress_field)
+
+static const struct field spec_fields[] = { SPEC_FIELDS, FIELD_END };
 static const struct shape spec_shape = { .fields = spec_fields };
 
 static void check_policy(struct decode *d, const struct path *path, const json_t *value, void *at)
@@ -184,3 +186,27 @@ static const struct shape policy_shape = { .fields = policy_fields, .check = che
 const struct decoder decoder_network_policy = { .size = sizeof(struct network_policy),
 						.shape = &policy_shape,
 						.defaults = policy_defaults };
+
+/* --- StagedKubernetesNetworkPolicy ----------------------------------------------------------- */
+
+static void check_staged(struct decode *d, const struct path *path, const json_t *value, void *at)
+{
+	const struct network_policy *policy = at;
+
+	if (policy->staged == CALICO_DELETE && d->mode == DECODE_STRICT)
+		check_staged_delete(d, path, value);
+}
+
+static const struct field staged_spec_fields[] = { SPEC_FIELDS,
+						   FIELD("stagedAction", struct network_policy,
+							 staged, read_enum,
+							 .enums = calico_staged_actions),
+						   FIELD_END };
+static const struct shape staged_spec_shape = { .fields = staged_spec_fields,
+						.check = check_staged };
+static const struct field staged_fields[] = { FIELD_SAME("spec", &staged_spec_shape), FIELD_END };
+static const struct shape staged_shape = { .fields = staged_fields, .check = check_policy };
+
+const struct decoder decoder_staged_kubernetes_policy = { .size = sizeof(struct network_policy),
+							  .shape = &staged_shape,
+							  .defaults = policy_defaults };

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "abi/addr.h"
+#include "model/calico.h"
 #include "model/object.h"
 #include "model/selector.h"
 
@@ -64,12 +65,21 @@ struct network_policy {
 	unsigned int types;	     /* NETPOL_* */
 	struct netpol_rules ingress; /* allow rules; meaningful where types has the direction */
 	struct netpol_rules egress;
+	enum calico_staged staged; /* of StagedKubernetesNetworkPolicy */
 };
 
 static inline const struct network_policy *network_policy_of(const struct object *object)
 {
 	return object && object->kind == KIND_NETWORK_POLICY ? (const struct network_policy *)object
 							     : NULL;
+}
+
+/* StagedKubernetesNetworkPolicy (projectcalico.org/v3): the same spec, with an action. */
+static inline const struct network_policy *staged_network_policy_of(const struct object *object)
+{
+	return object && object->kind == KIND_STAGED_KUBERNETES_POLICY
+		       ? (const struct network_policy *)object
+		       : NULL;
 }
 
 #endif

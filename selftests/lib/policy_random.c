@@ -131,24 +131,40 @@ static json_t *object_of(const char *api, const char *kind, json_t *metadata, js
 
 #define V3 "projectcalico.org/v3"
 
-/* Two places share a name, in different namespaces: ties go by all of name, namespace, kind. */
+static json_t *staged(struct policy_world *world, json_t *spec)
+{
+	static const char *const actions[] = { "Set", "Set", "Set", "Learn", "Ignore" };
+
+	if (!chance(world, 25)) {
+		json_object_set_new(spec, "stagedAction", pw_text(pick(world, actions)));
+		return spec;
+	}
+	json_decref(spec);
+	return json_pack("{s:s}", "stagedAction", "Delete");
+}
+
+/* Two places share a name, in different namespaces: ties go by all of name, namespace, kind. A
+ * staged policy may stand in for the one of the place before or behind. */
 static json_t *random_policy(struct policy_world *world, unsigned int i)
 {
-	const char *ns = pw_ns_names[i % PW_NAMESPACES];
-	_cleanup_free_ char *name = xasprintf("p%u", i / 2);
-	_cleanup_free_ char *alone = xasprintf("%c%u", i % 2 ? 'g' : 'p', i / 2);
-	unsigned int kind = pw_random(world, 3);
+	const char *ns = pw_ns_names[i / 2 % PW_NAMESPACES];
+	bool stages = i % 2 && chance(world, 60), global = pw_random(world, 3) == 0;
+	_cleanup_free_ char *name =
+		i % 2 && !stages ? xasprintf("q%u", i) : xasprintf("p%u", i / (global ? 2 : 4));
+	bool knp = !global && chance(world, 50);
+	const char *kind = global ? "GlobalNetworkPolicy" : "NetworkPolicy";
+	json_t *spec, *metadata = json_pack("{s:s}", "name", name);
 
-	if (kind == 0)
-		return object_of("networking.k8s.io/v1", "NetworkPolicy",
-				 json_pack("{s:s,s:s}", "namespace", ns, "name", name),
-				 pw_knp_spec(world));
-	if (kind == 1)
-		return object_of(V3, "NetworkPolicy",
-				 json_pack("{s:s,s:s}", "namespace", ns, "name", name),
-				 pw_calico_spec(world, false));
-	return object_of(V3, "GlobalNetworkPolicy", json_pack("{s:s}", "name", alone),
-			 pw_calico_spec(world, true));
+	if (!global)
+		json_object_set_new(metadata, "namespace", pw_text(ns));
+	spec = knp ? pw_knp_spec(world) : pw_calico_spec(world, global);
+	if (stages && knp)
+		kind = "StagedKubernetesNetworkPolicy";
+	else if (stages)
+		kind = global ? "StagedGlobalNetworkPolicy" : "StagedNetworkPolicy";
+	if (stages)
+		spec = staged(world, spec);
+	return object_of(knp && !stages ? "networking.k8s.io/v1" : V3, kind, metadata, spec);
 }
 
 static json_t *random_set(struct policy_world *world, unsigned int i)

@@ -21,30 +21,57 @@
 
 static uint64_t seed;
 
-static bool judged(const struct policy_kernel *kernel, const struct policy_world *world,
-		   const struct pw_view *view, const struct pw_case *c)
+static struct pk_packet packet_of(const struct pw_case *c)
 {
-	bool in = c->direction == POLICY_IN;
-	struct pk_packet packet = {
-		.peer = in ? c->packet.src : c->packet.dst,
+	return (struct pk_packet){
+		.peer = c->direction == POLICY_IN ? c->packet.src : c->packet.dst,
 		.proto = c->packet.proto,
 		.sport = c->packet.sport,
 		.dport = c->packet.dport,
 		.icmp_type = c->packet.icmp_type,
 		.icmp_code = c->packet.icmp_code,
 	};
+}
+
+static bool judged_at(const struct policy_kernel *kernel, uint32_t slot, enum mg_stage stage,
+		      const struct pw_case *c)
+{
+	const struct pk_packet packet = packet_of(c);
+
+	return pk_allows(kernel, pk_judge(kernel, slot, stage, &packet));
+}
+
+static bool judged(const struct policy_kernel *kernel, const struct policy_world *world,
+		   const struct pw_view *view, const struct pw_case *c)
+{
 	uint32_t slot = world->pod[view->index[c->pod]].slot;
 
-	return pk_allows(
-		kernel,
-		pk_judge(kernel, slot, in ? MG_STAGE_WORKLOAD_IN : MG_STAGE_WORKLOAD_OUT, &packet));
+	return judged_at(kernel, slot,
+			 c->direction == POLICY_IN ? MG_STAGE_WORKLOAD_IN : MG_STAGE_WORKLOAD_OUT,
+			 c);
+}
+
+/* What staged policies would say; without any, what is in force says. */
+static bool pending(const struct policy_kernel *kernel, const struct policy_world *world,
+		    const struct pw_view *view, const struct pw_case *c)
+{
+	enum mg_stage stage = c->direction == POLICY_IN ? MG_STAGE_STAGED_IN : MG_STAGE_STAGED_OUT;
+	uint32_t slot = world->pod[view->index[c->pod]].slot;
+
+	if (pk_set(kernel, slot, stage) == MG_SET_NONE)
+		return judged(kernel, world, view, c);
+	return judged_at(kernel, slot, stage, c);
 }
 
 static bool agrees(const struct policy_kernel *kernel, struct policy_world *world,
 		   const struct pw_view *view, const struct pw_case *c)
 {
+	const struct oracle_pod *pod = &view->pod[c->pod];
+
 	return judged(kernel, world, view, c) ==
-	       oracle_allows(&view->oracle, &view->pod[c->pod], c->direction, &c->packet);
+		       oracle_allows(&view->oracle, pod, c->direction, &c->packet) &&
+	       pending(kernel, world, view, c) ==
+		       oracle_pending(&view->oracle, pod, c->direction, &c->packet);
 }
 
 /* The same question of a fresh engine. */
@@ -81,8 +108,9 @@ static void report(struct policy_world *world, const struct pw_case *c)
 		printf("# (a fresh engine agrees)\n");
 	pw_view(world, &view);
 	pw_case_print(world, &view, c);
-	printf("# oracle: %d\n",
-	       oracle_allows(&view.oracle, &view.pod[c->pod], c->direction, &c->packet));
+	printf("# oracle: %d, pending %d\n",
+	       oracle_allows(&view.oracle, &view.pod[c->pod], c->direction, &c->packet),
+	       oracle_pending(&view.oracle, &view.pod[c->pod], c->direction, &c->packet));
 	fflush(stdout);
 	fail();
 }
