@@ -2,6 +2,7 @@
 #include "policy/front.h"
 
 #include "policy/calico.h"
+#include "policy/cnp.h"
 #include "policy/engine.h"
 #include "policy/knp.h"
 
@@ -9,7 +10,9 @@ bool front_is_policy(enum kind kind)
 {
 	return kind == KIND_NETWORK_POLICY || kind == KIND_CALICO_POLICY ||
 	       kind == KIND_GLOBAL_POLICY || kind == KIND_STAGED_POLICY ||
-	       kind == KIND_STAGED_GLOBAL_POLICY || kind == KIND_STAGED_KUBERNETES_POLICY;
+	       kind == KIND_STAGED_GLOBAL_POLICY || kind == KIND_STAGED_KUBERNETES_POLICY ||
+	       kind == KIND_CLUSTER_NETWORK_POLICY || kind == KIND_ADMIN_POLICY ||
+	       kind == KIND_BASELINE_ADMIN_POLICY;
 }
 
 struct policy *front_policy(const struct object *object)
@@ -20,6 +23,8 @@ struct policy *front_policy(const struct object *object)
 		return knp_policy(staged_network_policy_of(object));
 	if (calico_policy_of(object))
 		return calico_policy(calico_policy_of(object));
+	if (cluster_policy_of(object))
+		return cnp_policy(cluster_policy_of(object));
 	return NULL;
 }
 

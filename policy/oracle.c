@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/inet.h"
 #include "model/calico.h"
+#include "model/cluster_policy.h"
 #include "model/netpol.h"
 
 const struct oracle_pod *oracle_owner(const struct oracle_world *world, const union mg_addr *addr)
@@ -58,12 +59,16 @@ struct applied {
 
 static const char *tier_of_policy(const struct object *object)
 {
+	if (cluster_policy_of(object))
+		return cluster_policy_of(object)->baseline ? "kube-baseline" : "kube-admin";
 	return calico_policy_of(object) ? calico_policy_of(object)->tier : "default";
 }
 
 /* A NetworkPolicy of Kubernetes is a policy of order 1000. */
 static double order_of_policy(const struct object *object)
 {
+	if (cluster_policy_of(object))
+		return cluster_policy_of(object)->priority;
 	return calico_policy_of(object) ? calico_policy_of(object)->order : 1000;
 }
 
@@ -114,13 +119,15 @@ static bool counts(const struct object *object, const struct oracle_question *q)
 
 	if (is_staged(object, &action))
 		return q->pending && action == CALICO_SET;
-	return !q->pending || !has_counterpart(q->world, object);
+	return !q->pending || cluster_policy_of(object) || !has_counterpart(q->world, object);
 }
 
 static bool applies(const struct object *object, const struct oracle_question *q)
 {
 	if (kubernetes(object))
 		return oracle_knp_applies(kubernetes(object), q);
+	if (cluster_policy_of(object))
+		return oracle_cnp_applies(cluster_policy_of(object), q);
 	return oracle_calico_applies(calico_policy_of(object), q);
 }
 
@@ -173,6 +180,8 @@ static enum oracle_answer judge(const struct object *object, const struct oracle
 {
 	if (kubernetes(object))
 		return oracle_knp_judge(kubernetes(object), q);
+	if (cluster_policy_of(object))
+		return oracle_cnp_judge(cluster_policy_of(object), q);
 	return oracle_calico_judge(calico_policy_of(object), q);
 }
 

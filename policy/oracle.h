@@ -7,6 +7,7 @@
  *	oracle.c	which policies, in which order, tiers
  *	oracle_knp.c	Kubernetes' rules
  *	oracle_calico.c	Calico's rules
+ *	oracle_cnp.c	rules of Kubernetes' cluster-wide policies
  */
 #ifndef MARGAY_POLICY_ORACLE_H
 #define MARGAY_POLICY_ORACLE_H
@@ -94,5 +95,10 @@ struct calico_policy;
 bool oracle_calico_applies(const struct calico_policy *policy, const struct oracle_question *q);
 enum oracle_answer oracle_calico_judge(const struct calico_policy *policy,
 				       const struct oracle_question *q);
+
+struct cluster_policy;
+bool oracle_cnp_applies(const struct cluster_policy *policy, const struct oracle_question *q);
+enum oracle_answer oracle_cnp_judge(const struct cluster_policy *policy,
+				    const struct oracle_question *q);
 
 #endif

@@ -143,6 +143,17 @@ static json_t *staged(struct policy_world *world, json_t *spec)
 	return json_pack("{s:s}", "stagedAction", "Delete");
 }
 
+static json_t *random_cluster_policy(struct policy_world *world, unsigned int i)
+{
+	_cleanup_free_ char *name = xasprintf("p%u", i);
+	bool old = chance(world, 40);
+
+	return object_of(old ? "policy.networking.k8s.io/v1alpha1"
+			     : "policy.networking.k8s.io/v1alpha2",
+			 old ? "AdminNetworkPolicy" : "ClusterNetworkPolicy",
+			 json_pack("{s:s}", "name", name), pw_cnp_spec(world, old));
+}
+
 /* Two places share a name, in different namespaces: ties go by all of name, namespace, kind. A
  * staged policy may stand in for the one of the place before or behind. */
 static json_t *random_policy(struct policy_world *world, unsigned int i)
@@ -227,7 +238,8 @@ static json_t *random_slice(struct policy_world *world, unsigned int i)
 json_t *pw_random_object(struct policy_world *world, unsigned int place)
 {
 	if (place >= PW_FIRST_POLICY)
-		return random_policy(world, place - PW_FIRST_POLICY);
+		return chance(world, 20) ? random_cluster_policy(world, place)
+					 : random_policy(world, place - PW_FIRST_POLICY);
 	if (place >= PW_FIRST_SLICE)
 		return random_slice(world, place - PW_FIRST_SLICE);
 	if (place >= PW_FIRST_SET)

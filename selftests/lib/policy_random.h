@@ -16,5 +16,6 @@ json_t *pw_random_types(struct policy_world *world);		 /* Ingress, Egress or bot
 
 json_t *pw_knp_spec(struct policy_world *world);
 json_t *pw_calico_spec(struct policy_world *world, bool global);
+json_t *pw_cnp_spec(struct policy_world *world, bool old); /* AdminNetworkPolicy's */
 
 #endif

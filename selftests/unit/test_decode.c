@@ -113,6 +113,12 @@ static void test_tier_fixtures(void **state)
 	check_file("tier.yaml");
 }
 
+static void test_cluster_fixtures(void **state)
+{
+	(void)state;
+	check_file("cnp.yaml");
+}
+
 static void test_other_fixtures(void **state)
 {
 	(void)state;
@@ -191,11 +197,11 @@ static void test_many_problems(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_metadata),	cmocka_unit_test(test_netpol_fixtures),
-		cmocka_unit_test(test_ippool_fixtures), cmocka_unit_test(test_other_fixtures),
-		cmocka_unit_test(test_source),		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_many_problems),	cmocka_unit_test(test_calico_fixtures),
-		cmocka_unit_test(test_tier_fixtures),
+		cmocka_unit_test(test_metadata),	 cmocka_unit_test(test_netpol_fixtures),
+		cmocka_unit_test(test_ippool_fixtures),	 cmocka_unit_test(test_other_fixtures),
+		cmocka_unit_test(test_source),		 cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_many_problems),	 cmocka_unit_test(test_calico_fixtures),
+		cmocka_unit_test(test_cluster_fixtures), cmocka_unit_test(test_tier_fixtures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
