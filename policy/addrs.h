@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses the engine knows, 24 bytes each in one open-addressed array: 100,000 (50,000 pods
- * with both families) are 3 MiB.
+ * Addresses the engine knows, 24 bytes each in one open-addressed array that grows by half when it
+ * is full to seven eighths: 27 to 41 bytes an address. A removal may move all rows.
  */
 #ifndef MARGAY_POLICY_ADDRS_H
 #define MARGAY_POLICY_ADDRS_H
@@ -29,7 +29,7 @@ struct addr_dirty {
 
 struct addrs {
 	struct addr_row *row;
-	uint32_t mask;
+	uint32_t room;
 	uint32_t count;
 	VEC(struct addr_dirty) dirty;
 };
@@ -40,7 +40,7 @@ struct addr_row *addrs_add(struct addrs *addrs, const union mg_addr *addr); /* n
 void addrs_remove(struct addrs *addrs, struct addr_row *row);
 
 #define addr_for_each(addrs, at)                                                                   \
-	for (struct addr_row *at = (addrs)->row; at && at <= (addrs)->row + (addrs)->mask; at++)   \
+	for (struct addr_row *at = (addrs)->row; at && at < (addrs)->row + (addrs)->room; at++)    \
 		if (at->flags & ADDR_USED)
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "policy/engine_state.h"
 
+#define MOVES_KEPT 1024
 #define NAMED_MAX 4 /* policies named where something does not fit */
 
 /* Set 2: every identity leads to one class that allows. Once, and after a restore. */
@@ -371,6 +372,9 @@ void engine_applied(struct engine *e)
 	e->applied = e->built;
 	rows_clear(&e->rows);
 	e->move.n = 0;
+	/* A start moves every address; nothing after it comes near. */
+	if (e->move.cap > MOVES_KEPT)
+		vec_done(&e->move);
 	e->plan = (struct plan){ .empty = true };
 }
 
