@@ -43,9 +43,9 @@ static const char *kind_text(unsigned int kind)
 static char *end_text(const struct agent *agent, const union mg_addr *addr)
 {
 	char text[ADDR_TEXT_MAX];
-	const char *owner = state_addr_owner(agent->state, addr);
+	char *owner = state_addr_owner(agent->state, addr);
 
-	return xstrdup(owner ? owner : addr_format(addr, text));
+	return owner ? owner : xstrdup(addr_format(addr, text));
 }
 
 static bool is_end(const struct agent *agent, const char *wanted, const union mg_addr *addr)

@@ -1,24 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who has which address. Claims may overlap for a while (a pod's address given to another before
- * its old object is gone); the best one counts.
+ * Who has which address. Items may name one address for a while (a pod's address given to another
+ * before its old object is gone); the best one counts.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/inet.h"
+#include "policy/hmap.h"
 #include "state/internal.h"
+
+#define TOUCHED_FEW 1024 /* sorted when there are more */
+
+/* --- what is to be written ----------------------------------------------------------------- */
+
+static int touch_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct touch));
+}
+
+/* Each once, where many came. */
+static void touched_tidy(struct state *state)
+{
+	struct touch *v = state->touched.v;
+	size_t kept = 0;
+
+	qsort(v, state->touched.n, sizeof(*v), touch_cmp);
+	for (size_t i = 0; i < state->touched.n; i++)
+		if (!kept || touch_cmp(&v[kept - 1], &v[i]))
+			v[kept++] = v[i];
+	state->touched.n = kept;
+}
 
 void touch(struct state *state, const struct mg_prefix *prefix, bool net)
 {
-	struct touch *entry, probe = { .key = { .prefix = *prefix, .net = net } };
+	struct touch entry;
 
-	HASH_FIND(hh, state->touched, &probe.key, sizeof(probe.key), entry);
-	if (entry)
+	/* memcmp looks at padding too. */
+	memset(&entry, 0, sizeof(entry));
+	entry.prefix = *prefix;
+	entry.net = net;
+	if (state->touched.n && !touch_cmp(&state->touched.v[state->touched.n - 1], &entry))
 		return;
-	entry = xcalloc(1, sizeof(*entry));
-	entry->key = probe.key;
-	HASH_ADD(hh, state->touched, key, sizeof(entry->key), entry);
+	if (state->touched.n == state->touched.cap && state->touched.n >= TOUCHED_FEW)
+		touched_tidy(state);
+	vec_push(&state->touched, entry);
 }
 
 void touch_addr(struct state *state, const union mg_addr *addr)
@@ -28,132 +55,108 @@ void touch_addr(struct state *state, const union mg_addr *addr)
 	touch(state, &prefix, false);
 }
 
-const struct address *address_find(const struct state *state, const union mg_addr *addr)
+void state_touched(const struct state *state,
+		   void (*each)(void *ctx, const struct mg_prefix *prefix, bool net), void *ctx)
 {
-	struct address *address;
-
-	HASH_FIND(hh, state->addresses, addr, sizeof(*addr), address);
-	return address;
+	for (size_t i = 0; i < state->touched.n; i++)
+		each(ctx, &state->touched.v[i].prefix, state->touched.v[i].net);
 }
 
-const struct claim *claim_best(const struct address *address)
+void state_touched_done(struct state *state)
 {
-	const struct claim *best = NULL;
+	state->touched.n = 0;
+	if (state->touched.cap > TOUCHED_FEW)
+		vec_done(&state->touched);
+}
 
-	for (unsigned int i = 0; i < address->claims; i++) {
-		const struct claim *claim = &address->claim[i];
+void state_touch_all(struct state *state)
+{
+	index_for_each(&state->addrs, word)
+	{
+		const uintptr_t place = word & (ITEM_ADDRS_MAX - 1);
 
-		if (!best || (claim->flags & MG_ADDR_LOCAL) || !(best->flags & MG_ADDR_LOCAL))
-			best = claim;
+		touch_addr(state, &((const struct item *)(word - place))->addr[place]);
+	}
+	for (const struct net *net = state->nets; net; net = net->hh.next)
+		touch(state, &net->prefix, true);
+}
+
+/* --- who has it ---------------------------------------------------------------------------- */
+
+bool item_counts(const struct item *item)
+{
+	unsigned int ring = 0;
+
+	if (item->flags & ITEM_NODE)
+		return true;
+	ring_for_each(item, other) ring |= other->flags;
+	if (ring & ITEM_GONE)
+		return false;
+	if (item->flags & ITEM_ENDPOINT)
+		return true;
+	if (item->flags & ITEM_HERE)
+		return false;
+	return !(item->flags & ITEM_POD) || !(ring & ITEM_WEP);
+}
+
+/* Of two that count; here: both or neither are this node's. */
+static bool is_better(const struct item *a, const struct item *b)
+{
+	bool here_a = a->flags & ITEM_HERE, here_b = b->flags & ITEM_HERE;
+
+	return here_a != here_b ? here_a : (int32_t)(a->seq - b->seq) > 0;
+}
+
+const struct item *address_best(const struct state *state, const union mg_addr *addr)
+{
+	const struct item *best = NULL;
+
+	index_for_each_of(&state->addrs, hash_bytes(addr, sizeof(*addr), 0), word)
+	{
+		const uintptr_t place = word & (ITEM_ADDRS_MAX - 1);
+		const struct item *item = (const struct item *)(word - place);
+
+		if (!addr_cmp(&item->addr[place], addr) && item_counts(item) &&
+		    (!best || is_better(item, best)))
+			best = item;
 	}
 	return best;
 }
 
-static int claim_index(const struct address *address, const struct claim *claim)
+static void put_owner(const struct state *state, const struct item *item, struct mg_ident *row)
 {
-	for (unsigned int i = 0; i < address->claims; i++) {
-		const struct claim *have = &address->claim[i];
+	const struct peer *self = peer_self(state);
+	uint16_t here = item->flags & ITEM_HERE ? MG_ADDR_LOCAL : 0;
 
-		if (have->owner == claim->owner && (have->owner || have->node == claim->node))
-			return (int)i;
+	if (item->flags & ITEM_ENDPOINT) {
+		row->node = self ? self->number : 0;
+		row->slot = item->place;
+		row->flags = MG_ADDR_POD | here;
+	} else {
+		row->node = place_number(state, item->place);
+		row->flags =
+			(uint16_t)(item->flags & ITEM_NODE ? MG_ADDR_HOST | here : MG_ADDR_POD);
 	}
-	return -1;
-}
-
-static struct address *address_get(struct state *state, const union mg_addr *addr)
-{
-	struct address *address;
-
-	HASH_FIND(hh, state->addresses, addr, sizeof(*addr), address);
-	if (address)
-		return address;
-	address = xcalloc(1, sizeof(*address));
-	address->addr = *addr;
-	HASH_ADD(hh, state->addresses, addr, sizeof(address->addr), address);
-	return address;
-}
-
-void claim_set(struct state *state, const union mg_addr *addr, const struct claim *claim)
-{
-	struct address *address = address_get(state, addr);
-	int index = claim_index(address, claim);
-
-	if (index >= 0 && !memcmp(&address->claim[index], claim, sizeof(*claim)))
-		return;
-	if (index < 0 && address->claims == CLAIMS_MAX)
-		return;
-	if (index < 0)
-		index = (int)address->claims++;
-	address->claim[index] = *claim;
-	touch_addr(state, addr);
-}
-
-void claim_del(struct state *state, const union mg_addr *addr, const struct claim *claim)
-{
-	struct address *address;
-	int index;
-
-	HASH_FIND(hh, state->addresses, addr, sizeof(*addr), address);
-	index = address ? claim_index(address, claim) : -1;
-	if (index < 0)
-		return;
-	address->claims--;
-	memmove(&address->claim[index], &address->claim[index + 1],
-		(address->claims - (unsigned int)index) * sizeof(*claim));
-	touch_addr(state, addr);
-	if (address->claims)
-		return;
-	HASH_DEL(state->addresses, address);
-	free(address);
 }
 
 int state_addr_row(const struct state *state, const union mg_addr *addr, uint16_t identity,
 		   struct mg_ident *ret_row)
 {
-	const struct address *address = address_find(state, addr);
-	const struct claim *claim = address ? claim_best(address) : NULL;
+	const struct item *item = address_best(state, addr);
 	struct mg_prefix prefix = host_prefix(addr);
 
-	if (!claim)
+	if (!item)
 		return -ENOENT;
-	*ret_row = (struct mg_ident){
-		.identity = identity,
-		.node = claim->node,
-		.slot = claim->slot,
-		.flags = (uint16_t)(claim->flags | pool_flags(state, &prefix)),
-	};
+	memset(ret_row, 0, sizeof(*ret_row));
+	ret_row->identity = identity;
+	put_owner(state, item, ret_row);
+	ret_row->flags |= pool_flags(state, &prefix);
 	return 0;
 }
 
-const char *state_addr_owner(const struct state *state, const union mg_addr *addr)
+char *state_addr_owner(const struct state *state, const union mg_addr *addr)
 {
-	const struct address *address = address_find(state, addr);
-	const struct claim *claim = address ? claim_best(address) : NULL;
+	const struct item *item = address_best(state, addr);
 
-	return claim && claim->owner ? claim->owner->key : NULL;
-}
-
-void state_touched(const struct state *state,
-		   void (*each)(void *ctx, const struct mg_prefix *prefix, bool net), void *ctx)
-{
-	for (const struct touch *entry = state->touched; entry; entry = entry->hh.next)
-		each(ctx, &entry->key.prefix, entry->key.net);
-}
-
-void state_touched_done(struct state *state)
-{
-	struct touch *entry, *next;
-
-	HASH_ITER(hh, state->touched, entry, next) {
-		HASH_DEL(state->touched, entry);
-		free(entry);
-	}
-}
-
-void state_touch_all(struct state *state)
-{
-	for (const struct address *address = state->addresses; address; address = address->hh.next)
-		touch_addr(state, &address->addr);
-	for (const struct net *net = state->nets; net; net = net->hh.next)
-		touch(state, &net->prefix, true);
+	return item && item->space ? xasprintf("%s/%s", item->space->name, item_name(item)) : NULL;
 }

@@ -52,9 +52,13 @@ static void net_changed(struct state *state, struct net *net)
 /* A pool's flags stand in every row inside it. */
 static void touch_inside(struct state *state, const struct mg_prefix *prefix)
 {
-	for (const struct address *a = state->addresses; a; a = a->hh.next) {
-		if (prefix_contains(prefix, &a->addr))
-			touch_addr(state, &a->addr);
+	index_for_each(&state->addrs, word)
+	{
+		const uintptr_t place = word & (ITEM_ADDRS_MAX - 1);
+		const union mg_addr *addr = &((const struct item *)(word - place))->addr[place];
+
+		if (prefix_contains(prefix, addr))
+			touch_addr(state, addr);
 	}
 	for (const struct net *net = state->nets; net; net = net->hh.next) {
 		if (net->prefix.len >= prefix->len && prefix_overlaps(prefix, &net->prefix))
@@ -110,7 +114,7 @@ void pool_set(struct state *state, const struct object *object)
 
 /* The longest entry around prefix for which pick() holds. */
 static const struct net *around(const struct state *state, const struct mg_prefix *prefix,
-				bool (*pick)(const struct net *))
+				bool (*pick)(const struct state *, const struct net *))
 {
 	struct mg_prefix probe = *prefix;
 
@@ -123,20 +127,21 @@ static const struct net *around(const struct state *state, const struct mg_prefi
 		probe.addr = prefix->addr;
 		prefix_mask(&probe);
 		net = net_find(state, &probe);
-		if (net && pick(net))
+		if (net && pick(state, net))
 			return net;
 	}
 	return NULL;
 }
 
-static bool is_pool(const struct net *net)
+static bool is_pool(const struct state *state, const struct net *net)
 {
+	(void)state;
 	return net->pool;
 }
 
-static bool has_node(const struct net *net)
+static bool has_node(const struct state *state, const struct net *net)
 {
-	return net->block && net->node;
+	return net->block && place_number(state, net->place);
 }
 
 const struct net *block_around(const struct state *state, const struct mg_prefix *prefix)
@@ -169,29 +174,31 @@ uint16_t pool_flags(const struct state *state, const struct mg_prefix *prefix)
 
 #define HOST_AFFINITY "host:"
 
-static const char *block_node(const struct net *net)
+static const char *block_node(const struct ipam_block *block)
 {
-	const struct ipam_block *block = ipam_block_of(net->block);
-
-	if (!block)
-		return net->block->name; /* a Node with podCIDRs */
 	if (strncmp(block->affinity, HOST_AFFINITY, strlen(HOST_AFFINITY)))
 		return "";
 	return block->affinity + strlen(HOST_AFFINITY);
 }
 
-static void block_put(struct state *state, struct net *net, const struct object *object)
+/* name NULL: no block has this prefix any more. */
+static void block_put(struct state *state, struct net *net, const char *name, const char *node)
 {
-	object_unref((struct object *)net->block);
-	net->block = object ? object_ref(object) : NULL;
-	net->node = object ? peer_number(state, block_node(net)) : 0;
+	uint16_t place = name ? place_of(state, node) : 0;
+	char *before = net->block;
+
+	place_hold(state, place);
+	place_drop(state, net->place);
+	net->place = place;
+	net->block = name ? xstrdup(name) : NULL;
+	free(before);
 	net_changed(state, net);
 }
 
 static struct net *block_named(const struct state *state, const char *name)
 {
 	for (struct net *net = state->nets; net; net = net->hh.next) {
-		if (ipam_block_of(net->block) && !strcmp(net->block->name, name))
+		if (net->block && !net->pod_cidr && !strcmp(net->block, name))
 			return net;
 	}
 	return NULL;
@@ -202,18 +209,21 @@ void block_del(struct state *state, const char *name)
 	struct net *net = block_named(state, name);
 
 	if (net)
-		block_put(state, net, NULL);
+		block_put(state, net, NULL, NULL);
 }
 
 void block_set(struct state *state, const struct object *object)
 {
 	const struct ipam_block *block = ipam_block_of(object);
+	struct net *net;
 
 	if (block->deleted) {
 		block_del(state, object->name);
 		return;
 	}
-	block_put(state, net_get(state, &block->cidr), object);
+	net = net_get(state, &block->cidr);
+	net->pod_cidr = false;
+	block_put(state, net, object->name, block_node(block));
 }
 
 void pod_cidrs_del(struct state *state, const char *node)
@@ -221,34 +231,30 @@ void pod_cidrs_del(struct state *state, const char *node)
 	struct net *net, *next;
 
 	HASH_ITER(hh, state->nets, net, next) {
-		if (node_of(net->block) && !strcmp(net->block->name, node))
-			block_put(state, net, NULL);
+		if (net->block && net->pod_cidr && !strcmp(net->block, node))
+			block_put(state, net, NULL, NULL);
 	}
 }
 
-void pod_cidrs_set(struct state *state, const struct object *object)
+void pod_cidrs_set(struct state *state, const struct node *node)
 {
-	const struct node *node = node_of(object);
-
-	pod_cidrs_del(state, object->name);
+	pod_cidrs_del(state, node->base.name);
 	for (size_t i = 0; i < node->cidr_count; i++) {
 		struct net *net = net_get(state, &node->pod_cidrs[i]);
 
 		/* An IPAM block of exactly this prefix knows better. */
-		if (!ipam_block_of(net->block))
-			block_put(state, net, object);
+		if (net->block && !net->pod_cidr)
+			continue;
+		net->pod_cidr = true;
+		block_put(state, net, node->base.name, node->base.name);
 	}
 }
 
-void blocks_renumber(struct state *state)
+void nets_renumbered(struct state *state, uint16_t place)
 {
-	for (struct net *net = state->nets; net; net = net->hh.next) {
-		uint16_t node = net->block ? peer_number(state, block_node(net)) : 0;
-
-		if (net->node == node)
-			continue;
-		net->node = node;
-		touch(state, &net->prefix, true);
+	for (const struct net *net = state->nets; net; net = net->hh.next) {
+		if (net->place == place)
+			touch(state, &net->prefix, true);
 	}
 }
 
@@ -259,7 +265,7 @@ void nets_free(struct state *state)
 	HASH_ITER(hh, state->nets, net, next) {
 		HASH_DEL(state->nets, net);
 		object_unref((struct object *)net->pool);
-		object_unref((struct object *)net->block);
+		free(net->block);
 		free(net);
 	}
 }
@@ -276,9 +282,9 @@ void state_net_row(const struct state *state, const struct mg_prefix *prefix, ui
 				      .slot = (uint16_t)prefix->len,
 				      .flags = pool_flags(state, prefix) };
 	if (block) {
-		ret_row->node = block->node;
+		ret_row->node = place_number(state, block->place);
 		ret_row->flags |= MG_ADDR_BLOCK;
-		if (self && self->number == block->node)
+		if (self && self->place == block->place)
 			ret_row->flags |= MG_ADDR_LOCAL;
 	}
 	*ret_wanted = net_find(state, prefix) != NULL;

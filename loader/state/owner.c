@@ -1,309 +1,285 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pods and containers: which addresses they have, and what selectors can ask of them. An owner
- * gathers all that is known of one (namespace, name): the Pod object, WorkloadEndpoints that
- * agents wrote, and endpoints of this node.
+ * Pods and containers: which addresses they have, and what selectors can ask of them. All that is
+ * known of one (namespace, name), the owner, is a ring of items: of its Pod object, of
+ * WorkloadEndpoints that agents wrote, of endpoints of this node.
+ *
+ * A change puts new items in the place of former ones, and then tells the engine of every address
+ * that the former or the new ones name.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "base/inet.h"
 #include "state/internal.h"
 
-#define OWNER_ADDRS_MAX 64
+typedef VEC(union mg_addr) addr_vec;
 
-struct space *space_get(struct state *state, const char *name)
+/* --- changes ------------------------------------------------------------------------------- */
+
+static void gather(addr_vec *addrs, const struct item *ring)
 {
-	struct space *space;
-
-	HASH_FIND_STR(state->spaces, name, space);
-	if (space)
-		return space;
-	space = xcalloc(1, sizeof(*space));
-	space->name = xstrdup(name);
-	HASH_ADD_KEYPTR(hh, state->spaces, space->name, strlen(space->name), space);
-	return space;
+	ring_for_each(ring, item)
+	{
+		for (unsigned int i = 0; i < item->addr_count; i++)
+			vec_push(addrs, item->addr[i]);
+	}
 }
 
-static struct owner *owner_find(const struct state *state, const char *ns, const char *name)
+/* Addresses may stand here more than once; that costs a look, no more. */
+static void tell_all(struct state *state, addr_vec *addrs)
 {
-	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
-	struct owner *owner;
-
-	HASH_FIND_STR(state->owners, key, owner);
-	return owner;
+	for (size_t i = 0; i < addrs->n; i++) {
+		touch_addr(state, &addrs->v[i]);
+		address_tell(state, &addrs->v[i]);
+	}
+	vec_done(addrs);
 }
 
-struct owner *owner_get(struct state *state, const char *ns, const char *name)
+/* Items of one object: it, and what has the rest of its addresses. */
+static struct item *more_of(struct item *item)
 {
-	struct owner *owner = owner_find(state, ns, name);
+	const char *wep = item_name(item) + strlen(item_name(item)) + 1;
 
-	if (owner)
-		return owner;
-	owner = xcalloc(1, sizeof(*owner));
-	owner->key = xasprintf("%s/%s", ns, name);
-	owner->space = space_get(state, ns);
-	HASH_ADD_KEYPTR(hh, state->owners, owner->key, strlen(owner->key), owner);
-	DL_APPEND(owner->space->owners, owner);
-	return owner;
+	for (struct item *other = item->ring; other != item; other = other->ring) {
+		const char *name = item_name(other) + strlen(item_name(other)) + 1;
+
+		if (other->flags & ITEM_MORE &&
+		    (item->flags & ITEM_POD ? other->flags & ITEM_POD
+					    : other->flags & ITEM_WEP && !strcmp(name, wep)))
+			return other;
+	}
+	return NULL;
 }
 
-/* --- facts --------------------------------------------------------------------------------- */
-
-static const struct pod *owner_pod(const struct owner *owner)
+static void object_del(struct state *state, struct item *item)
 {
-	return pod_of(owner->pod);
+	struct item *more;
+
+	while ((more = more_of(item)))
+		item_del(state, more);
+	item_del(state, item);
 }
 
-static const struct labels *owner_labels(const struct owner *owner)
+static size_t unique_addrs(const union mg_addr *from, size_t count, addr_vec *addrs)
 {
-	static const struct labels none;
-
-	if (owner->pod)
-		return &owner->pod->labels;
-	if (owner->wep_count)
-		return &owner->weps[0]->labels;
-	return owner->endpoints ? &owner->endpoints->e.labels : &none;
-}
-
-static const char *owner_service_account(const struct owner *owner)
-{
-	if (owner->pod)
-		return owner_pod(owner)->service_account;
-	return owner->wep_count ? workload_endpoint_of(owner->weps[0])->service_account : NULL;
-}
-
-struct facts {
-	struct engine_facts facts;
-	struct engine_port *ports;
-	struct space_labels space;
-};
-
-static void facts_ports(const struct owner *owner, struct facts *facts)
-{
-	const struct pod *pod = owner_pod(owner);
-	const struct workload_endpoint *wep =
-		owner->wep_count ? workload_endpoint_of(owner->weps[0]) : NULL;
-	const struct pod_port *ports = pod ? pod->ports : wep ? wep->ports : NULL;
-	size_t count = pod ? pod->port_count : wep ? wep->port_count : 0;
-	size_t used = 0;
-
-	facts->ports = xcalloc(count, sizeof(*facts->ports));
 	for (size_t i = 0; i < count; i++) {
-		if (ports[i].name)
-			facts->ports[used++] = (struct engine_port){ .name = ports[i].name,
-								     .number = ports[i].port,
-								     .proto = ports[i].protocol };
+		bool known = addr_is_zero(&from[i]);
+
+		for (size_t k = 0; k < addrs->n; k++)
+			known |= !addr_cmp(&addrs->v[k], &from[i]);
+		if (!known)
+			vec_push(addrs, from[i]);
 	}
-	facts->facts.ports = facts->ports;
-	facts->facts.port_count = used;
+	return addrs->n;
 }
 
-/* A namespace without an object exists: with its name as the one label the API promises. */
-struct engine_labels space_labels(const struct space *space, struct space_labels *of)
+/* Adds the items of an object; args has what does not differ between them. */
+static struct item *object_add(struct state *state, struct item_args *args, addr_vec *addrs)
 {
-	if (space->object)
-		return to_engine_labels(&space->object->labels);
-	of->name = (struct label){ .key = LABEL_METADATA_NAME, .value = space->name };
-	of->labels = (struct labels){ .count = 1, .v = &of->name };
-	return to_engine_labels(&of->labels);
+	struct item *first = NULL;
+	size_t done = 0;
+
+	do {
+		struct item *item;
+
+		args->addrs = addrs->v + done;
+		args->addr_count =
+			addrs->n - done < ITEM_ADDRS_MAX ? addrs->n - done : ITEM_ADDRS_MAX;
+		done += args->addr_count;
+		item = item_add(state, args);
+		if (!first)
+			first = item;
+		args->flags |= ITEM_MORE;
+	} while (done < addrs->n);
+	return first;
 }
 
-static void facts_make(struct state *state, const struct owner *owner, struct facts *facts)
+/* Nothing but what selectors can ask changes: no row is touched. */
+static bool only_profile(struct item *old, const struct item_args *args, const addr_vec *addrs)
 {
-	const char *account = owner_service_account(owner);
-	const struct object *object =
-		account ? account_find(state, owner->space->name, account) : NULL;
-
-	memset(facts, 0, sizeof(*facts));
-	facts->facts.kind = ENGINE_POD;
-	facts->facts.namespace = owner->space->name;
-	facts->facts.service_account = account;
-	facts->facts.labels = to_engine_labels(owner_labels(owner));
-	if (object)
-		facts->facts.service_account_labels = to_engine_labels(&object->labels);
-	facts->facts.namespace_labels = space_labels(owner->space, &facts->space);
-	facts_ports(owner, facts);
+	return old->space == args->space && !strcmp(item_name(old), args->owner) &&
+	       old->flags == args->flags && old->place == args->place &&
+	       old->addr_count == addrs->n && !more_of(old) &&
+	       (!addrs->n || !memcmp(old->addr, addrs->v, addrs->n * sizeof(*addrs->v)));
 }
 
-/* --- addresses ----------------------------------------------------------------------------- */
-
-struct wanted {
-	union mg_addr addr[OWNER_ADDRS_MAX];
-	struct claim claim[OWNER_ADDRS_MAX];
-	size_t count;
-};
-
-static void want(struct wanted *wanted, const union mg_addr *addr, const struct claim *claim)
+static bool shares_addr(const struct item *item, const addr_vec *addrs)
 {
-	if (addr_is_zero(addr) || wanted->count == OWNER_ADDRS_MAX)
-		return;
-	for (size_t i = 0; i < wanted->count; i++) {
-		if (!addr_cmp(&wanted->addr[i], addr))
-			return;
-	}
-	wanted->addr[wanted->count] = *addr;
-	wanted->claim[wanted->count++] = *claim;
-}
-
-static void want_endpoints(struct state *state, const struct owner *owner, struct wanted *wanted)
-{
-	struct claim claim = { .owner = (struct owner *)owner,
-			       .node = peer_number(state, state->node),
-			       .flags = MG_ADDR_POD | MG_ADDR_LOCAL };
-
-	for (const struct local_endpoint *ep = owner->endpoints; ep; ep = ep->next) {
-		claim.slot = ep->e.slot;
-		want(wanted, &ep->e.ip4, &claim);
-		want(wanted, &ep->e.ip6, &claim);
-	}
-}
-
-/* What other nodes' agents wrote. One of this node without an endpoint is a leftover. */
-static void want_weps(struct state *state, const struct owner *owner, struct wanted *wanted)
-{
-	for (size_t i = 0; i < owner->wep_count; i++) {
-		const struct workload_endpoint *wep = workload_endpoint_of(owner->weps[i]);
-		struct claim claim = { .owner = (struct owner *)owner,
-				       .node = peer_number(state, wep->node),
-				       .flags = MG_ADDR_POD };
-
-		if (!strcmp(wep->node, state->node))
-			continue;
-		for (size_t j = 0; j < wep->ip_count; j++)
-			want(wanted, &wep->ips[j], &claim);
-	}
-}
-
-static void want_pod(struct state *state, const struct owner *owner, struct wanted *wanted)
-{
-	const struct pod *pod = owner_pod(owner);
-	struct claim claim = { .owner = (struct owner *)owner, .flags = MG_ADDR_POD };
-
-	if (!pod || owner->wep_count || !strcmp(pod->node, state->node))
-		return;
-	claim.node = peer_number(state, pod->node);
-	for (size_t i = 0; i < pod->ip_count; i++)
-		want(wanted, &pod->ips[i], &claim);
-}
-
-static void collect(struct state *state, const struct owner *owner, struct wanted *wanted)
-{
-	const struct pod *pod = owner_pod(owner);
-
-	wanted->count = 0;
-	/* The API: completed pods are no peers; a host-network pod is its node's address. */
-	if (pod && (pod_is_done(pod) || pod->host_network))
-		return;
-	want_endpoints(state, owner, wanted);
-	want_weps(state, owner, wanted);
-	want_pod(state, owner, wanted);
-}
-
-static bool wants(const struct wanted *wanted, const union mg_addr *addr)
-{
-	for (size_t i = 0; i < wanted->count; i++) {
-		if (!addr_cmp(&wanted->addr[i], addr))
-			return true;
+	for (size_t i = 0; i < addrs->n; i++) {
+		for (unsigned int k = 0; k < item->addr_count; k++) {
+			if (!addr_cmp(&item->addr[k], &addrs->v[i]))
+				return true;
+		}
 	}
 	return false;
 }
 
-/* The engine's facts of an address are those of its best claim. */
-static void publish(struct state *state, const union mg_addr *addr, const struct owner *owner,
-		    const struct facts *facts)
+/* Takes addrs over. old: the items that the same object had; NULL: there are none. */
+static void object_replace(struct state *state, struct item *old, struct item_args *args,
+			   addr_vec *addrs)
 {
-	const struct address *address = address_find(state, addr);
-	const struct claim *best = address ? claim_best(address) : NULL;
-	struct facts other;
+	bool same = old && only_profile(old, args, addrs);
+	/* The newest counts where two say an address is theirs; what is told again is no newer. */
+	bool again = old && shares_addr(old, addrs);
+	uint32_t seq = old ? old->seq : 0;
+	addr_vec told = {};
+	struct item *item;
 
-	if (!best || !best->owner) {
-		if (!best)
-			engine_addr_del(state->engine, addr);
+	place_hold(state, args->place);
+	if (old) {
+		gather(&told, old);
+		object_del(state, old);
+	}
+	item = object_add(state, args, addrs);
+	place_drop(state, args->place);
+	if (again)
+		item->seq = seq;
+	gather(&told, item);
+	if (same)
+		vec_done(&told);
+	else
+		tell_all(state, &told);
+	if (same)
+		owner_tell(state, item);
+	else
+		endpoints_tell(state, item);
+	vec_done(addrs);
+}
+
+/* What is left of an owner after one of its items went. */
+static void object_remove(struct state *state, struct item *item)
+{
+	_cleanup_free_ char *name = xstrdup(item_name(item));
+	struct space *space = item->space;
+	const struct item *rest;
+	addr_vec told = {};
+
+	gather(&told, item);
+	object_del(state, item);
+	tell_all(state, &told);
+	rest = item_owner(state, space, name);
+	if (rest)
+		endpoints_tell(state, rest);
+}
+
+/* Borrows the object's texts; the ports are the caller's to free. */
+static struct profile profile_of(const struct object *object, const char *service_account,
+				 const struct pod_port *ports, size_t count)
+{
+	struct profile profile = { .service_account = service_account,
+				   .labels = object->labels,
+				   .ports = xcalloc(count, sizeof(*profile.ports)) };
+
+	for (size_t i = 0; i < count; i++) {
+		if (ports[i].name)
+			profile.ports[profile.port_count++] =
+				(struct engine_port){ .name = ports[i].name,
+						      .number = ports[i].port,
+						      .proto = ports[i].protocol };
+	}
+	return profile;
+}
+
+static unsigned int here(const struct state *state, const char *node)
+{
+	return strcmp(node, state->node) ? 0 : ITEM_HERE;
+}
+
+/* --- Pods ---------------------------------------------------------------------------------- */
+
+static struct kept_pod *kept_find(const struct state *state, const char *ns, const char *name)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
+	struct kept_pod *kept;
+
+	HASH_FIND_STR(state->kept, key, kept);
+	return kept;
+}
+
+static void kept_del(struct state *state, struct kept_pod *kept)
+{
+	HASH_DEL(state->kept, kept);
+	object_unref((struct object *)kept->object);
+	free(kept->key);
+	free(kept);
+}
+
+/* Pods that run elsewhere are never added here. */
+static void keep_pod(struct state *state, const struct object *object)
+{
+	const char *node = pod_of(object)->node;
+	struct kept_pod *kept = kept_find(state, object->ns, object->name);
+
+	if (kept)
+		kept_del(state, kept);
+	if (*node && !here(state, node))
 		return;
-	}
-	if (best->owner == owner) {
-		engine_addr_set(state->engine, addr, &facts->facts);
-		return;
-	}
-	facts_make(state, best->owner, &other);
-	engine_addr_set(state->engine, addr, &other.facts);
-	free(other.ports);
+	kept = xcalloc(1, sizeof(*kept));
+	kept->key = xasprintf("%s/%s", object->ns, object->name);
+	kept->object = object_ref(object);
+	HASH_ADD_KEYPTR(hh, state->kept, kept->key, strlen(kept->key), kept);
 }
 
-static void publish_endpoints(struct state *state, const struct owner *owner,
-			      const struct facts *facts)
+const struct object *state_pod(const struct state *state, const char *ns, const char *name)
 {
-	for (const struct local_endpoint *ep = owner->endpoints; ep; ep = ep->next) {
-		struct engine_endpoint endpoint = { .facts = facts->facts,
-						    .ip4 = ep->e.ip4,
-						    .ip6 = ep->e.ip6 };
+	const struct kept_pod *kept = kept_find(state, ns, name);
 
-		engine_endpoint_set(state->engine, ep->e.slot, &endpoint);
-	}
+	return kept ? kept->object : NULL;
 }
 
-static void owner_forget(struct state *state, struct owner *owner)
+static struct item *pod_item(const struct state *state, const struct space *space, const char *name)
 {
-	if (owner->pod || owner->wep_count || owner->endpoints || owner->addr_count)
-		return;
-	HASH_DEL(state->owners, owner);
-	DL_DELETE(owner->space->owners, owner);
-	free(owner->key);
-	free(owner->weps);
-	free(owner->addrs);
-	free(owner);
+	return (struct item *)item_of_flag(item_owner(state, space, name), ITEM_POD);
 }
 
-void owner_refresh(struct state *state, struct owner *owner)
+void pod_set(struct state *state, const struct object *object)
 {
-	const struct claim own = { .owner = owner };
-	union mg_addr *before = owner->addrs;
-	size_t before_count = owner->addr_count;
-	struct wanted wanted;
-	struct facts facts;
+	const struct pod *pod = pod_of(object);
+	struct profile profile =
+		profile_of(object, pod->service_account, pod->ports, pod->port_count);
+	/* The API: completed pods are no peers; a host-network pod is its node's address. */
+	bool gone = pod_is_done(pod) || pod->host_network;
+	struct item_args args = { .space = space_get(state, object->ns),
+				  .profile = &profile,
+				  .flags = ITEM_POD | (gone ? ITEM_GONE : 0U) |
+					   here(state, pod->node),
+				  .place = place_of(state, pod->node),
+				  .owner = object->name };
+	addr_vec addrs = {};
 
-	collect(state, owner, &wanted);
-	facts_make(state, owner, &facts);
-	owner->addrs = xcalloc(wanted.count, sizeof(*owner->addrs));
-	owner->addr_count = wanted.count;
-	memcpy(owner->addrs, wanted.addr, wanted.count * sizeof(*owner->addrs));
-	for (size_t i = 0; i < wanted.count; i++) {
-		claim_set(state, &wanted.addr[i], &wanted.claim[i]);
-		publish(state, &wanted.addr[i], owner, &facts);
-	}
-	for (size_t i = 0; i < before_count; i++) {
-		if (wants(&wanted, &before[i]))
-			continue;
-		claim_del(state, &before[i], &own);
-		publish(state, &before[i], owner, &facts);
-	}
-	free(before);
-	publish_endpoints(state, owner, &facts);
-	free(facts.ports);
-	owner_forget(state, owner);
+	keep_pod(state, object);
+	unique_addrs(pod->ips, pod->ip_count, &addrs);
+	object_replace(state, pod_item(state, args.space, object->name), &args, &addrs);
+	free(profile.ports);
 }
 
-void space_refresh(struct state *state, struct space *space)
+void pod_del(struct state *state, const char *ns, const char *name)
 {
-	struct owner *owner, *next;
+	struct kept_pod *kept = kept_find(state, ns, name);
+	struct item *item = pod_item(state, space_get(state, ns), name);
 
-	DL_FOREACH_SAFE(space->owners, owner, next)
-		owner_refresh(state, owner);
+	if (kept)
+		kept_del(state, kept);
+	if (item)
+		object_remove(state, item);
 }
 
 int state_pod_addr(const struct state *state, const char *ns, const char *name, bool want6,
 		   union mg_addr *ret_addr)
 {
-	const struct owner *owner = owner_find(state, ns, name);
+	struct space *space;
 
-	for (size_t i = 0; owner && i < owner->addr_count; i++) {
-		if (addr_is4(&owner->addrs[i]) == want6)
-			continue;
-		*ret_addr = owner->addrs[i];
-		return 0;
+	HASH_FIND_STR(state->spaces, ns, space);
+	ring_for_each(space ? item_owner(state, space, name) : NULL, item)
+	{
+		for (unsigned int i = 0; i < item->addr_count && item_counts(item); i++) {
+			if (addr_is4(&item->addr[i]) == want6)
+				continue;
+			*ret_addr = item->addr[i];
+			return 0;
+		}
 	}
 	return -ENOENT;
 }
@@ -317,70 +293,39 @@ static const char *wep_owner_name(const struct workload_endpoint *wep)
 	return *wep->workload ? wep->workload : wep->base.name;
 }
 
-static void wep_unlink(struct owner *owner, size_t index)
-{
-	object_unref((struct object *)owner->weps[index]);
-	owner->wep_count--;
-	memmove(&owner->weps[index], &owner->weps[index + 1],
-		(owner->wep_count - index) * sizeof(*owner->weps));
-}
-
 void wep_set(struct state *state, const struct object *object)
 {
 	const struct workload_endpoint *wep = workload_endpoint_of(object);
-	struct owner *owner = owner_get(state, object->ns, wep_owner_name(wep));
+	struct profile profile =
+		profile_of(object, wep->service_account, wep->ports, wep->port_count);
+	struct item_args args = { .space = space_get(state, object->ns),
+				  .profile = &profile,
+				  .flags = ITEM_WEP | here(state, wep->node),
+				  .owner = wep_owner_name(wep),
+				  .wep = object->name };
+	struct item *old = item_wep(state, args.space, object->name);
+	addr_vec addrs = {};
 
-	for (size_t i = 0; i < owner->wep_count; i++) {
-		if (!strcmp(owner->weps[i]->name, object->name)) {
-			wep_unlink(owner, i);
-			break;
-		}
+	unique_addrs(wep->ips, wep->ip_count, &addrs);
+	/* It says it is another pod's now: two owners change. */
+	if (old && strcmp(item_name(old), args.owner)) {
+		object_remove(state, old);
+		old = NULL;
 	}
-	owner->weps = xrealloc(owner->weps, owner->wep_count + 1, sizeof(*owner->weps));
-	owner->weps[owner->wep_count++] = object_ref(object);
-	owner_refresh(state, owner);
+	args.place = place_of(state, wep->node);
+	object_replace(state, old, &args, &addrs);
+	free(profile.ports);
 }
 
 void wep_del(struct state *state, const char *ns, const char *name)
 {
-	struct space *space = space_get(state, ns);
-	struct owner *owner, *next;
+	struct item *item = item_wep(state, space_get(state, ns), name);
 
-	DL_FOREACH_SAFE(space->owners, owner, next) {
-		for (size_t i = 0; i < owner->wep_count; i++) {
-			if (strcmp(owner->weps[i]->name, name))
-				continue;
-			wep_unlink(owner, i);
-			owner_refresh(state, owner);
-			return;
-		}
-	}
+	if (item)
+		object_remove(state, item);
 }
 
 /* --- endpoints of this node ---------------------------------------------------------------- */
-
-static void endpoint_copy(struct state_endpoint *to, const struct state_endpoint *from)
-{
-	*to = *from;
-	to->ns = xstrdup(from->ns);
-	to->pod = xstrdup(from->pod);
-	to->labels.v = xcalloc(from->labels.count, sizeof(*to->labels.v));
-	for (size_t i = 0; i < from->labels.count; i++)
-		to->labels.v[i] = (struct label){ .key = xstrdup(from->labels.v[i].key),
-						  .value = xstrdup(from->labels.v[i].value) };
-}
-
-static void endpoint_free(struct local_endpoint *ep)
-{
-	for (size_t i = 0; i < ep->e.labels.count; i++) {
-		free((char *)ep->e.labels.v[i].key);
-		free((char *)ep->e.labels.v[i].value);
-	}
-	free(ep->e.labels.v);
-	free((char *)ep->e.ns);
-	free((char *)ep->e.pod);
-	free(ep);
-}
 
 static struct local_endpoint *endpoint_find(const struct state *state, uint16_t slot)
 {
@@ -392,15 +337,28 @@ static struct local_endpoint *endpoint_find(const struct state *state, uint16_t 
 
 void state_endpoint_set(struct state *state, const struct state_endpoint *endpoint)
 {
+	const union mg_addr both[] = { endpoint->ip4, endpoint->ip6 };
+	struct profile profile = { .labels = endpoint->labels };
+	struct item_args args = { .space = space_get(state, endpoint->ns),
+				  .profile = &profile,
+				  .flags = ITEM_ENDPOINT | ITEM_HERE,
+				  .place = endpoint->slot,
+				  .owner = endpoint->pod };
 	struct local_endpoint *ep;
+	addr_vec addrs = {};
 
 	state_endpoint_del(state, endpoint->slot);
 	ep = xcalloc(1, sizeof(*ep));
-	endpoint_copy(&ep->e, endpoint);
+	ep->e = *endpoint;
+	ep->e.ns = ep->e.pod = NULL;
+	ep->e.labels = (struct labels){ 0 };
 	HASH_ADD(hh, state->endpoints, e.slot, sizeof(ep->e.slot), ep);
-	ep->owner = owner_get(state, endpoint->ns, endpoint->pod);
-	LL_APPEND(ep->owner->endpoints, ep);
-	owner_refresh(state, ep->owner);
+	unique_addrs(both, 2, &addrs);
+	ep->item = object_add(state, &args, &addrs);
+	addrs.n = 0;
+	gather(&addrs, ep->item);
+	tell_all(state, &addrs);
+	endpoints_tell(state, ep->item);
 }
 
 void state_endpoint_del(struct state *state, uint16_t slot)
@@ -410,10 +368,9 @@ void state_endpoint_del(struct state *state, uint16_t slot)
 	if (!ep)
 		return;
 	HASH_DEL(state->endpoints, ep);
-	LL_DELETE(ep->owner->endpoints, ep);
 	engine_endpoint_del(state->engine, slot);
-	owner_refresh(state, ep->owner);
-	endpoint_free(ep);
+	object_remove(state, ep->item);
+	free(ep);
 }
 
 int state_endpoint_row(const struct state *state, uint16_t slot, bool ready, struct mg_ep *ret_row)
@@ -438,26 +395,13 @@ int state_endpoint_row(const struct state *state, uint16_t slot, bool ready, str
 void owners_free(struct state *state)
 {
 	struct local_endpoint *ep, *ep_next;
-	struct owner *owner, *next;
-	struct space *space, *space_next;
+	struct kept_pod *kept, *kept_next;
 
 	HASH_ITER(hh, state->endpoints, ep, ep_next) {
 		HASH_DEL(state->endpoints, ep);
-		endpoint_free(ep);
+		free(ep);
 	}
-	HASH_ITER(hh, state->owners, owner, next) {
-		while (owner->wep_count)
-			wep_unlink(owner, 0);
-		object_unref((struct object *)owner->pod);
-		owner->pod = NULL;
-		owner->endpoints = NULL;
-		owner->addr_count = 0;
-		owner_forget(state, owner);
-	}
-	HASH_ITER(hh, state->spaces, space, space_next) {
-		HASH_DEL(state->spaces, space);
-		object_unref((struct object *)space->object);
-		free(space->name);
-		free(space);
-	}
+	HASH_ITER(hh, state->kept, kept, kept_next)
+		kept_del(state, kept);
+	items_free(state);
 }

@@ -62,17 +62,77 @@ static struct peer *peer_find(const struct state *state, const char *name)
 	return peer;
 }
 
-uint16_t peer_number(const struct state *state, const char *name)
-{
-	const struct peer *peer = peer_find(state, name);
-
-	return peer ? peer->number : 0;
-}
-
 const struct peer *peer_self(const struct state *state)
 {
-	return peer_find(state, state->node);
+	const struct peer *peer = peer_find(state, state->node);
+
+	return peer && peer->known ? peer : NULL;
 }
+
+/* --- places -------------------------------------------------------------------------------- */
+
+static struct peer *peer_get(struct state *state, const char *name)
+{
+	struct peer *peer = peer_find(state, name);
+	size_t place = 1;
+
+	if (peer)
+		return peer;
+	if (!state->places.n)
+		vec_push(&state->places, NULL);
+	while (place < state->places.n && state->places.v[place])
+		place++;
+	if (place > UINT16_MAX)
+		return NULL;
+	if (place == state->places.n)
+		vec_push(&state->places, NULL);
+	peer = xcalloc(1, sizeof(*peer));
+	peer->name = xstrdup(name);
+	peer->place = (uint16_t)place;
+	state->places.v[place] = peer;
+	HASH_ADD_KEYPTR(hh, state->peers, peer->name, strlen(peer->name), peer);
+	return peer;
+}
+
+static void peer_forget(struct state *state, struct peer *peer)
+{
+	if (peer->known || peer->uses)
+		return;
+	HASH_DEL(state->peers, peer);
+	state->places.v[peer->place] = NULL;
+	object_unref((struct object *)peer->object);
+	vec_done(&peer->items);
+	free(peer->name);
+	free(peer);
+}
+
+uint16_t place_of(struct state *state, const char *name)
+{
+	const struct peer *peer = *name ? peer_get(state, name) : NULL;
+
+	return peer ? peer->place : 0;
+}
+
+void place_hold(struct state *state, uint16_t place)
+{
+	if (place)
+		state->places.v[place]->uses++;
+}
+
+void place_drop(struct state *state, uint16_t place)
+{
+	if (!place)
+		return;
+	state->places.v[place]->uses--;
+	peer_forget(state, state->places.v[place]);
+}
+
+uint16_t place_number(const struct state *state, uint16_t place)
+{
+	return place ? state->places.v[place]->number : 0;
+}
+
+/* --- objects ------------------------------------------------------------------------------- */
 
 #define NODE_ADDRS_MAX 64
 
@@ -103,84 +163,120 @@ static size_t node_addrs(const struct node *node, union mg_addr *addrs)
 	return add_addr(addrs, count, &node->vxlan6);
 }
 
+/* The node's addresses are these from now on; node NULL: it has none. */
 static void claim_addrs(struct state *state, struct peer *peer, const struct node *node)
 {
-	static const struct engine_facts outside = { .kind = ENGINE_OUTSIDE };
-	bool self = !strcmp(peer->name, state->node);
-	struct claim claim = { .node = peer->number, .flags = MG_ADDR_HOST };
-	union mg_addr addrs[NODE_ADDRS_MAX];
-	size_t count = node ? node_addrs(node, addrs) : 0;
+	struct item_args args = { .flags = ITEM_NODE, .place = peer->place, .addr_count = 1 };
+	union mg_addr addrs[2 * NODE_ADDRS_MAX];
+	size_t count = node ? node_addrs(node, addrs) : 0, all = count;
 
-	if (self)
-		claim.flags |= MG_ADDR_LOCAL;
-	for (size_t i = 0; i < peer->addr_count; i++) {
-		claim_del(state, &peer->addrs[i], &claim);
-		if (!address_find(state, &peer->addrs[i]))
-			engine_addr_del(state->engine, &peer->addrs[i]);
+	if (!strcmp(peer->name, state->node))
+		args.flags |= ITEM_HERE;
+	for (size_t i = 0; i < peer->items.n; i++) {
+		addrs[all++] = peer->items.v[i]->addr[0];
+		item_del(state, peer->items.v[i]);
 	}
-	free(peer->addrs);
-	peer->addrs = xcalloc(count, sizeof(*addrs));
-	peer->addr_count = count;
+	peer->items.n = 0;
 	for (size_t i = 0; i < count; i++) {
-		peer->addrs[i] = addrs[i];
-		claim_set(state, &addrs[i], &claim);
-		engine_addr_set(state->engine, &addrs[i], &outside);
+		args.addrs = &addrs[i];
+		vec_push(&peer->items, item_add(state, &args));
+	}
+	for (size_t i = 0; i < all; i++) {
+		touch_addr(state, &addrs[i]);
+		address_tell(state, &addrs[i]);
 	}
 }
 
-/* Pods that named the node before its object was known have number 0: name it in their rows. */
-static void renumber(struct state *state)
+/* What named the node before its object was known has number 0: name it in the rows. */
+static void renumbered(struct state *state, const struct peer *peer)
 {
-	struct owner *owner, *next;
+	if (!peer->uses)
+		return;
+	index_for_each(&state->addrs, word)
+	{
+		const uintptr_t place = word & (ITEM_ADDRS_MAX - 1);
+		const struct item *item = (const struct item *)(word - place);
 
-	HASH_ITER(hh, state->owners, owner, next)
-		owner_refresh(state, owner);
-	blocks_renumber(state);
+		if (!(item->flags & ITEM_ENDPOINT) && item->place == peer->place)
+			touch_addr(state, &item->addr[place]);
+	}
+	nets_renumbered(state, peer->place);
 }
 
-void peer_set(struct state *state, const struct object *object)
+/* Endpoints of this node have its number too. */
+static void renumbered_self(struct state *state, const struct peer *peer)
 {
-	const struct node *node = node_of(object);
-	struct peer *peer = peer_find(state, object->name);
-	bool fresh = !peer;
+	if (strcmp(peer->name, state->node))
+		return;
+	for (const struct local_endpoint *ep = state->endpoints; ep; ep = ep->hh.next) {
+		for (unsigned int i = 0; i < ep->item->addr_count; i++)
+			touch_addr(state, &ep->item->addr[i]);
+	}
+}
 
+static void peer_fill(const struct state *state, struct peer *peer, const struct node *node)
+{
+	if (!strcmp(peer->name, state->node)) {
+		object_unref((struct object *)peer->object);
+		peer->object = object_ref(&node->base);
+	}
+	peer->known = true;
+	peer->v4 = node->v4;
+	peer->v6 = node->v6;
+	memcpy(peer->mac4, node->vxlan_mac4, sizeof(peer->mac4));
+	memcpy(peer->mac6, node->vxlan_mac6, sizeof(peer->mac6));
+}
+
+void peer_set(struct state *state, const struct node *node)
+{
+	struct peer *peer = peer_get(state, node->base.name);
+	bool fresh;
+
+	if (!peer)
+		return;
+	fresh = !peer->known;
 	if (fresh) {
-		peer = xcalloc(1, sizeof(*peer));
-		peer->name = xstrdup(object->name);
 		peer->number = number_new(state, node);
-		HASH_ADD_KEYPTR(hh, state->peers, peer->name, strlen(peer->name), peer);
 		if (peer->number)
 			state->by_number[peer->number] = peer;
 	}
-	object_unref((struct object *)peer->object);
-	peer->object = object_ref(object);
+	peer_fill(state, peer, node);
 	claim_addrs(state, peer, node);
-	pod_cidrs_set(state, object);
-	if (fresh)
-		renumber(state);
-}
-
-static void peer_free(struct state *state, struct peer *peer)
-{
-	HASH_DEL(state->peers, peer);
-	if (peer->number)
-		state->by_number[peer->number] = NULL;
-	object_unref((struct object *)peer->object);
-	free(peer->addrs);
-	free(peer->name);
-	free(peer);
+	pod_cidrs_set(state, node);
+	if (fresh) {
+		renumbered(state, peer);
+		renumbered_self(state, peer);
+	}
 }
 
 void peer_del(struct state *state, const char *name)
 {
 	struct peer *peer = peer_find(state, name);
 
-	if (!peer)
+	if (!peer || !peer->known)
 		return;
 	claim_addrs(state, peer, NULL);
+	if (peer->number)
+		state->by_number[peer->number] = NULL;
+	peer->number = 0;
+	renumbered(state, peer);
+	renumbered_self(state, peer);
 	pod_cidrs_del(state, name);
-	peer_free(state, peer);
-	renumber(state);
+	peer->known = false;
+	object_unref((struct object *)peer->object);
+	peer->object = NULL;
+	peer->way4 = peer->way6 = (struct mg_way){ 0 };
+	peer->subnet4 = peer->subnet6 = false;
+	peer_forget(state, peer);
+}
+
+void peers_leave(struct state *state)
+{
+	for (struct peer *peer = state->peers; peer; peer = peer->hh.next) {
+		for (size_t i = 0; i < peer->items.n; i++)
+			item_del(state, peer->items.v[i]);
+		peer->items.n = 0;
+	}
 }
 
 void peers_free(struct state *state)
@@ -188,8 +284,10 @@ void peers_free(struct state *state)
 	struct peer *peer, *peer_next;
 	struct former_peer *former, *next;
 
-	HASH_ITER(hh, state->peers, peer, peer_next)
-		peer_free(state, peer);
+	HASH_ITER(hh, state->peers, peer, peer_next) {
+		peer->known = false;
+		peer_forget(state, peer);
+	}
 	LL_FOREACH_SAFE(state->former, former, next)
 		free(former);
 }
@@ -198,12 +296,11 @@ void state_each_peer(const struct state *state, void (*each)(void *ctx, const st
 		     void *ctx)
 {
 	for (const struct peer *peer = state->peers; peer; peer = peer->hh.next) {
-		const struct node *node = node_of(peer->object);
 		struct state_peer out = { .number = peer->number,
 					  .self = !strcmp(peer->name, state->node),
 					  .name = peer->name,
-					  .ip4 = node->v4.addr,
-					  .ip6 = node->v6.addr };
+					  .ip4 = peer->v4.addr,
+					  .ip6 = peer->v6.addr };
 
 		if (peer->number)
 			each(ctx, &out);
@@ -236,18 +333,17 @@ void state_way_set(struct state *state, uint16_t number, int family, const struc
 int state_peer_row(const struct state *state, uint16_t number, struct mg_peer *ret_row)
 {
 	const struct peer *peer = state->by_number[number];
-	const struct node *node = peer ? node_of(peer->object) : NULL;
 
 	memset(ret_row, 0, sizeof(*ret_row));
-	if (!node)
+	if (!peer)
 		return -ENOENT;
-	ret_row->ip4 = node->v4.addr;
-	ret_row->ip6 = node->v6.addr;
+	ret_row->ip4 = peer->v4.addr;
+	ret_row->ip6 = peer->v6.addr;
 	ret_row->way4 = peer->way4;
 	ret_row->way6 = peer->way6;
 	ret_row->flags = MG_PEER_KNOWN | (peer->subnet4 ? MG_PEER_SUBNET4 : 0) |
 			 (peer->subnet6 ? MG_PEER_SUBNET6 : 0);
-	memcpy(ret_row->vtep_mac, node->vxlan_mac4, sizeof(ret_row->vtep_mac));
-	memcpy(ret_row->vtep_mac6, node->vxlan_mac6, sizeof(ret_row->vtep_mac6));
+	memcpy(ret_row->vtep_mac, peer->mac4, sizeof(ret_row->vtep_mac));
+	memcpy(ret_row->vtep_mac6, peer->mac6, sizeof(ret_row->vtep_mac6));
 	return 0;
 }

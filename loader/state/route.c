@@ -31,7 +31,7 @@ static bool both_have(union mg_addr one, union mg_addr other)
 
 /* As outer_is_6() of bpf/lib/route.h: over the inner family where both nodes have it, else over the
  * other one. */
-static bool outer_is6(const struct node *self, const struct node *other, bool inner4)
+static bool outer_is6(const struct peer *self, const struct peer *other, bool inner4)
 {
 	if (inner4)
 		return !both_have(self->v4.addr, other->v4.addr);
@@ -44,11 +44,8 @@ uint32_t encap_overhead(const struct state *state, const struct mg_prefix *prefi
 	const struct peer *self = peer_self(state);
 	bool outer6 = true;
 
-	if (self) {
-		const struct node *node = node_of(self->object);
-
-		outer6 = outer_is6(node, node, prefix_is4(prefix));
-	}
+	if (self)
+		outer6 = outer_is6(self, self, prefix_is4(prefix));
 	return flags_overhead(pool_flags(state, prefix), outer6);
 }
 
@@ -81,19 +78,18 @@ static bool is_tunnelled(uint16_t flags, const struct peer *peer, bool inner4)
 static bool remote_route(const struct state *state, const struct net *net, const struct peer *self,
 			 struct state_route *route)
 {
-	const struct peer *peer = state->by_number[net->node];
-	const struct node *own = node_of(self->object), *other = node_of(peer->object);
-	bool is4 = prefix_is4(&net->prefix), outer6 = outer_is6(own, other, is4);
+	const struct peer *peer = state->places.v[net->place];
+	bool is4 = prefix_is4(&net->prefix), outer6 = outer_is6(self, peer, is4);
 	uint16_t flags = pool_flags(state, &net->prefix);
 	bool tunnelled = is_tunnelled(flags, peer, is4);
 	const struct mg_way *inner = is4 ? &peer->way4 : &peer->way6;
 	const struct mg_way *outer = !tunnelled ? inner : outer6 ? &peer->way6 : &peer->way4;
-	union mg_addr node_addr = is4 ? other->v4.addr : other->v6.addr;
+	union mg_addr node_addr = is4 ? peer->v4.addr : peer->v6.addr;
 
 	route->ifindex = inner->ifindex ? inner->ifindex : outer->ifindex;
 	if (!route->ifindex)
 		return false;
-	route->src = is4 ? own->v4.addr : own->v6.addr;
+	route->src = is4 ? self->v4.addr : self->v6.addr;
 	/* The next hop must be a neighbour, so that the packet reaches the device's egress. */
 	if (inner->ifindex)
 		route->gateway = addr_is_zero(&inner->gateway) ? node_addr : inner->gateway;
@@ -111,9 +107,9 @@ void state_routes(const struct state *state,
 	for (const struct net *net = state->nets; self && net; net = net->hh.next) {
 		struct state_route route = { .dst = net->prefix };
 
-		if (!net->block || !net->node)
+		if (!net->block || !place_number(state, net->place))
 			continue;
-		route.blackhole = net->node == self->number;
+		route.blackhole = net->place == self->place;
 		if (route.blackhole || remote_route(state, net, self, &route))
 			each(ctx, &route);
 	}

@@ -22,38 +22,29 @@ struct state *state_new(const char *node, struct engine *engine)
 
 	state->node = xstrdup(node);
 	state->engine = engine;
+	items_init(state);
+	accounts_init(state);
 	felix_merge(&state->params, NULL, NULL);
 	return state;
-}
-
-static void accounts_free(struct state *state)
-{
-	struct account *account, *next;
-
-	HASH_ITER(hh, state->accounts, account, next) {
-		HASH_DEL(state->accounts, account);
-		object_unref((struct object *)account->object);
-		free(account->key);
-		free(account);
-	}
 }
 
 void state_free(struct state *state)
 {
 	if (!state)
 		return;
-	state_touched_done(state);
+	peers_leave(state);
 	owners_free(state);
-	peers_free(state);
-	nets_free(state);
 	accounts_free(state);
 	netsets_free(state);
 	slices_free(state);
-	for (struct address *a = state->addresses, *next; a; a = next) {
-		next = a->hh.next;
-		HASH_DEL(state->addresses, a);
-		free(a);
-	}
+	nets_free(state);
+	peers_free(state);
+	spaces_free(state);
+	index_done(&state->addrs);
+	index_done(&state->profiles);
+	slab_done(&state->slab);
+	vec_done(&state->places);
+	vec_done(&state->touched);
 	object_unref((struct object *)state->felix_default);
 	object_unref((struct object *)state->felix_node);
 	free(state->node);
@@ -61,64 +52,6 @@ void state_free(struct state *state)
 }
 
 /* --- objects ------------------------------------------------------------------------------- */
-
-static struct account *account_entry(const struct state *state, const char *ns, const char *name)
-{
-	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
-	struct account *account;
-
-	HASH_FIND_STR(state->accounts, key, account);
-	return account;
-}
-
-const struct object *account_find(const struct state *state, const char *ns, const char *name)
-{
-	const struct account *account = account_entry(state, ns, name);
-
-	return account ? account->object : NULL;
-}
-
-static void account_set(struct state *state, const char *ns, const char *name,
-			const struct object *object)
-{
-	struct account *account = account_entry(state, ns, name);
-
-	if (!account && object) {
-		account = xcalloc(1, sizeof(*account));
-		account->key = xasprintf("%s/%s", ns, name);
-		HASH_ADD_KEYPTR(hh, state->accounts, account->key, strlen(account->key), account);
-	}
-	if (!account)
-		return;
-	object_unref((struct object *)account->object);
-	account->object = object ? object_ref(object) : NULL;
-	if (!object) {
-		HASH_DEL(state->accounts, account);
-		free(account->key);
-		free(account);
-	}
-	space_refresh(state, space_get(state, ns));
-}
-
-static void space_set(struct state *state, const char *name, const struct object *object)
-{
-	struct space *space = space_get(state, name);
-
-	object_unref((struct object *)space->object);
-	space->object = object ? object_ref(object) : NULL;
-	space_refresh(state, space);
-	netsets_refresh(state, name);
-}
-
-static void pod_set(struct state *state, const char *ns, const char *name,
-		    const struct object *object)
-{
-	struct owner *owner = owner_get(state, ns, name);
-
-	object_unref((struct object *)owner->pod);
-	owner->pod = object ? object_ref(object) : NULL;
-	owner_refresh(state, owner);
-}
 
 static void felix_set(struct state *state, const char *name, const struct object *object)
 {
@@ -155,11 +88,11 @@ void state_object_set(struct state *state, const struct object *object)
 	if (object->kind == KIND_NAMESPACE)
 		space_set(state, object->name, object);
 	else if (object->kind == KIND_POD)
-		pod_set(state, object->ns, object->name, object);
+		pod_set(state, object);
 	else if (object->kind == KIND_SERVICE_ACCOUNT)
 		account_set(state, object->ns, object->name, object);
 	else if (object->kind == KIND_NODE)
-		peer_set(state, object);
+		peer_set(state, node_of(object));
 	else if (front_is_policy(object->kind))
 		front_set(state->engine, object);
 	else if (object->kind == KIND_TIER)
@@ -183,7 +116,7 @@ void state_object_del(struct state *state, enum kind kind, const char *ns, const
 	if (kind == KIND_NAMESPACE)
 		space_set(state, name, NULL);
 	else if (kind == KIND_POD)
-		pod_set(state, ns, name, NULL);
+		pod_del(state, ns, name);
 	else if (kind == KIND_SERVICE_ACCOUNT)
 		account_set(state, ns, name, NULL);
 	else if (kind == KIND_NODE)
@@ -209,15 +142,6 @@ void state_object_del(struct state *state, enum kind kind, const char *ns, const
 const struct felix_params *state_params(const struct state *state)
 {
 	return &state->params;
-}
-
-const struct object *state_pod(const struct state *state, const char *ns, const char *name)
-{
-	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
-	struct owner *owner;
-
-	HASH_FIND_STR(state->owners, key, owner);
-	return owner ? owner->pod : NULL;
 }
 
 const struct object *state_namespace(const struct state *state, const char *name)
@@ -322,14 +246,13 @@ void state_local_row(const struct state *state, const struct state_node_facts *f
 {
 	const struct felix_params *params = &state->params;
 	const struct peer *self = peer_self(state);
-	const struct node *node = self ? node_of(self->object) : NULL;
 
 	memset(ret_row, 0, sizeof(*ret_row));
-	if (node) {
-		ret_row->ip4 = node->v4.addr;
-		ret_row->ip6 = node->v6.addr;
+	if (self) {
+		ret_row->ip4 = self->v4.addr;
+		ret_row->ip6 = self->v6.addr;
 		ret_row->node = self->number;
-		memcpy(ret_row->vtep_mac, node->vxlan_mac4, sizeof(ret_row->vtep_mac));
+		memcpy(ret_row->vtep_mac, self->mac4, sizeof(ret_row->vtep_mac));
 	}
 	ret_row->flows_new_until = facts->flows_new_until;
 	ret_row->flags = local_flags(state, facts);

@@ -11,7 +11,8 @@
  *	state_routes()			    kernel routes to remote blocks, blackholes of own ones
  *
  * A change costs work for what it concerns: a pod its addresses, a namespace its pods; only pools
- * and nodes touch all addresses behind them. Objects are kept by reference, endpoints are copied.
+ * and nodes touch all addresses behind them. Of pods elsewhere no object is kept, only what rows
+ *are made of (docs/decisions/memory.md).
  */
 #ifndef MARGAY_STATE_STATE_H
 #define MARGAY_STATE_STATE_H
@@ -149,13 +150,14 @@ void state_routes(const struct state *state,
 
 /* --- what is known of a pod, for the CNI answer -------------------------------------------- */
 
-/* Valid until the next call of a state_ function that changes it; NULL: not known. */
+/* Of a pod that may be added here: one that names this node or none. Valid until the next call of
+ * a state_ function that changes it; NULL: not known. */
 const struct object *state_pod(const struct state *state, const char *ns, const char *name);
 /* An address of a pod, wherever it lives. -ENOENT: none of that family is known. */
 int state_pod_addr(const struct state *state, const char *ns, const char *name, bool want6,
 		   union mg_addr *ret_addr);
-/* "namespace/name" of the pod that has the address; NULL: none is known. */
-const char *state_addr_owner(const struct state *state, const union mg_addr *addr);
+/* "namespace/name" of the pod that has the address; NULL: none is known. The caller frees. */
+char *state_addr_owner(const struct state *state, const union mg_addr *addr);
 const struct object *state_namespace(const struct state *state, const char *name);
 
 #endif
