@@ -13,16 +13,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "net"))
 import cluster  # noqa: E402
-from snapshot import difference, snapshot  # noqa: E402
+from snapshot import bpf_left, bpf_objects, difference, snapshot  # noqa: E402
 
 EXAMPLES = os.path.join(cluster.TOP, "manifests", "examples", "three-nodes")
-STATE = "/var/tmp/margay-demo"
+STATE = os.environ.get("MARGAY_DEMO", "/var/tmp/margay-demo")
+KEEPER = os.path.join(STATE, "pid")
 BOLD, DIM, GREEN, RED, PLAIN = ("\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("",) * 5
 STEPS = []
 
@@ -196,8 +196,7 @@ def policy(demo):
     apply(demo, "40-allow-namespace.yaml")
     demo.probe("within the namespace", "batch", "backend", 8080, True)
     demo.probe("from another namespace", "reader", "backend", 8080, False)
-    demo["n1"].ctl("delete", "-f", os.path.join(EXAMPLES, "40-allow-namespace.yaml"))
-    demo.show("n1# margayctl delete -f manifests/examples/three-nodes/40-allow-namespace.yaml")
+    demo.ctl(demo["n1"], "delete", "-f", os.path.join(EXAMPLES, "40-allow-namespace.yaml"))
     apply(demo, "50-allow-dns.yaml")
     dns(demo)
     apply(demo, "60-frontend-backend.yaml")
@@ -223,7 +222,12 @@ def trace(demo):
     denied = demo.ctl(demo["n2"], "trace", "shop/batch", "shop/backend", "--protocol", "tcp", "--port", "8080", lines=30)
     if "allowed" not in allowed or "dropped" not in denied:
         raise Broken("trace does not tell what happens")
-    demo.means("the real programs judged a copy of the packet, and name the rule that decided")
+    apply(demo, "70-frontend-reader.yaml")
+    cluster.wait_for(lambda: "frontend-reader" in demo["n1"].ctl("policy", "show"), "the policy is in force")
+    far = demo.ctl(demo["n1"], "trace", "shop/frontend", "blog/reader", "--protocol", "tcp", "--port", "7000", lines=30)
+    if "node n3" not in far or "frontend-reader" not in far:
+        raise Broken("trace does not go on to the receiver's node")
+    demo.means("the real programs judged a copy of the packet, on each node in turn, and name the rule that decided")
 
 
 @step("drops", "Every drop has a name")
@@ -242,74 +246,110 @@ def maps(demo):
     demo.means("BTF names every field; docs/maps.md tells what each map is for")
 
 
-@step("crash", "The agent is killed and started again; traffic does not notice")
+def stream(demo, source, target, seconds):
+    """A UDP sequence and a TCP stream that run already; ask communicate() for what was lost."""
+    pod, address = demo.pods[target], demo.pods[target].address()
+    script = [sys.executable, os.path.join(HERE, "stream.py")]
+    pod.start(*script, "server", "7000")
+    cluster.wait_for(lambda: ":7000 " in pod.run("ss", "-Hltn"), "the stream's server listens")
+    # The pods' MTU is from before the switch to VXLAN: the first segments teach the sender the path's.
+    demo.pods[source].run(*script, "client", address, "7000", "0.2")
+    client = demo.pods[source].start(*script, "client", address, "7000", str(seconds), stdout=subprocess.PIPE)
+    cluster.wait_for(lambda: ":7000" in pod.run("ss", "-Htn", "state", "established"), "the stream runs")
+    return client
+
+
+@step("crash", "The agents are killed and started again under policy; traffic does not notice")
 def crash(demo):
-    front, reader = demo.pods["frontend"], demo.pods["batch"]
-    demo["n1"].ctl("delete", "-f", os.path.join(EXAMPLES, "30-deny-all.yaml"))
-    for name in ("50-allow-dns.yaml", "60-frontend-backend.yaml"):
-        demo["n1"].ctl("delete", "-f", os.path.join(EXAMPLES, name))
-    script = os.path.join(HERE, "stream.py")
-    server = reader.start("python3", script, "server", "7000", stdout=subprocess.PIPE)
-    cluster.wait_for(lambda: ":7000 " in reader.run("ss", "-Hltn"), "the stream's server listens")
-    client = front.start("python3", script, "client", reader.address(), "7000", "5", stdout=subprocess.PIPE)
-    for node in ("n1", "n2"):
+    client = stream(demo, "frontend", "reader", 5)
+    for node in ("n1", "n3"):
         demo[node].kill_agent(signal.SIGKILL)
-        demo.show(f"{node}# kill -9 $(pidof margay-agent); margay-agent &")
+        demo.show(f"{node}# kill -9 $(pidof margay-agent)")
+    demo.probe("without an agent: still allowed", "frontend", "backend", 8080, True)
+    demo.probe("without an agent: still denied", "batch", "backend", 8080, False)
+    for node in ("n1", "n3"):
         demo[node].start_agent()
+        demo.show(f"{node}# margay-agent &", "ready")
+    if client.poll() is not None:
+        raise Broken("the stream ended before the agents were back")
     result = json.loads(client.communicate(timeout=30)[0])
-    demo.cluster.router.stop(server)
-    demo.show(f"frontend$ stream.py client {reader.address()} 7000 5", json.dumps(result))
+    demo.show(f"frontend$ stream.py client {demo.pods['reader'].address()} 7000 5   # begun before", json.dumps(result))
     # What the receiver had already (D-SACK) was late on a busy machine, not lost.
     if result["udp_missing"] or result["tcp_retransmissions"] > result["tcp_duplicates"]:
         raise Broken(f"lost under the restart: {result}")
-    demo.means("programs and maps are pinned: no number missing, no retransmission")
+    demo.means("programs and maps are pinned: no number missing, no retransmission, through the tunnel and under policy")
 
 
 @step("reset", "margayctl node reset: nothing is left")
 def reset(demo):
-    for pod in list(demo.pods.values()):
+    for name, pod in list(demo.pods.items()):
         pod.delete()
-    demo.show("# CNI DEL for every pod")
+        demo.show(f"{pod.node.name}# CNI_COMMAND=DEL CNI_CONTAINERID=... CNI_ARGS='{pod.args}' margay < net.conf")
     for name, node in demo.cluster.nodes.items():
         node.kill_agent(signal.SIGTERM)
+        objects = bpf_objects(node)
         demo.ctl(node, "node", "reset", "--yes", lines=8)
-        left = difference(demo.before[name], snapshot(node))
-        demo.show(f"{name}# snapshot before and after: links addresses routes rules neighbours sysctls qdiscs bpf files",
-                  "\n".join(left) or "equal")
+        left = difference(demo.before[name], snapshot(node)) + bpf_left(node, objects)
+        count = ", ".join(f"{len(ids)} {kind}s" for kind, ids in objects.items())
+        demo.show(f"{name}# snapshot before and after: {' '.join(demo.before[name])}; and of {count}",
+                  "\n".join(left) or "equal, none left")
         if left:
             raise Broken(f"{name} is not as before")
-    demo.means("every program, map, route, address, interface and file is gone")
+    demo.means("every program, map, link, route, address, interface and file is gone")
 
 
 def keep(demo):
+    """Tells how to go on. The nodes live as long as this process, which goes to the background (main)."""
     names = {p.name: p.pid for p in demo.cluster.places}
     names.update({f"pod {n}": p.pid for n, p in demo.pods.items()})
-    with open(os.path.join(STATE, "pids"), "w") as out:
+    with open(KEEPER, "w") as out:
         out.write(f"{os.getpid()}\n")
-    print("\nThe nodes stay until `make demo-clean`, or until you press Enter. To enter one:")
+    print("\nThe nodes stay until `make demo-clean`. To enter one:")
     for name, pid in names.items():
         print(f"  {name:14} nsenter -t {pid} -n{'' if name.startswith('pod') else ' -m -u'}")
     print(f"Five things to try on a node (PATH={cluster.BUILD}:$PATH):\n"
           "  margayctl get workloadendpoints -A -o wide\n  margayctl flows show\n"
           "  margayctl trace shop/frontend blog/reader --protocol tcp --port 8080\n"
-          "  margayctl monitor --verdict dropped\n  bpftool map dump pinned /sys/fs/bpf/margay/maps/mg_drops")
-    try:
-        if sys.stdin.isatty():
-            input()
-        else:
-            threading.Event().wait()
-    except (KeyboardInterrupt, EOFError):
-        pass
+          "  margayctl monitor --verdict dropped\n  bpftool map dump pinned /sys/fs/bpf/margay/maps/mg_drops", flush=True)
 
 
 def clean():
-    """Ends what KEEP=1 left: the demo's own process takes its nodes along."""
+    """Ends what KEEP=1 left: the process in the background takes its nodes along."""
     try:
-        with open(os.path.join(STATE, "pids")) as pids:
-            os.kill(int(pids.read()), signal.SIGINT)
+        with open(KEEPER) as pid:
+            keeper = int(pid.read())
+        with open(f"/proc/{keeper}/cmdline", "rb") as command:
+            ours = b"demo.py" in command.read()
+        if ours:
+            os.kill(keeper, signal.SIGINT)
+            cluster.wait_for(lambda: not os.path.exists(f"/proc/{keeper}"), "the nodes are gone")
     except (OSError, ValueError):
         pass
     shutil.rmtree(STATE, ignore_errors=True)
+
+
+def to_background(told):
+    """The parent waiting in main() returns; what is printed from here on has no reader."""
+    os.write(told, b"0")
+    os.close(told)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nothing, fd)
+    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+def in_child(run):
+    """Runs in a child, whose end or to_background() ends the call with its status."""
+    heard, told = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(heard)
+        os.setsid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        os._exit(run(told))
+    os.close(told)
+    status = os.read(heard, 1)
+    return int(status) if status else os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def preflight():
@@ -319,19 +359,18 @@ def preflight():
         sys.exit("make demo: this kernel or container does not permit network and mount namespaces")
     if not shutil.which("tcpdump"):
         sys.exit("make demo: tcpdump is missing (make deps)")
+    done = subprocess.run(["unshare", "-m", "sh", "-c", "mount -t bpf bpf /sys/fs/bpf && exec \"$0\" node checksystem -o json",
+                           os.path.join(cluster.BUILD, "margayctl")], capture_output=True, text=True)
+    lacks = [f"{row['feature']} ({row['without']})" for row in json.loads(done.stdout or "[]")
+             if row["required"] and not row["present"]]
+    if done.returncode and not lacks:
+        sys.exit(f"make demo: margayctl node checksystem: {done.stderr.strip()}")
+    if lacks:
+        sys.exit(f"make demo: this kernel lacks {', '.join(lacks)}")
 
 
-def main():
-    preflight()
-    if "--clean" in sys.argv:
-        clean()
-        return 0
-    last = os.environ.get("STEP") or None
-    if last and last not in [name for name, _, _ in STEPS]:
-        sys.exit(f"make demo: no step {last}; there are: {' '.join(name for name, _, _ in STEPS)}")
-    shutil.rmtree(STATE, ignore_errors=True)
-    os.makedirs(STATE, mode=0o700)
-    print("Margay's demo: three nodes as network namespaces of this machine. Its own network is not touched.")
+def run(last, told=None):
+    """All steps, or those up to last; the exit status. told: the nodes are kept, in the background."""
     demo, begin = Demo(), time.monotonic()
     try:
         for number, (name, title, function) in enumerate(STEPS, 1):
@@ -340,15 +379,33 @@ def main():
             if name == last:
                 break
         print(f"\n{GREEN}all shown in {time.monotonic() - begin:.0f} s{PLAIN}", flush=True)
-        if os.environ.get("KEEP"):
+        if told is not None:
             keep(demo)
+            to_background(told)
     except (Broken, AssertionError, subprocess.TimeoutExpired, OSError, KeyError, StopIteration) as error:
-        print(f"\n{RED}demo stopped in step \"{name}\": {error}\nlogs: {STATE}/demo.log, {STATE}/cluster/n*/agent.log{PLAIN}")
+        print(f"\n{RED}demo stopped in step \"{name}\": {error}\nlogs: {STATE}/demo.log, {STATE}/cluster/n*/agent.log{PLAIN}",
+              flush=True)
         return 1
     finally:
         if demo.cluster:
             demo.cluster.close()
     return 0
+
+
+def main():
+    if "--clean" in sys.argv:
+        clean()
+        return 0
+    last = os.environ.get("STEP") or None
+    if last and last not in [name for name, _, _ in STEPS]:
+        sys.exit(f"make demo: no step {last}; there are: {' '.join(name for name, _, _ in STEPS)}")
+    preflight()
+    clean()
+    os.makedirs(STATE, mode=0o700)
+    print("Margay's demo: three nodes as network namespaces of this machine. Its own network is not touched.", flush=True)
+    if os.environ.get("KEEP"):
+        return in_child(lambda told: run(last, told))
+    return run(last)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Place:
         self.name, self.cluster, self.processes = name, cluster, []
         flags = ["--net", "--uts"] + (["--mount", "--propagation", "private"] if mounts else [])
         self.holder = subprocess.Popen(
-            ["unshare", *flags, "sh", "-c", "echo ready; exec sleep infinity"], stdout=subprocess.PIPE,
+            ["unshare", *flags, "sh", "-c", "echo ready; exec sleep infinity 2>/dev/null"], stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         assert self.holder.stdout.readline() == b"ready\n"
         self.pid, self.mounts = self.holder.pid, mounts

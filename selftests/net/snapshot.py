@@ -2,12 +2,11 @@
 """What stands on a node, as text, to compare before and after: a clean leave leaves no difference."""
 import json
 import re
+import time
 
 # Counters, ages and states of the kernel's own making that change by themselves.
 NOISE = re.compile(r"(expires \d+sec|used \d+/\d+/\d+|probes \d+|ref \d+|valid_lft \S+|preferred_lft \S+|"
                    r"\b(REACHABLE|STALE|DELAY|PROBE)\b)")
-SYSCTLS = ("ip_forward", "forwarding", "rp_filter", "accept_ra", "proxy_arp", "disable_ipv6", "addr_gen_mode", "route_localnet",
-           "accept_local", "arp_ignore", "proxy_ndp", "accept_dad")
 
 
 def _lines(node, *command):
@@ -16,20 +15,49 @@ def _lines(node, *command):
 
 
 def _sysctls(node):
-    names = "|".join(SYSCTLS)
-    return _lines(node, "sh", "-c", "cd /proc/sys/net && grep -H . $(find ipv4 ipv6 -type f 2>/dev/null | "
-                  f"grep -E '/({names})$') 2>/dev/null")
+    """All of the network namespace's that can be read, but for counts of what is there."""
+    return _lines(node, "sh", "-c", "cd /proc/sys/net && find . -type f -perm /444 ! -name '*_count' ! -name flush "
+                  "! -name 'stat_*' -exec grep -H . {} + 2>/dev/null")
 
 
 def _files(node):
-    return _lines(node, "sh", "-c", "find /run /etc/margay /var/lib/margay /sys/fs/bpf -xdev 2>/dev/null | "
-                  "grep -v -e /var/lib/margay/store/ -e maps.debug -e progs.debug")
+    """Whatever the node wrote: its own folders, and the layers over /etc and /var/lib that its writes go to."""
+    own = f"{node.folder}/own"
+    return _lines(node, "sh", "-c", f"find /run /sys/fs/bpf {own}/etc/up {own}/var/lib/up -xdev 2>/dev/null | "
+                  "grep -v -e maps.debug -e progs.debug")
 
 
 def _bpf(node):
     """What is attached to this node's devices. Programs and maps live while a pin (files) or a device holds them."""
     done = node.try_run("bpftool", "-j", "net")
     return [json.dumps(entry, sort_keys=True) for entry in json.loads(done.stdout or "[]")]
+
+
+def bpf_objects(node):
+    """Ids of all programs, maps and links that the node's pins and devices hold, by kind."""
+    ids = {"program": set(), "map": set(), "link": set()}
+    pins = node.sh("find /sys/fs/bpf -type f ! -name '*.debug'").split()
+    for kind, word in (("program", "prog"), ("map", "map"), ("link", "link")):
+        for pin in pins:
+            done = node.try_run("bpftool", "-j", word, "show", "pinned", pin)
+            if done.returncode == 0 and done.stdout.strip():
+                ids[kind].add(json.loads(done.stdout)["id"])
+    for hooks in json.loads(node.run("bpftool", "-j", "net")):
+        ids["program"] |= {hook["id"] for hook in hooks.get("tc", []) if "id" in hook}
+    return ids
+
+
+def bpf_left(node, objects):
+    """A line for each of them that the kernel still has; it frees what nobody holds a moment later."""
+    def there(kind, number):
+        word = {"program": "prog"}.get(kind, kind)
+        return node.try_run("bpftool", word, "show", "id", number).returncode == 0
+
+    end = time.monotonic() + 5
+    while (left := [f"bpf: left: {kind} {number}" for kind, ids in objects.items() for number in sorted(ids)
+                    if there(kind, number)]) and time.monotonic() < end:
+        time.sleep(0.1)
+    return left
 
 
 def snapshot(node):
@@ -42,6 +70,7 @@ def snapshot(node):
         "sysctls": _sysctls(node),
         "qdiscs": _lines(node, "tc", "qdisc"),
         "bpf": _bpf(node),
+        "cgroups": _lines(node, "bpftool", "cgroup", "tree", "/sys/fs/cgroup/unified"),
         "files": _files(node),
     }
 

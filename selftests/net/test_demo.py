@@ -9,13 +9,19 @@ import pytest
 
 from cluster import TOP
 
+DEMO = [sys.executable, os.path.join(TOP, "selftests", "demo", "demo.py")]
 
-@pytest.fixture(scope="module")
-def output():
-    done = subprocess.run([sys.executable, os.path.join(TOP, "selftests", "demo", "demo.py")], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=200, env=dict(os.environ, STEP="", KEEP=""))
+
+def run_demo(state, *arguments, **settings):
+    done = subprocess.run([*DEMO, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=200,
+                          env=dict(os.environ, **{"STEP": "", "KEEP": "", "MARGAY_DEMO": str(state), **settings}))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    return run_demo(tmp_path_factory.mktemp("demo"))
 
 
 def shape(line):
@@ -28,10 +34,46 @@ def test_the_whole_story(output):
     assert "all shown in" in output
 
 
+def test_no_packet_is_lost_by_the_crash(output):
+    assert '"udp_missing": 0' in output
+
+
+def test_trace_goes_from_node_to_node(output):
+    told = output[output.index("trace shop/frontend blog/reader"):]
+    assert told.index("node n1") < told.index("node n3") < told.index("verdict: allowed")
+
+
 def test_readme_shows_what_the_demo_prints(output):
+    """Every line of an excerpt, in the order of the run."""
     with open(os.path.join(TOP, "README.md")) as readme:
         blocks = re.findall(r"<!-- demo -->\n```\n(.*?)```", readme.read(), re.S)
     assert len(blocks) == 2
-    printed = {shape(line) for line in output.split("\n")}
-    missing = [line for block in blocks for line in block.split("\n") if line.strip() and shape(line) not in printed]
-    assert not missing
+    for block in blocks:
+        printed = iter([shape(line) for line in output.split("\n")])
+        missing = [line for line in block.split("\n") if line.strip() and shape(line) not in printed]
+        assert not missing
+
+
+def test_a_step_and_what_it_leaves_standing(tmp_path):
+    """make demo STEP=pods KEEP=1 comes back and leaves the nodes; make demo-clean removes them."""
+    state = tmp_path / "demo"
+    told = run_demo(state, STEP="pods", KEEP="1")
+    assert "[2/11] pods" in told and "[3/11]" not in told
+    pids = [int(pid) for pid in re.findall(r"nsenter -t (\d+)", told)]
+    try:
+        assert len(pids) == 10  # router, outside, three nodes, five pods
+        assert all(os.path.exists(f"/proc/{pid}/ns/net") for pid in pids)
+        node = re.search(r"n1 +nsenter -t (\d+)", told)[1]
+        done = subprocess.run(["nsenter", "-t", node, "-n", "-m", "curl", "-fsS", "http://127.0.0.1:9099/readyz"],
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    finally:
+        run_demo(state, "--clean")
+    assert not state.exists()
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+def test_an_unknown_step_is_named(tmp_path):
+    done = subprocess.run(DEMO, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          env=dict(os.environ, STEP="nonsense", MARGAY_DEMO=str(tmp_path / "demo")))
+    assert done.returncode == 1 and done.stderr.startswith("make demo: no step nonsense; there are: nodes pods")
