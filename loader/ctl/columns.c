@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "ctl/tier.h"
 
 /* "5d", "3h2m": as kubectl's AGE. */
 static char *age(const json_t *row)
@@ -175,12 +176,14 @@ static char *service_ports(const json_t *row)
 static const struct table_column name_age[] = { COMPUTED("AGE", age) };
 static const struct table_column policy[] = { SPEC("TIER", "tier", OR("default")),
 					      SPEC("ORDER", "order", WIDE),
-					      COMPUTED("SELECTOR", selector, WIDE) };
+					      COMPUTED("SELECTOR", selector, WIDE),
+					      COMPUTED("STATUS", tier_status, WIDE, OR("active")) };
 static const struct table_column kube_policy[] = { COMPUTED("POD-SELECTOR", selector),
 						   COMPUTED("AGE", age) };
-static const struct table_column both_policies[] = { COMPUTED("GROUP", group), SPEC("TIER", "tier"),
-						     SPEC("ORDER", "order", WIDE),
-						     COMPUTED("SELECTOR", selector) };
+static const struct table_column both_policies[] = {
+	COMPUTED("GROUP", group), SPEC("TIER", "tier"), SPEC("ORDER", "order", WIDE),
+	COMPUTED("SELECTOR", selector), COMPUTED("STATUS", tier_status, WIDE, OR("active"))
+};
 static const struct table_column staged_kube[] = { COMPUTED("PODSELECTOR", selector, WIDE) };
 static const struct table_column pool[] = {
 	SPEC("CIDR", "cidr"),
@@ -229,7 +232,14 @@ static const struct table_column reservation[] = { SPEC("CIDRS", "reservedCIDRs"
 static const struct table_column node_status[] = { SPEC("NODE", "node"),
 						   SPEC("CLASSES", "classes", WIDE) };
 static const struct table_column profile[] = { COMPUTED("LABELS", profile_labels, WIDE) };
-static const struct table_column tier[] = { SPEC("ORDER", "order") };
+static const struct table_column tier[] = {
+	SPEC("ORDER", "order"), SPEC("DEFAULTACTION", "defaultAction", WIDE, OR("Deny"))
+};
+static const struct table_column cluster_policy[] = { SPEC("TIER", "tier"),
+						      SPEC("PRIORITY", "priority"),
+						      COMPUTED("AGE", age) };
+static const struct table_column admin_policy[] = { SPEC("PRIORITY", "priority"),
+						    COMPUTED("AGE", age) };
 static const struct table_column block[] = { SPEC("CIDR", "cidr"), SPEC("AFFINITY", "affinity") };
 static const struct table_column affinity[] = { SPEC("CIDR", "cidr"), SPEC("NODE", "node"),
 						SPEC("STATE", "state") };
@@ -257,7 +267,9 @@ static struct list list_of(enum kind kind)
 		[KIND_NAMESPACE] = LIST(name_age),
 		[KIND_SERVICE_ACCOUNT] = LIST(name_age),
 		[KIND_IPAM_HANDLE] = LIST(name_age),
-		[KIND_CLUSTER_NETWORK_POLICY] = LIST(name_age),
+		[KIND_CLUSTER_NETWORK_POLICY] = LIST(cluster_policy),
+		[KIND_ADMIN_POLICY] = LIST(admin_policy),
+		[KIND_BASELINE_ADMIN_POLICY] = LIST(name_age),
 		[KIND_POD] = LIST(pod),
 		[KIND_SERVICE] = LIST(service),
 		[KIND_ENDPOINT_SLICE] = LIST(slice),

@@ -10,6 +10,7 @@
 #include "ctl/name.h"
 #include "ctl/node_form.h"
 #include "ctl/table.h"
+#include "ctl/tier.h"
 #include "ctl/verb.h"
 #include "ctl/watch.h"
 
@@ -192,6 +193,8 @@ static void print_table(const struct getting *getting, const struct group *group
 	struct columns columns;
 
 	columns_of(&args, &columns);
+	if (options->output.format == OUTPUT_WIDE)
+		tiers_mark(options->ctl->store, group->items);
 	table_print(stdout,
 		    &(struct table){ columns.list, columns.count,
 				     options->output.format == OUTPUT_WIDE,

@@ -6,6 +6,7 @@
 
 #include "base/inet.h"
 #include "base/json.h"
+#include "ctl/tier.h"
 
 static int check_immutable(const struct job *job, const char *path, struct err *err)
 {
@@ -81,12 +82,8 @@ static int check_pool(const struct jobs *jobs, const struct job *job, struct err
 
 int rules_check(const struct jobs *jobs, const struct job *job, struct err *err)
 {
-	static const char *const tiers[] = { "default", "kube-admin", "kube-baseline" };
-
 	if (job->op == STORE_DELETE && job->key.kind->id == KIND_TIER)
-		for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++)
-			if (!strcmp(job->key.name, tiers[i]))
-				return err_set(err, -EINVAL, "is built in and cannot be deleted");
+		return tier_may_go(jobs, job->key.name, err);
 	if (job->op != STORE_DELETE && job->key.kind->id == KIND_IP_POOL)
 		return check_pool(jobs, job, err);
 	return 0;

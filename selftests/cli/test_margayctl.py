@@ -264,6 +264,39 @@ def test_delete_selected(ctl):
     assert ctl("get", "pods") == "" and "No resources found in default namespace." in ctl.errors
 
 
+TIER = """\
+apiVersion: projectcalico.org/v3
+kind: Tier
+metadata: {name: %s}
+spec: {order: %s}
+"""
+
+
+def test_tiers(ctl):
+    """A policy in a missing tier says so; a tier goes last."""
+    ctl.apply(CALICO_DENY.replace("tier: default", "tier: security"))
+    wide = ctl("get", "tier,networkpolicy", "-A", "-o", "wide")
+    assert "inactive: there is no tier security" in wide
+    ctl.apply(TIER % ("security", 5))
+    wide = ctl("get", "tier,networkpolicy", "-A", "-o", "wide")
+    assert "active" in wide and "inactive" not in wide
+    assert rows(wide)[:2] == [["NAME", "ORDER", "DEFAULTACTION"], ["security", "5", "Deny"]]
+    assert "1 policies are in it" in ctl.fails("delete", "tier", "security")
+    both = "---\n".join([CALICO_DENY, TIER % ("security", 5)])
+    assert 'tier.projectcalico.org "security" deleted' in ctl("delete", "-f", "-", stdin=both)
+    assert "of tier default is 1000000" in ctl.fails("apply", "-f", "-", stdin=TIER % ("default", 5))
+
+
+def test_policy_examples(ctl):
+    """Every example applies without a complaint."""
+    folder = os.path.join(TOP, "manifests/examples/policy")
+    names = [name for name in sorted(os.listdir(folder)) if os.path.isdir(os.path.join(folder, name))]
+    assert len(names) > 5
+    for name in names:
+        ctl("apply", "-f", os.path.join(folder, name, "policy.yaml"))
+        assert ctl.errors == ""
+
+
 # --- patch and label ---
 
 
@@ -344,7 +377,8 @@ def test_two_groups(ctl):
     assert [row[1] for row in table[1:]] == ["networking.k8s.io", "projectcalico.org"]
     assert rows(ctl("get", "networkpolicy.networking.k8s.io", "-n", "shop"))[1][:2] == ["deny", "app=web"]
     assert rows(ctl("get", "networkpolicy.projectcalico.org", "-A", "-o", "wide")) == [
-        ["NAMESPACE", "NAME", "TIER", "ORDER", "SELECTOR"], ["shop", "deny", "default", "10", "app", "==", "'db'"]]
+        ["NAMESPACE", "NAME", "TIER", "ORDER", "SELECTOR", "STATUS"],
+        ["shop", "deny", "default", "10", "app", "==", "'db'", "active"]]
     assert "say which" in ctl.fails("delete", "networkpolicy", "deny", "-n", "shop")
     ctl("delete", "networkpolicy.projectcalico.org", "deny", "-n", "shop")
     assert ctl("delete", "networkpolicy", "deny", "-n", "shop") == 'networkpolicy.networking.k8s.io "deny" deleted\n'
