@@ -126,6 +126,7 @@ void dir_adopt(struct dir *dir, const char *rel);
 /* Takes the lock if something differs. NULL: everything. */
 void dir_scan(struct dir *dir, const struct store_kind *kind, const char *ns);
 void dir_scan_one(struct dir *dir, const char *rel);
+void dir_forget_mended(struct dir *dir);
 /* Reads a served object that is damaged; the first under the exclusive lock. */
 int dir_mend_locked(struct dir *dir, const char *rel, json_t **ret_object);
 int dir_mend(struct dir *dir, const char *rel, json_t **ret_object);
@@ -158,6 +159,7 @@ struct manifest_object {
 	struct store_key key; /* texts of object */
 	json_t *object;
 	char *origin; /* "file:line" */
+	bool held;    /* is the one in force of its name, not the store's or another file's */
 };
 int manifests_open(struct dir *dir, const struct store_options *options, struct err *err);
 void manifests_free(struct manifests *manifests);
@@ -168,7 +170,9 @@ uint64_t manifests_hash(const struct dir *dir); /* 0: no objects */
 const char *manifests_path(const struct dir *dir);
 /* Reads what changed; tells the watches. */
 int manifests_refresh(struct dir *dir, struct err *err);
-/* Objects that stand in two places become problems; after a change of the store too. */
+/* Objects that stand in two places become problems. */
 void manifests_find_twice(struct dir *dir);
+/* After a change of the store: what it does not hold any more a manifest may. */
+void manifests_store_changed(struct dir *dir);
 
 #endif

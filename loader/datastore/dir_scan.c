@@ -212,6 +212,21 @@ void dir_scan_one(struct dir *dir, const char *rel)
 	adopt_all(&scan);
 }
 
+/* What another process mended, replaced or removed, or a person took away, is no problem. */
+void dir_forget_mended(struct dir *dir)
+{
+	_cleanup_free_ char *folder = xasprintf("%s/objects/", dir->path);
+	struct store_problem_list *problems = &dir->store.problems;
+
+	for (size_t i = problems->count; i--;) {
+		const char *file = problems->all[i].file;
+
+		if (!strncmp(file, folder, strlen(folder)) &&
+		    dir_same_time(dir, file + strlen(folder)))
+			problem_clear(&dir->store, file);
+	}
+}
+
 /* --- damage --- */
 
 static bool find_in_log(struct dir *dir, const char *rel, json_t **ret_object)

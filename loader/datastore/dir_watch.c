@@ -313,6 +313,7 @@ static int deliver_record(struct dir *dir, uint64_t version)
 	struct dir_change *changes = NULL;
 	char text[STORE_VERSION_MAX];
 	size_t count = 0, shown;
+	bool deleted = false;
 	int r = dir_record_read(dir, version, &changes, &count);
 
 	dir_version_text(dir, version, text);
@@ -320,6 +321,8 @@ static int deliver_record(struct dir *dir, uint64_t version)
 	shown = visible_changes(dir, changes, count, visible);
 	if (shown < count)
 		manifests_find_twice(dir);
+	for (size_t i = 0; i < count; i++)
+		deleted |= changes[i].change.event.type == STORE_DELETED;
 	DL_FOREACH_SAFE(dir->store.watches, watch, next) {
 		if (watch->dead || watch->gone || watch->at != version - 1)
 			continue;
@@ -329,6 +332,8 @@ static int deliver_record(struct dir *dir, uint64_t version)
 		else
 			watch_deliver(watch, visible, shown, text);
 	}
+	if (deleted)
+		manifests_store_changed(dir);
 	for (size_t i = 0; i < count; i++)
 		dir_change_done(&changes[i]);
 	free(changes);
@@ -385,5 +390,8 @@ int dir_dispatch(struct store *store, struct err *err)
 	}
 	if (turn.manifests)
 		r = manifests_refresh(dir, err);
-	return r < 0 ? r : deliver(dir, err);
+	if (!r)
+		r = deliver(dir, err);
+	dir_forget_mended(dir);
+	return r;
 }

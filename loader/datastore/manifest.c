@@ -195,13 +195,25 @@ static int by_name(const struct manifest_file *a, const struct manifest_file *b)
 	return strcmp(a->name, b->name);
 }
 
-static void merge_object(struct manifest_index **index, const struct manifest_object *object)
+static bool in_store(struct manifests *manifests, const char *rel)
+{
+	_cleanup_free_ char *served = xasprintf("served/%s", rel);
+
+	return !faccessat(manifests->dir->root, served, F_OK, 0);
+}
+
+/* One object in two places: the one that was in force stays, whoever comes later is named. */
+static void merge_object(struct manifests *manifests, struct manifest_index **index,
+			 struct manifest_object *object)
 {
 	_cleanup_free_ char *rel = dir_rel(&object->key);
 	struct manifest_index *entry = index_find(*index, rel);
 
-	if (entry)
+	if (entry || (!object->held && in_store(manifests, rel))) {
+		object->held = false;
 		return;
+	}
+	object->held = true;
 	entry = xcalloc(1, sizeof(*entry));
 	entry->object = *object;
 	json_incref(entry->object.object);
@@ -216,10 +228,25 @@ static struct manifest_index *merge(struct manifests *manifests)
 	struct manifest_file *file;
 
 	LL_SORT(manifests->files, by_name);
-	LL_FOREACH(manifests->files, file)
-		for (size_t i = 0; i < file->count; i++)
-			merge_object(&index, &file->objects[i]);
+	for (int held = 1; held >= 0; held--)
+		LL_FOREACH(manifests->files, file)
+			for (size_t i = 0; i < file->count; i++)
+				if (file->objects[i].held == held) {
+					merge_object(manifests, &index, &file->objects[i]);
+					file->dirty |= file->objects[i].held != held;
+				}
 	return index;
+}
+
+static void keep_files(struct manifests *manifests)
+{
+	struct manifest_file *file;
+
+	LL_FOREACH(manifests->files, file) {
+		if (file->dirty)
+			manifest_file_keep(manifests, file);
+		file->dirty = false;
+	}
 }
 
 /* --- one object in two places --- */
@@ -228,13 +255,15 @@ static void note_twice(struct manifests *manifests, const struct manifest_object
 		       const char *other, const char *which)
 {
 	_cleanup_free_ char *name = key_text(&object->key);
-	_cleanup_free_ char *text = xasprintf("is in two places, here and in %s: %s is in force; "
-					      "remove one of them",
+	_cleanup_free_ char *text = xasprintf("is in two places, here and in %s: %s is "
+					      "in force; remove one of them",
 					      other, which);
 
-	problem_set(&manifests->dir->store,
-		    &(struct store_problem){
-			    .file = object->origin, .object = name, .text = text, .served = true });
+	problem_set(&manifests->dir->store, &(struct store_problem){ .file = object->origin,
+								     .object = name,
+								     .text = text,
+								     .served = true,
+								     .twice = true });
 	manifests->twice =
 		xrealloc(manifests->twice, manifests->twice_count + 1, sizeof(*manifests->twice));
 	manifests->twice[manifests->twice_count++] = xstrdup(object->origin);
@@ -243,14 +272,13 @@ static void note_twice(struct manifests *manifests, const struct manifest_object
 static void find_twice(struct manifests *manifests, const struct manifest_object *object)
 {
 	_cleanup_free_ char *rel = dir_rel(&object->key);
-	_cleanup_free_ char *served = xasprintf("served/%s", rel);
 	_cleanup_free_ char *file = xasprintf("%s/objects/%s", manifests->dir->path, rel);
 	const struct manifest_index *entry = index_find(manifests->index, rel);
 
-	if (entry && strcmp(entry->object.origin, object->origin))
-		note_twice(manifests, object, entry->object.origin, "the first by file name");
-	else if (!faccessat(manifests->dir->root, served, F_OK, 0))
-		note_twice(manifests, object, file, "this one");
+	if (entry && !object->held)
+		note_twice(manifests, object, entry->object.origin, "the other one");
+	else if (in_store(manifests, rel))
+		note_twice(manifests, object, file, entry ? "this one" : "the other one");
 }
 
 static void clear_twice(struct manifests *manifests)
@@ -376,6 +404,13 @@ static void replace_index(struct manifests *manifests, struct manifest_index *ne
 	index_free(old);
 }
 
+static void merge_again(struct manifests *manifests)
+{
+	replace_index(manifests, merge(manifests));
+	manifests_find_twice(manifests->dir);
+	keep_files(manifests);
+}
+
 int manifests_refresh(struct dir *dir, struct err *err)
 {
 	struct manifests *manifests = dir->manifests;
@@ -385,11 +420,15 @@ int manifests_refresh(struct dir *dir, struct err *err)
 	if (!manifests)
 		return 0;
 	r = read_folder(manifests, &changed, err);
-	if (r < 0 || !changed)
-		return r;
-	replace_index(manifests, merge(manifests));
-	manifests_find_twice(dir);
-	return 0;
+	if (!r && changed)
+		merge_again(manifests);
+	return r;
+}
+
+void manifests_store_changed(struct dir *dir)
+{
+	if (dir->manifests && dir->manifests->twice_count)
+		merge_again(dir->manifests);
 }
 
 /* --- life --- */

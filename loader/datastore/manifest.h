@@ -17,6 +17,7 @@ struct manifest_file {
 	struct manifest_object *objects;
 	size_t count;
 	bool present; /* in the last reading of the folder */
+	bool dirty;   /* its copy may have to be written */
 	struct manifest_file *next;
 };
 
@@ -32,8 +33,11 @@ struct manifests {
 	size_t twice_count;
 };
 
-/* Reads the file: its objects, where one is bad its last valid copy; problems are noted. */
+/* Reads the file: its objects, where one is bad its last valid copy; problems are noted. What was
+ * held by the file stays held. */
 void manifest_file_load(struct manifests *manifests, struct manifest_file *file);
+/* Keeps what is in the file now, and what of it is held, for the next start. */
+void manifest_file_keep(struct manifests *manifests, struct manifest_file *file);
 /* The file is gone: so are its copies and problems. */
 void manifest_file_forget(struct manifests *manifests, struct manifest_file *file);
 void manifest_file_free(struct manifest_file *file);

@@ -20,7 +20,8 @@ struct load {
 	struct manifest_file *file;
 	struct manifest_object *objects;
 	size_t count, room;
-	json_t *former; /* last valid objects */
+	json_t *copy;	/* as of before */
+	json_t *former; /* last valid objects, of the copy */
 	bool unknown;	/* a document's key cannot be told */
 	char **refused; /* keys of bad documents */
 	size_t refused_count;
@@ -146,15 +147,30 @@ static char *copy_path(const struct manifests *manifests, const struct manifest_
 	return xasprintf("manifests/%s/%s.json", manifests->instance, name);
 }
 
-static json_t *read_copy(struct manifests *manifests, struct manifest_file *file)
+static json_t *read_copy(struct manifests *manifests, const struct manifest_file *file)
 {
 	_cleanup_free_ char *path = copy_path(manifests, file);
-	_cleanup_json_ json_t *copy = NULL;
+	json_t *copy = NULL;
 
-	if (!dir_copy_waits(manifests->dir, path, &copy) &&
-	    dir_read_json(manifests->dir, path, COPY_MAX, &copy, NULL) < 0)
-		return NULL;
-	return json_incref(json_object_get(copy, "objects"));
+	if (dir_copy_waits(manifests->dir, path, &copy) ||
+	    !dir_read_json(manifests->dir, path, COPY_MAX, &copy, NULL))
+		return copy;
+	return NULL;
+}
+
+/* behind: paths of objects that stand elsewhere too and are in force there. */
+static json_t *make_copy(const struct manifest_file *file)
+{
+	json_t *objects = json_array(), *behind = json_array();
+
+	for (size_t i = 0; i < file->count; i++) {
+		_cleanup_free_ char *rel = dir_rel(&file->objects[i].key);
+
+		json_array_append(objects, file->objects[i].object);
+		if (!file->objects[i].held)
+			json_array_append_new(behind, json_string(rel));
+	}
+	return json_pack("{s:s,s:o,s:o}", "file", file->path, "objects", objects, "behind", behind);
 }
 
 /* Behind those who wait for the file's content, where there are any (a watch). */
@@ -168,18 +184,54 @@ static void store_copy(struct manifests *manifests, const struct manifest_file *
 }
 
 /* Without its copy a file would be served worse after a restart, not wrong now: no failure. */
-static void write_copy(struct load *load)
+void manifest_file_keep(struct manifests *manifests, struct manifest_file *file)
 {
-	struct manifests *manifests = load->manifests;
-	_cleanup_json_ json_t *copy = json_object();
-	json_t *objects = json_array();
+	_cleanup_json_ json_t *copy = NULL, *former = NULL;
 
-	for (size_t i = 0; i < load->count; i++)
-		json_array_append(objects, load->objects[i].object);
-	json_object_set_new(copy, "file", json_string(load->file->path));
-	json_object_set_new(copy, "objects", objects);
-	if (manifests->keep && !(load->former && json_equal(load->former, objects)))
-		store_copy(manifests, load->file, copy);
+	if (!manifests->keep)
+		return;
+	copy = make_copy(file);
+	former = read_copy(manifests, file);
+	if (!former || !json_equal(former, copy))
+		store_copy(manifests, file, copy);
+}
+
+/* Paths of what the file held before: as this reader knows, or else as its copy says. */
+static json_t *held_before(const struct load *load)
+{
+	json_t *held = json_object(), *item;
+	struct store_key key;
+	size_t i;
+
+	for (i = 0; i < load->file->count; i++) {
+		_cleanup_free_ char *rel = dir_rel(&load->file->objects[i].key);
+
+		if (load->file->objects[i].held)
+			json_object_set_new(held, rel, json_true());
+	}
+	if (load->file->objects)
+		return held;
+	json_array_foreach(load->former, i, item) {
+		_cleanup_free_ char *rel = store_key_of(item, &key, NULL) ? NULL : dir_rel(&key);
+
+		if (rel)
+			json_object_set_new(held, rel, json_true());
+	}
+	json_array_foreach(json_object_get(load->copy, "behind"), i, item)
+		json_object_del(held, json_string_value(item) ?: "");
+	return held;
+}
+
+/* What stands elsewhere too: whoever was in force stays, also over a restart. */
+static void find_held(struct load *load)
+{
+	_cleanup_json_ json_t *held = held_before(load);
+
+	for (size_t i = 0; i < load->count; i++) {
+		_cleanup_free_ char *rel = dir_rel(&load->objects[i].key);
+
+		load->objects[i].held = json_object_get(held, rel);
+	}
 }
 
 static bool wants_former(const struct load *load, const char *rel)
@@ -272,17 +324,19 @@ void manifest_file_load(struct manifests *manifests, struct manifest_file *file)
 	struct load load = { .manifests = manifests, .file = file };
 
 	clear_problems(manifests, file);
-	load.former = read_copy(manifests, file);
+	load.copy = read_copy(manifests, file);
+	load.former = json_object_get(load.copy, "objects");
 	load_text(&load);
 	add_former(&load);
-	write_copy(&load);
+	find_held(&load);
 	for (size_t i = 0; i < load.refused_count; i++)
 		free(load.refused[i]);
 	free(load.refused);
-	json_decref(load.former);
+	json_decref(load.copy);
 	manifest_objects_free(file->objects, file->count);
 	file->objects = load.objects;
 	file->count = load.count;
+	file->dirty = true;
 }
 
 void manifest_file_forget(struct manifests *manifests, struct manifest_file *file)

@@ -224,6 +224,7 @@ struct store_problem {
 	char *object; /* "networkpolicy.projectcalico.org default/x", NULL: not known */
 	char *text;   /* what was expected */
 	bool served;  /* a last valid copy is in force */
+	bool twice;   /* it is well, but stands in two places: text says which one is in force */
 };
 
 /* The list belongs to the store, until the next call with it. The number changes with the list.

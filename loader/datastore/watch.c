@@ -103,7 +103,8 @@ void problem_set(struct store *store, const struct store_problem *problem)
 	struct store_problem *old = problem_find(store, problem->file);
 
 	if (old && text_equal(old->object, problem->object) &&
-	    text_equal(old->text, problem->text) && old->served == problem->served)
+	    text_equal(old->text, problem->text) && old->served == problem->served &&
+	    old->twice == problem->twice)
 		return;
 	if (old) {
 		problem_done(old);
@@ -117,7 +118,8 @@ void problem_set(struct store *store, const struct store_problem *problem)
 	*old = (struct store_problem){ .file = xstrdup(problem->file),
 				       .object = problem->object ? xstrdup(problem->object) : NULL,
 				       .text = xstrdup(problem->text),
-				       .served = problem->served };
+				       .served = problem->served,
+				       .twice = problem->twice };
 	list->number++;
 }
 

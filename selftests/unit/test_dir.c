@@ -192,6 +192,25 @@ static void test_torn(void **state)
 	assert_string_equal(f->log.text, "~a/x=2.0.0.0/8|");
 }
 
+/* A bad file that another process removes, or a person who never had it right. */
+static void test_bad_file_goes(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *file = test_path(&f->test, SETS "/a/y.json");
+	struct store *other = store_test_open(&f->test, NULL);
+	struct store_key key = test_key("a", "x");
+
+	test_write(&f->test, SETS "/a/x.json", "nonsense");
+	assert_true(wait_for(f->store, has_problem, f->store));
+	assert_int_equal(store_delete(other, &key, NULL, NULL), 0);
+	assert_true(wait_for(f->store, has_no_problem, f->store));
+	test_write(&f->test, SETS "/a/y.json", "nonsense");
+	assert_true(wait_for(f->store, has_problem, f->store));
+	assert_int_equal(unlink(file), 0);
+	assert_true(wait_for(f->store, has_no_problem, f->store));
+	store_close(other);
+}
+
 /* Without a valid copy the object is absent. */
 static void test_never_valid(void **state)
 {
@@ -455,6 +474,7 @@ int main(void)
 		CASE(test_new_and_removed),
 		CASE(test_other_files),
 		CASE(test_torn),
+		CASE(test_bad_file_goes),
 		CASE(test_never_valid),
 		CASE(test_check),
 		CASE(test_damaged_object),

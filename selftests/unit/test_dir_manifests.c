@@ -289,24 +289,55 @@ static void test_bad_document(void **state)
 	assert_listed(f->store, "v=3.0.0.0/8 ");
 }
 
+/* One object in two places: an error that names both, and the one that was in force stays, also
+ * over a restart, whichever file name comes first. */
 static void test_two_files(void **state)
 {
+	static const char *const names[] = { "manifests.d/20.yaml", "manifests.d/05.yaml" };
 	struct fixture *f = *state;
-	const struct store_problem *problem;
 
-	test_write(&f->test, "manifests.d/20.yaml", SET("v", "9.0.0.0/8"));
+	for (size_t i = 0; i < 2; i++) {
+		const struct store_problem *problem;
+
+		test_write(&f->test, names[i], SET("v", "9.0.0.0/8"));
+		settle(f->store);
+		for (int again = 0; again < 2; again++) {
+			problem = problem_with(f->store, "in two places");
+			assert_true(problem->twice);
+			assert_non_null(strstr(problem->file, strchr(names[i], '/')));
+			assert_non_null(strstr(problem->text, "10-sets.yml:8"));
+			assert_non_null(strstr(problem->text, "the other one is in force"));
+			assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 ");
+			reopen(f);
+		}
+		remove_manifest(f, strchr(names[i], '/') + 1);
+		settle(f->store);
+		assert_int_equal(store_problems(f->store, NULL, NULL), 0);
+	}
+	test_write(&f->test, names[0], SET("v", "9.0.0.0/8"));
 	settle(f->store);
-	problem = problem_with(f->store, "in two places");
-	assert_non_null(strstr(problem->file, "20.yaml:1"));
-	assert_non_null(strstr(problem->text, "10-sets.yml:8"));
-	assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 ");
 	remove_manifest(f, "10-sets.yml");
 	assert_true(wait_log(f->store, &f->log, "|"));
 	assert_listed(f->store, "v=9.0.0.0/8 ");
 	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
 }
 
-static void test_file_and_store(void **state)
+/* What comes in one moment: the first by file name, and of one file the first in it. */
+static void test_two_files_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	test_write(&f->test, "manifests.d/40.yaml", SET("w", "4.0.0.0/8"));
+	test_write(&f->test, "manifests.d/30.yaml",
+		   SET("w", "3.0.0.0/8") "---\n" SET("w", "5.0.0.0/8"));
+	settle(f->store);
+	assert_listed(f->store, "v=2.0.0.0/8 w=3.0.0.0/8 x=1.0.0.0/8 ");
+	assert_int_equal(store_problems(f->store, NULL, NULL), 2);
+	assert_non_null(problem_with(f->store, "30.yaml:7"));
+	assert_non_null(problem_with(f->store, "40.yaml:1"));
+}
+
+static void test_store_was_first(void **state)
 {
 	struct fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "w", "3.0.0.0/8", NULL);
@@ -316,32 +347,52 @@ static void test_file_and_store(void **state)
 	assert_int_equal(store_create(f->store, object, NULL, NULL), 0);
 	assert_true(wait_log(f->store, &f->log, "+a/w=3.0.0.0/8|"));
 	test_write(&f->test, "manifests.d/30.yaml", SET("w", "4.0.0.0/8"));
-	assert_true(wait_log(f->store, &f->log, "~a/w=4.0.0.0/8|"));
-	problem = problem_with(f->store, "in two places");
-	assert_non_null(strstr(problem->file, "30.yaml:1"));
-	assert_non_null(
-		strstr(problem->text, "store/objects/projectcalico.org/NetworkSet/a/w.json"));
-	assert_listed(f->store, "v=2.0.0.0/8 w=4.0.0.0/8 x=1.0.0.0/8 ");
-	/* The way out: the copy in the store may be deleted, nobody notices. */
-	assert_int_equal(store_delete(f->store, &key, NULL, NULL), 0);
 	settle(f->store);
+	for (int again = 0; again < 2; again++) {
+		problem = problem_with(f->store, "in two places");
+		assert_non_null(strstr(problem->file, "30.yaml:1"));
+		assert_non_null(strstr(problem->text,
+				       "store/objects/projectcalico.org/NetworkSet/a/w.json"));
+		assert_non_null(strstr(problem->text, "the other one is in force"));
+		assert_listed(f->store, "v=2.0.0.0/8 w=3.0.0.0/8 x=1.0.0.0/8 ");
+		reopen(f);
+	}
+	/* It is still the store's to change. */
+	json_array_set_new(json_object_get(json_object_get(object, "spec"), "nets"), 0,
+			   json_string("6.0.0.0/8"));
+	assert_int_equal(store_update(f->store, object, NULL, NULL), 0);
+	assert_true(wait_log(f->store, &f->log, "~a/w=6.0.0.0/8|"));
+	/* One way out: then the file's comes into force. */
+	assert_int_equal(store_delete(f->store, &key, NULL, NULL), 0);
+	assert_true(wait_log(f->store, &f->log, "+a/w=4.0.0.0/8|"));
+	assert_listed(f->store, "v=2.0.0.0/8 w=4.0.0.0/8 x=1.0.0.0/8 ");
 	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
-	assert_string_equal(f->log.text, "+a/w=3.0.0.0/8|~a/w=4.0.0.0/8|");
 	assert_int_equal(store_delete(f->store, &key, NULL, NULL), -EROFS);
 }
 
-/* The store's object returns when the manifest that hid it goes. */
-static void test_uncovered(void **state)
+/* Another node, which has no such file, writes into the shared store. */
+static void test_file_was_first(void **state)
 {
 	struct fixture *f = *state;
-	_cleanup_json_ json_t *object = test_set("a", "w", "3.0.0.0/8", NULL);
+	_cleanup_json_ json_t *object = test_set("a", "x", "3.0.0.0/8", NULL);
+	struct store *other = store_test_open(&f->test, NULL);
+	const struct store_problem *problem;
 
-	assert_int_equal(store_create(f->store, object, NULL, NULL), 0);
-	test_write(&f->test, "manifests.d/30.yaml", SET("w", "4.0.0.0/8"));
+	assert_int_equal(store_create(other, object, NULL, NULL), 0);
 	settle(f->store);
-	remove_manifest(f, "30.yaml");
-	assert_true(wait_log(f->store, &f->log, "~a/w=3.0.0.0/8|"));
+	for (int again = 0; again < 2; again++) {
+		problem = problem_with(f->store, "in two places");
+		assert_non_null(strstr(problem->file, "10-sets.yml:2"));
+		assert_non_null(strstr(problem->text, "NetworkSet/a/x.json: this one is in force"));
+		assert_listed(f->store, "v=2.0.0.0/8 x=1.0.0.0/8 ");
+		reopen(f);
+	}
+	/* The other way out: the store's object comes into force when the manifest goes. */
+	remove_manifest(f, "10-sets.yml");
+	assert_true(wait_log(f->store, &f->log, "~a/x=3.0.0.0/8"));
+	assert_listed(f->store, "x=3.0.0.0/8 ");
 	assert_int_equal(store_problems(f->store, NULL, NULL), 0);
+	store_close(other);
 }
 
 static void test_file_permissions(void **state)
@@ -405,14 +456,15 @@ static void test_folder_appears(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_merged),	  CASE(test_read_only),
-		CASE(test_stable),	  CASE(test_good_then_bad_at_once),
-		CASE(test_skipped),	  CASE(test_together),
-		CASE(test_list_document), CASE(test_not_a_text),
-		CASE(test_syntax),	  CASE(test_bad_document),
-		CASE(test_two_files),	  CASE(test_file_and_store),
-		CASE(test_uncovered),	  CASE(test_file_permissions),
-		CASE(test_resume),	  CASE(test_folder_appears),
+		CASE(test_merged),	     CASE(test_read_only),
+		CASE(test_stable),	     CASE(test_good_then_bad_at_once),
+		CASE(test_skipped),	     CASE(test_together),
+		CASE(test_list_document),    CASE(test_not_a_text),
+		CASE(test_syntax),	     CASE(test_bad_document),
+		CASE(test_two_files),	     CASE(test_two_files_at_once),
+		CASE(test_store_was_first),  CASE(test_file_was_first),
+		CASE(test_file_permissions), CASE(test_resume),
+		CASE(test_folder_appears),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
