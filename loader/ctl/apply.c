@@ -72,7 +72,7 @@ static int prepare(struct jobs *jobs, struct job *job, struct err *err)
 int verb_apply(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct options_spec spec = {
-		.takes = TAKE_FILES | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN,
+		.takes = TAKE_FILES | TAKE_VALIDATE | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN,
 		.doc = "Creates objects, or brings them to what the files say: what left a file "
 		       "since "
 		       "the last apply leaves the object, what others set stays. All objects of "

@@ -41,6 +41,12 @@ static char *title(const json_t *object)
 	return name_object(key.kind, key.name);
 }
 
+static bool refuses(const struct ctl *ctl, const struct problem *problem)
+{
+	return problem->severity != PROBLEM_WARNING ||
+	       (problem->unknown && ctl->unknown == CTL_UNKNOWN_REFUSE);
+}
+
 static void say(struct ctl *ctl, const struct check_place *place, const char *name,
 		const struct problem *problem)
 {
@@ -51,7 +57,7 @@ static void say(struct ctl *ctl, const struct check_place *place, const char *na
 		where = xasprintf("%s:%u: ", place->file, line);
 	else
 		where = place->file ? xasprintf("%s: ", place->file) : xstrdup("");
-	if (problem->severity == PROBLEM_WARNING)
+	if (!refuses(ctl, problem))
 		ctl_warning(ctl, "%s%s: %s%s%s", where, name, problem->path,
 			    *problem->path ? ": " : "", problem->text);
 	else
@@ -67,8 +73,13 @@ int check_object(struct ctl *ctl, const json_t *object, const struct check_place
 	int r = object_decode(object, &options, &decoded, &problems);
 	_cleanup_free_ char *name = title(object);
 
-	for (size_t i = 0; i < problems.count; i++)
+	for (size_t i = 0; i < problems.count; i++) {
+		if (problems.v[i].unknown && ctl->unknown == CTL_UNKNOWN_IGNORE)
+			continue;
 		say(ctl, place, name, &problems.v[i]);
+		if (refuses(ctl, &problems.v[i]))
+			r = -EINVAL;
+	}
 	if (r < 0 && !problems.count)
 		ctl_error(ctl, "%s: %s: cannot be decoded", place->file ? place->file : "object",
 			  name);

@@ -13,7 +13,8 @@ struct doc;
 int check_decodes(const json_t *object, struct err *err);
 
 /* Everything that is wrong with the object is printed: "file:line: kind/name: field: what was
- * expected". doc may be NULL (line is that of the object then). -EINVAL: it is refused. */
+ * expected". doc may be NULL (line is that of the object then). -EINVAL: it is refused, as is one
+ * with unknown fields where ctl->unknown says so. */
 struct check_place {
 	const char *file;
 	const struct doc *doc;

@@ -24,8 +24,8 @@ static int prepare(struct jobs *jobs, struct job *job, struct err *err)
 int verb_create(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct options_spec spec = {
-		.takes =
-			TAKE_FILES | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN | TAKE_SKIP_EXISTS,
+		.takes = TAKE_FILES | TAKE_VALIDATE | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN |
+			 TAKE_SKIP_EXISTS,
 		.doc = "Creates objects. One that exists is an error; the others are created.",
 	};
 	_cleanup_(options_done) struct options options = { .ctl = ctl };

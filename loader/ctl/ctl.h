@@ -19,6 +19,9 @@ struct store;
 #define CTL_CONFIG "/etc/calico/calicoctl.cfg"
 #define CTL_AGENT_CONFIG "/etc/margay/agent.yaml"
 
+/* What a field that is not known does to the object that has it (kubectl's --validate). */
+enum ctl_unknown { CTL_UNKNOWN_WARN, CTL_UNKNOWN_REFUSE, CTL_UNKNOWN_IGNORE };
+
 struct ctl {
 	const char *program;   /* as called: "margayctl", "calicoctl", "kubectl-margay" */
 	bool calicoctl;	       /* called by that name: -l is --log-level */
@@ -27,7 +30,8 @@ struct ctl {
 	const char *config;
 	const char *socket;
 	struct store *store; /* NULL until ctl_store() */
-	bool failed;	     /* an error was printed: the exit status is 1 */
+	enum ctl_unknown unknown;
+	bool failed; /* an error was printed: the exit status is 1 */
 };
 
 /* Options that every verb takes: a child of its argp, whose input is the struct ctl. */

@@ -18,6 +18,7 @@ enum {
 	KEY_SHOW_LABELS,
 	KEY_EXPORT,
 	KEY_NO_HEADERS,
+	KEY_VALIDATE,
 	KEY_IGNORED
 };
 
@@ -54,9 +55,10 @@ static const struct {
 	{ TAKE_PATCH, { "type", 't', "strategic|merge|json", 0, "kind of patch (strategic)", 0 } },
 	{ TAKE_LABEL, { "overwrite", KEY_OVERWRITE, NULL, 0, "labels may be there already", 0 } },
 	{ TAKE_LABEL, { "remove", KEY_REMOVE, NULL, 0, "remove the labels named", 0 } },
+	{ TAKE_VALIDATE,
+	  { "validate", KEY_VALIDATE, "strict|warn|ignore", OPTION_ARG_OPTIONAL,
+	    "what a field that is not known does: refuse the object (strict), or not", 0 } },
 	/* kubectl's that change nothing here. */
-	{ TAKE_FILES,
-	  { "validate", KEY_IGNORED, "LEVEL", OPTION_HIDDEN | OPTION_ARG_OPTIONAL, NULL, 0 } },
 	{ TAKE_FILES, { "save-config", KEY_IGNORED, NULL, OPTION_HIDDEN, NULL, 0 } },
 	{ TAKE_FILES,
 	  { "wait", KEY_IGNORED, "BOOL", OPTION_HIDDEN | OPTION_ARG_OPTIONAL, NULL, 0 } },
@@ -91,6 +93,26 @@ static void set_dry_run(struct options *options, const char *arg, struct argp_st
 	    strcmp(arg, "true") && strcmp(arg, "false"))
 		argp_error(state, "--dry-run: \"%s\" is none of client, server, none", arg);
 	options->dry_run = !arg || (strcmp(arg, "none") && strcmp(arg, "false"));
+}
+
+static void set_validate(struct options *options, const char *arg, struct argp_state *state)
+{
+	static const struct {
+		const char *text;
+		enum ctl_unknown unknown;
+	} levels[] = {
+		{ "strict", CTL_UNKNOWN_REFUSE }, { "true", CTL_UNKNOWN_REFUSE },
+		{ "warn", CTL_UNKNOWN_WARN },	  { "ignore", CTL_UNKNOWN_IGNORE },
+		{ "false", CTL_UNKNOWN_IGNORE },
+	};
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (!strcmp(levels[i].text, arg ? arg : "strict")) {
+			options->ctl->unknown = levels[i].unknown;
+			return;
+		}
+	}
+	argp_error(state, "--validate: \"%s\" is none of strict, warn, ignore", arg);
 }
 
 static bool set_flag(struct options *options, int key)
@@ -157,6 +179,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = options->ctl;
+		if (options->takes & TAKE_VALIDATE)
+			options->ctl->unknown = CTL_UNKNOWN_REFUSE;
 		return 0;
 	case 'f':
 		add_file(options, arg, state);
@@ -181,6 +205,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_DRY_RUN:
 		set_dry_run(options, arg, state);
+		return 0;
+	case KEY_VALIDATE:
+		set_validate(options, arg, state);
 		return 0;
 	case KEY_MISSING:
 		options->missing_ok = !arg || strcmp(arg, "false");

@@ -25,7 +25,8 @@ enum take {
 	TAKE_LABEL = 1 << 10, /* --overwrite --remove */
 	TAKE_TABLE = 1 << 11, /* --no-headers --show-labels --export */
 	TAKE_WATCH = 1 << 12, /* -w */
-	TAKE_NAMES = 1 << 13  /* arguments */
+	TAKE_NAMES = 1 << 13, /* arguments */
+	TAKE_VALIDATE = 1 << 14
 };
 
 #define OPTIONS_FILES_MAX 1000

@@ -53,7 +53,8 @@ static int prepare(struct jobs *jobs, struct job *job, struct err *err)
 int verb_patch(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct options_spec spec = {
-		.takes = TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN | TAKE_PATCH | TAKE_NAMES,
+		.takes = TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN | TAKE_PATCH | TAKE_VALIDATE |
+			 TAKE_NAMES,
 		.args = "KIND NAME -p PATCH",
 		.doc = "Changes parts of an object by a strategic merge patch, a merge patch (RFC "
 		       "7386) or a JSON patch (RFC 6902).",

@@ -26,7 +26,7 @@ static int prepare(struct jobs *jobs, struct job *job, struct err *err)
 int verb_replace(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct options_spec spec = {
-		.takes = TAKE_FILES | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN,
+		.takes = TAKE_FILES | TAKE_VALIDATE | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN,
 		.doc = "Replaces objects as a whole. They must exist; where a file has a "
 		       "resourceVersion, it must be the stored one.",
 	};

@@ -9,7 +9,7 @@
 int verb_validate(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct options_spec spec = {
-		.takes = TAKE_FILES | TAKE_NAMESPACE,
+		.takes = TAKE_FILES | TAKE_VALIDATE | TAKE_NAMESPACE,
 		.doc = "Checks files as apply does, without a store.",
 	};
 	_cleanup_(options_done) struct options options = { .ctl = ctl };

@@ -102,7 +102,7 @@ static void warn_top_level(struct decode *d, const json_t *root, const struct sh
 			field++;
 		if (!field->name && strcmp(key, "apiVersion") && strcmp(key, "kind") &&
 		    strcmp(key, "metadata"))
-			warn_of(d, &path, "unknown field");
+			warn_unknown(d, &path);
 	}
 }
 

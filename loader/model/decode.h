@@ -4,10 +4,11 @@
  * all that comes in: files, the API server, etcd, margayctl.
  *
  * STRICT is what margayctl and admission use: one bad field refuses the object. Unknown fields
- * are warnings by name.
+ * are warnings that problem.unknown marks.
  * LENIENT is what the agent uses for what is already in the store (design, section 7): a bad
- * rule is left out or replaced, and reported as PROBLEM_DROPPED; what does not decode at all
- * (kind, name, selector of the object itself, syntax) is an error and gives no object.
+ * rule (one with an unknown field too) is left out or replaced, and reported as PROBLEM_DROPPED;
+ *what does not decode at all (kind, name, selector of the object itself, syntax) is an error and
+ *gives no object.
  *
  *	_cleanup_problems_ struct problems problems = { 0 };
  *	struct object *object;
@@ -38,6 +39,7 @@ struct problem {
 	const char *path;  /* "spec.ingress[0].ports[1].port"; "" : the object as a whole */
 	const char *text;  /* "70000 is not in 1-65535" */
 	unsigned int line; /* 0: not known */
+	bool unknown;	   /* a warning: the field is not known */
 };
 
 /* At most PROBLEMS_MAX are kept; `more` counts the others. */

@@ -390,7 +390,7 @@ static const struct shape egress_shape = { .fields = rule_fields,
 
 const struct field calico_ingress_field = { .read = read_object,
 					    .shape = &ingress_shape,
-					    .flags = FIELD_DROP };
+					    .flags = FIELD_DROP | FIELD_EXACT };
 const struct field calico_egress_field = { .read = read_object,
 					   .shape = &egress_shape,
-					   .flags = FIELD_DROP };
+					   .flags = FIELD_DROP | FIELD_EXACT };

@@ -193,7 +193,7 @@ static void collect_idle(struct decode *d, const struct path *path, const json_t
 		if (is_known(key))
 			warn_of(d, &place, "has no effect here");
 		else
-			warn_of(d, &place, "unknown field");
+			warn_unknown(d, &place);
 	}
 	if (config->idle_count)
 		qsort(config->idle, config->idle_count, sizeof(*config->idle), cmp_text);

@@ -140,10 +140,10 @@ static const struct shape egress_shape = { .fields = egress_fields, .check = che
 /* A bad rule only ever allowed: without it the policy still isolates. */
 static const struct field ingress_field = { .read = read_object,
 					    .shape = &ingress_shape,
-					    .flags = FIELD_DROP };
+					    .flags = FIELD_DROP | FIELD_EXACT };
 static const struct field egress_field = { .read = read_object,
 					   .shape = &egress_shape,
-					   .flags = FIELD_DROP };
+					   .flags = FIELD_DROP | FIELD_EXACT };
 
 static const struct enum_text types[] = { { "Ingress", NETPOL_INGRESS },
 					  { "Egress", NETPOL_EGRESS },

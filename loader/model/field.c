@@ -34,7 +34,8 @@ static void put_path(FILE *out, const struct path *path)
 		fprintf(out, "[\"%.256s\"]", path->key);
 }
 
-static void report(struct decode *d, enum severity severity, const struct path *path, char *text)
+static void report(struct decode *d, enum severity severity, const struct path *path,
+		   const char *text)
 {
 	struct problems *problems = d->problems;
 	_cleanup_free_ char *path_text = NULL;
@@ -87,6 +88,20 @@ void warn_of(struct decode *d, const struct path *path, const char *format, ...)
 	report(d, PROBLEM_WARNING, path, text);
 }
 
+void warn_unknown(struct decode *d, const struct path *path)
+{
+	struct problems *problems = d->problems;
+	const size_t count = problems->count;
+
+	if (d->exact && d->mode == DECODE_LENIENT) {
+		complain(d, path, "unknown field");
+		return;
+	}
+	report(d, PROBLEM_WARNING, path, "unknown field");
+	if (problems->count > count)
+		problems->v[count].unknown = true;
+}
+
 void complain_type(struct decode *d, const struct path *path, const json_t *value,
 		   const char *wanted)
 {
@@ -132,12 +147,15 @@ bool read_field(struct decode *d, const struct path *path, const json_t *value,
 		const struct field *field, void *base)
 {
 	const enum severity as = d->as;
+	const bool exact = d->exact;
 	const size_t bad = d->bad;
 	bool right;
 
 	if (field->flags & FIELD_DROP && d->mode == DECODE_LENIENT)
 		d->as = PROBLEM_DROPPED;
+	d->exact |= field->flags & FIELD_EXACT;
 	field->read(d, path, value, field, (char *)base + field->offset);
+	d->exact = exact;
 	right = d->bad == bad;
 	if (d->as != as)
 		d->bad = bad;
@@ -158,7 +176,7 @@ static bool is_known(const struct shape *shape, const char *key)
 	return false;
 }
 
-static void warn_unknown(struct decode *d, const struct path *path, const json_t *value,
+static void find_unknown(struct decode *d, const struct path *path, const json_t *value,
 			 const struct shape *shape)
 {
 	const char *key;
@@ -168,7 +186,7 @@ static void warn_unknown(struct decode *d, const struct path *path, const json_t
 		struct path at = { .up = path, .key = key };
 
 		if (!is_known(shape, key))
-			warn_of(d, &at, "unknown field");
+			warn_unknown(d, &at);
 	}
 }
 
@@ -193,7 +211,7 @@ void read_shape(struct decode *d, const struct path *path, const json_t *value,
 			complain(d, &at, "is missing");
 	}
 	if (!shape->open)
-		warn_unknown(d, path, value, shape);
+		find_unknown(d, path, value, shape);
 	if (shape->check && d->bad == bad)
 		shape->check(d, path, value, base);
 }

@@ -36,6 +36,7 @@ struct decode {
 	enum kind kind;
 	enum decode_mode mode;
 	enum severity as; /* what a complaint is now: ERROR, or DROPPED inside FIELD_DROP */
+	bool exact;	  /* inside FIELD_EXACT */
 	size_t bad;	  /* complaints that nothing has absorbed */
 	const struct doc *doc;
 	struct problems *problems;
@@ -72,6 +73,9 @@ struct shape {
 #define FIELD_MASKED (1U << 4)	  /* prefixes: host bits must be zero; else they are cleared */
 #define FIELD_KEEP_HOST (1U << 5) /* prefixes: host bits stay */
 #define FIELD_NOT_EMPTY (1U << 6) /* strings */
+/* In LENIENT mode an unknown field in it makes it bad, at any depth: what a misspelt field of a
+ * rule should have narrowed must not be open. */
+#define FIELD_EXACT (1U << 7)
 
 struct field {
 	const char *name;
@@ -126,6 +130,9 @@ void complain(struct decode *d, const struct path *path, const char *format, ...
 	__attribute__((format(printf, 3, 4)));
 void warn_of(struct decode *d, const struct path *path, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* A field that no table has: a warning, or inside FIELD_EXACT a complaint. */
+void warn_unknown(struct decode *d, const struct path *path);
 
 /* complain() that the value is of the wrong JSON type. */
 void complain_type(struct decode *d, const struct path *path, const json_t *value,

@@ -452,6 +452,41 @@ def test_validate(ctl):
     assert not os.path.exists(os.path.join(ctl.folder, "store"))
 
 
+MISSPELT = """\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: open}
+spec:
+  podSelector: {}
+  ingress:
+  - form: [{podSelector: {matchLabels: {a: b}}}]
+"""
+
+
+@pytest.mark.parametrize("verb", ["apply", "create", "replace", "validate"])
+def test_unknown_field(ctl, verb):
+    """kubectl's --validate: strict unless told, with the field's path."""
+    if verb == "replace":
+        ctl.apply(MISSPELT.replace("form", "from"))
+    said = "standard input:7: networkpolicy.networking.k8s.io/open: spec.ingress[0].form: unknown field"
+    for level in ([], ["--validate"], ["--validate=strict"], ["--validate=true"]):
+        assert f"error: {said}" in ctl.fails(verb, "-f", "-", *level, stdin=MISSPELT)
+    ctl(verb, "-f", "-", "--validate=warn", *(["--dry-run"] if verb != "validate" else []), stdin=MISSPELT)
+    assert f"warning: {said}" in ctl.errors
+    ctl(verb, "-f", "-", "--validate=ignore", stdin=MISSPELT)
+    assert ctl.errors == ""
+    assert "none of strict, warn, ignore" in ctl.fails(verb, "-f", "-", "--validate=loose")
+
+
+def test_unknown_field_of_patch(ctl):
+    ctl.apply(DENY)
+    deny = ["networkpolicy.networking.k8s.io", "deny", "-n", "shop"]
+    patch = ["patch", *deny, "-p", '{"spec": {"egres": []}}']
+    assert "error: networkpolicy.networking.k8s.io/deny: spec.egres: unknown field" in ctl.fails(*patch)
+    ctl(*patch, "--validate=warn")
+    ctl("label", *deny, "a=b")  # what is stored that way can still be labelled
+
+
 # --- manifests ---
 
 
