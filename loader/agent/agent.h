@@ -6,6 +6,7 @@
  *	main.c		starts the parts, runs the loop, ends
  *	restore.c	reads what a former agent left in the pinned maps
  *	objects.c	follows the datastore, decodes, tells the state
+ *	problems.c	what is wrong with objects
  *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
  *	tunnels.c	tunnel addresses from IPAM
  *	endpoint.c	attachments of this node: slots, names, maps' rows
@@ -131,6 +132,8 @@ struct agent {
 	bool no_peer;			     /* bpfRedirectToPeer is Disabled */
 	regex_t *data_pattern, *mtu_pattern; /* interfaces' names; NULL: not yet known */
 	json_t *config_reports;		     /* object's title -> texts about its parameters */
+	json_t *bad;			     /* problems.c: who says so -> what is wrong */
+	unsigned long store_problems;	     /* number of the store's list that is in it */
 
 	struct store *store;
 	struct follow *follow;

@@ -5,10 +5,12 @@
  * bad part is served without it and named in the log.
  */
 #include "agent/objects.h"
-#include "agent/addresses.h"
+
 #include <string.h>
 
+#include "agent/addresses.h"
 #include "agent/pool_switch.h"
+#include "agent/problems.h"
 #include "agent/settings.h"
 #include "agent/trace.h"
 #include "base/log.h"
@@ -16,37 +18,21 @@
 
 #define KINDS_MAX 64
 
-static void report(struct agent *agent, const struct object *object, const json_t *root,
-		   const struct problems *problems)
-{
-	_cleanup_free_ char *title = object ? object_title(object) : NULL;
-	const char *name =
-		json_string_value(json_object_get(json_object_get(root, "metadata"), "name"));
-
-	if (object && object->kind == KIND_FELIX_CONFIG) {
-		settings_report(agent, title, problems);
-		return;
-	}
-	for (size_t i = 0; i < problems->count; i++) {
-		_cleanup_free_ char *text = problem_text(&problems->v[i]);
-
-		if (problems->v[i].severity == PROBLEM_WARNING)
-			log_debug("object", "object", title ? title : name, "what", text, NULL);
-		else
-			log_warning("bad object", "object", title ? title : name, "what", text,
-				    NULL);
-	}
-}
-
-static int decode(struct agent *agent, const json_t *root, struct object **ret_object)
+static int decode(struct agent *agent, const struct store_event *event, struct object **ret_object)
 {
 	_cleanup_problems_ struct problems problems = { 0 };
 	struct object *object = NULL;
 	int r;
 
-	r = object_decode(root, &(struct decode_options){ .mode = DECODE_LENIENT }, &object,
-			  &problems);
-	report(agent, object, root, &problems);
+	r = object_decode(event->object, &(struct decode_options){ .mode = DECODE_LENIENT },
+			  &object, &problems);
+	if (!r && object->kind == KIND_FELIX_CONFIG) {
+		_cleanup_free_ char *title = object_title(object);
+
+		settings_report(agent, title, &problems);
+	} else {
+		problems_decoded(agent, event, r, &problems);
+	}
 	if (r < 0)
 		return r;
 	*ret_object = object;
@@ -106,6 +92,7 @@ static void on_delete(struct agent *agent, const struct store_event *event)
 
 		settings_report(agent, title, NULL);
 	}
+	problems_decoded(agent, event, 0, NULL);
 	agent_dirty(agent, concerns(kind));
 	state_object_del(agent->state, kind, key.ns ? key.ns : "", key.name);
 }
@@ -149,7 +136,7 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 		}
 		if (events[i].type == STORE_DELETED)
 			on_delete(agent, &events[i]);
-		else if (!decode(agent, events[i].object, &object) && !kept_back(agent, object))
+		else if (!decode(agent, &events[i], &object) && !kept_back(agent, object))
 			on_set(agent, object);
 	}
 	agent->synced |= synced;
@@ -177,6 +164,7 @@ static void on_store(evutil_socket_t fd, short what, void *context)
 	r = store_dispatch(agent->store, &err);
 	if (!r)
 		r = follow_dispatch(agent->follow, &err);
+	problems_look(agent);
 	if (r < 0 && !agent->store_down)
 		log_warning("datastore out of reach", "why", err.text, NULL);
 	if (!r && agent->store_down)
@@ -220,6 +208,7 @@ int objects_start(struct agent *agent, struct err *err)
 	r = follow_open(agent->store, &args, &agent->follow, err);
 	if (r < 0)
 		return r;
+	problems_look(agent);
 	agent->store_event = event_new(agent->base, store_fd(agent->store), EV_READ | EV_PERSIST,
 				       on_store, agent);
 	agent->store_timer = evtimer_new(agent->base, on_store, agent);
@@ -234,6 +223,7 @@ void objects_stop(struct agent *agent)
 		event_free(agent->store_event);
 	if (agent->store_timer)
 		event_free(agent->store_timer);
+	problems_stop(agent);
 	follow_close(agent->follow);
 	store_close(agent->store);
 }

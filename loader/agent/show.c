@@ -9,6 +9,7 @@
 #include "abi/event.h"
 #include "abi/flow.h"
 #include "abi/reason.h"
+#include "agent/problems.h"
 #include "agent/status.h"
 #include "base/arena.h"
 #include "base/inet.h"
@@ -49,14 +50,15 @@ json_t *show_status(struct agent *agent)
 	ready = status_ready(agent, out);
 	fclose(out);
 	engine_stats(agent->engine, &stats);
-	return json_pack(
-		"{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:o}", "node", agent->config.node,
-		"ready", ready, "reasons", text, "datastore_up", !agent->store_down, "endpoints",
-		(json_int_t)HASH_COUNT(agent->endpoints), "addresses", (json_int_t)stats.addresses,
-		"identities", (json_int_t)stats.identities, "policy_generation",
-		(json_int_t)stats.generation, "build_failures", (json_int_t)agent->build_failures,
-		"attach", agent->attach->name, "ipv4", addr_json(&agent->own4), "ipv6",
-		addr_json(&agent->own6), "configuration", configuration(agent));
+	return json_pack("{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o}", "node",
+			 agent->config.node, "ready", ready, "reasons", text, "datastore_up",
+			 !agent->store_down, "endpoints", (json_int_t)HASH_COUNT(agent->endpoints),
+			 "addresses", (json_int_t)stats.addresses, "identities",
+			 (json_int_t)stats.identities, "policy_generation",
+			 (json_int_t)stats.generation, "build_failures",
+			 (json_int_t)agent->build_failures, "attach", agent->attach->name, "ipv4",
+			 addr_json(&agent->own4), "ipv6", addr_json(&agent->own6), "configuration",
+			 configuration(agent), "problems", problems_show(agent));
 }
 
 json_t *show_endpoints(struct agent *agent)

@@ -7,6 +7,7 @@
 #include "abi/event.h"
 #include "abi/reason.h"
 #include "agent/http.h"
+#include "agent/problems.h"
 #include "base/arena.h"
 #include "dataplane/names.h"
 
@@ -199,6 +200,9 @@ static void metrics(void *context, FILE *out)
 	      agent->uplink_count);
 	gauge(out, "margay_datastore_up", "1 while the datastore is in reach.", !agent->store_down);
 	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
+	head(out, "margay_bad_objects", "gauge",
+	     "Objects that are not in force as they are written, by what is wrong.");
+	problems_metric(agent, out);
 	put_rounds(agent, out);
 	put_engine(agent, out);
 	put_all_drops(agent, out);

@@ -10,7 +10,30 @@ static const struct table_column columns[] = {
 	{ .title = "VALUE", .path = ".value" },
 };
 
-/* One row a member. */
+/* "FILE: OBJECT: what is wrong (in force: what of it)". */
+static void add_problem(json_t *list, const json_t *problem)
+{
+	const char *file = json_text_or(problem, "file", "");
+	const char *object = json_text_or(problem, "object", "");
+
+	json_array_append_new(
+		list,
+		json_pack("{s:s, s:o}", "what", "bad object", "value",
+			  json_sprintf("%s%s%s%s%s (in force: %s)", file, *file ? ": " : "", object,
+				       *object ? ": " : "", json_text_or(problem, "what", "?"),
+				       json_text_or(problem, "in_force", "?"))));
+}
+
+static void add_problems(json_t *list, const json_t *problems)
+{
+	const json_t *problem;
+	size_t i;
+
+	json_array_foreach(problems, i, problem)
+		add_problem(list, problem);
+}
+
+/* One row a member, one a problem. */
 static json_t *rows(const json_t *status)
 {
 	json_t *list = json_array(), *value;
@@ -20,7 +43,9 @@ static json_t *rows(const json_t *status)
 		bool nothing = json_is_null(value) ||
 			       (json_is_string(value) && !*json_string_value(value));
 
-		if (!nothing)
+		if (!strcmp(key, "problems"))
+			add_problems(list, value);
+		else if (!nothing)
 			json_array_append_new(list,
 					      json_pack("{s:s, s:O}", "what", key, "value", value));
 	}
