@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/inet.h"
+#include "model/pool_order.h"
 #include "model/selector.h"
 
 static const char *text_of(const json_t *object, const char *key)
@@ -97,6 +98,7 @@ static int parse_pool(struct arena *arena, const json_t *object, struct pool *re
 	    prefix_parse(cidr, false, &pool.cidr) < 0 || !prefix_is_masked(&pool.cidr))
 		return -EINVAL;
 	pool.name = arena_strdup(arena, name);
+	pool.created = arena_strdup(arena, text_of(metadata, "creationTimestamp") ?: "");
 	pool.v4 = prefix_is4(&pool.cidr);
 	pool.uses = parse_uses(spec);
 	pool.manual = mode && !strcmp(mode, "Manual");
@@ -118,6 +120,24 @@ static int pool_cmp(const void *a, const void *b)
 	return strcmp(((const struct pool *)a)->name, ((const struct pool *)b)->name);
 }
 
+/* What the agent's state does with them too. */
+static void settle(struct pools *pools)
+{
+	_cleanup_free_ struct pool_place *places = xcalloc(pools->count + 1, sizeof(*places));
+
+	for (size_t i = 0; i < pools->count; i++)
+		places[i] = (struct pool_place){ .cidr = &pools->list[i].cidr,
+						 .created = pools->list[i].created,
+						 .name = pools->list[i].name };
+	pool_places_settle(places, pools->count);
+	for (size_t i = 0; i < pools->count; i++) {
+		struct pool *pool = (struct pool *)pools_find(pools, places[i].name);
+
+		pool->behind = places[i].behind;
+		pool->disabled |= pool->behind;
+	}
+}
+
 static void parse_pools(struct pools *pools, const json_t *list)
 {
 	size_t i, room = json_array_size(list);
@@ -133,6 +153,7 @@ static void parse_pools(struct pools *pools, const json_t *list)
 			pools->count++;
 	}
 	qsort(pools->list, pools->count, sizeof(*pools->list), pool_cmp);
+	settle(pools);
 }
 
 static void parse_reservations(struct pools *pools, const json_t *list)
@@ -221,10 +242,12 @@ const struct pool *pools_find(const struct pools *pools, const char *name)
 
 const struct pool *pools_of(const struct pools *pools, const union mg_addr *addr)
 {
+	const struct pool *found = NULL;
+
 	for (size_t i = 0; pools && i < pools->count; i++)
-		if (prefix_contains(&pools->list[i].cidr, addr))
-			return &pools->list[i];
-	return NULL;
+		if (prefix_contains(&pools->list[i].cidr, addr) && (!found || found->behind))
+			found = &pools->list[i];
+	return found;
 }
 
 bool pools_is_reserved(const void *arg, const union mg_addr *addr)

@@ -26,10 +26,12 @@ enum pool_use { POOL_WORKLOAD = 1, POOL_TUNNEL = 2, POOL_LOAD_BALANCER = 4 };
 
 struct pool {
 	const char *name;
+	const char *created; /* creationTimestamp; "": not known */
 	struct mg_prefix cidr;
 	__u32 block_len; /* prefix length of its blocks, in 128 bits */
 	bool v4;
 	bool disabled;	   /* also: being deleted, not allocatable, or what does not decode */
+	bool behind;	   /* overlaps with an older pool: not in force, and disabled too */
 	bool manual;	   /* assignmentMode */
 	unsigned int uses; /* enum pool_use */
 	const struct selector *node_selector; /* never NULL */
@@ -56,7 +58,7 @@ DEFINE_CLEANUP(struct pools *, pools_free)
 #define _cleanup_pools_ _cleanup_(pools_free_p)
 
 const struct pool *pools_find(const struct pools *pools, const char *name);
-/* The pool that contains addr, enabled or not; NULL. */
+/* The pool that contains addr, enabled or not, of several the one in force; NULL. */
 const struct pool *pools_of(const struct pools *pools, const union mg_addr *addr);
 /* block_skip_fn with a struct pools. */
 bool pools_is_reserved(const void *pools, const union mg_addr *addr);

@@ -7,6 +7,7 @@
  *	restore.c	reads what a former agent left in the pinned maps
  *	objects.c	follows the datastore, decodes, tells the state
  *	problems.c	what is wrong with objects
+ *	pools.c		IPPools: which of those that overlap are in force
  *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
  *	tunnels.c	tunnel addresses from IPAM
  *	endpoint.c	attachments of this node: slots, names, maps' rows
@@ -53,6 +54,7 @@ struct dp_trace;
 struct grace;
 struct http;
 struct kernel_drops;
+struct agent_pool;
 struct pool_change;
 struct publication;
 struct publish_flight;
@@ -171,6 +173,8 @@ struct agent {
 	struct server *cni;
 	struct server *ctl;
 	struct http *http;
+	struct agent_pool *pools; /* all IPPools, in force and not */
+	bool pools_changed;
 	struct pool_change *pool_changes; /* kept back for a moment */
 	struct event *keep_event;
 	struct watcher *watchers;	   /* of events */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "agent/addresses.h"
-#include "agent/pool_switch.h"
+#include "agent/pools.h"
 #include "agent/problems.h"
 #include "agent/settings.h"
 #include "agent/trace.h"
@@ -63,8 +63,6 @@ static unsigned int concerns(enum kind kind)
 {
 	if (kind == KIND_NODE)
 		return CHANGE_NODES | CHANGE_ROUTES;
-	if (kind == KIND_IP_POOL)
-		return CHANGE_LINKS | CHANGE_NODES | CHANGE_ROUTES;
 	if (kind == KIND_IPAM_BLOCK)
 		return CHANGE_ROUTES;
 	return kind == KIND_FELIX_CONFIG ? CHANGE_ALL : CHANGE_POLICY;
@@ -72,6 +70,10 @@ static unsigned int concerns(enum kind kind)
 
 static void on_set(struct agent *agent, const struct object *object)
 {
+	if (object->kind == KIND_IP_POOL) {
+		pools_set(agent, object);
+		return;
+	}
 	state_object_set(agent->state, object);
 	agent_dirty(agent, concerns(object->kind));
 }
@@ -85,14 +87,16 @@ static void on_delete(struct agent *agent, const struct store_event *event)
 	if (store_key_of(event->object, &key, NULL) < 0 ||
 	    kind_find(store_kind_api_version(key.kind, api), key.kind->kind, &kind) < 0)
 		return;
-	if (kind == KIND_IP_POOL)
-		pool_switch_cancel(agent, key.name);
 	if (kind == KIND_FELIX_CONFIG) {
 		_cleanup_free_ char *title = xasprintf("FelixConfiguration %s", key.name);
 
 		settings_report(agent, title, NULL);
 	}
 	problems_decoded(agent, event, 0, NULL);
+	if (kind == KIND_IP_POOL) {
+		pools_del(agent, key.name);
+		return;
+	}
 	agent_dirty(agent, concerns(kind));
 	state_object_del(agent->state, kind, key.ns ? key.ns : "", key.name);
 }
@@ -116,11 +120,6 @@ static void tell_ipam(struct agent *agent, const struct store_event *event)
 	event_active(agent->ipam_event, 0, 0);
 }
 
-static bool kept_back(struct agent *agent, const struct object *object)
-{
-	return object->kind == KIND_IP_POOL && agent->synced && pool_switch(agent, object);
-}
-
 static void on_events(const struct store_event *events, size_t count, bool synced, void *arg)
 {
 	struct agent *agent = arg;
@@ -136,9 +135,10 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 		}
 		if (events[i].type == STORE_DELETED)
 			on_delete(agent, &events[i]);
-		else if (!decode(agent, &events[i], &object) && !kept_back(agent, object))
+		else if (!decode(agent, &events[i], &object))
 			on_set(agent, object);
 	}
+	pools_settle(agent);
 	agent->synced |= synced;
 	agent_dirty(agent, CHANGE_POLICY);
 }
@@ -223,6 +223,7 @@ void objects_stop(struct agent *agent)
 		event_free(agent->store_event);
 	if (agent->store_timer)
 		event_free(agent->store_timer);
+	pools_stop(agent);
 	problems_stop(agent);
 	follow_close(agent->follow);
 	store_close(agent->store);

@@ -76,13 +76,27 @@ static void check_load_balancer(struct decode *d, const struct path *path,
 		complain(d, path, "nodeSelector of a LoadBalancer pool must be all()");
 }
 
+/* What Calico's validation refuses and its IPAM bears: in the store it stays what it was. */
+static void check_uses(struct decode *d, const struct path *path, const json_t *value,
+		       struct ip_pool *pool)
+{
+	const struct path uses_path = { .up = path, .key = "allowedUses" };
+	const bool tunnel = pool->uses & POOL_USE_TUNNEL; /* asked for by name */
+	const bool strict = d->mode == DECODE_STRICT;
+
+	if (strict && !pool->uses && json_is_array(json_object_get(value, "allowedUses")))
+		complain(d, &uses_path, "must not be empty");
+	if (strict && tunnel && pool->namespaces->op != SELECTOR_ALL)
+		complain(d, path, "a namespaceSelector is not allowed in a pool for Tunnel use");
+	if (!pool->uses)
+		pool->uses = POOL_USE_TUNNEL | POOL_USE_WORKLOAD;
+}
+
 static void check_pool(struct decode *d, const struct path *path, const json_t *value, void *at)
 {
 	struct ip_pool *pool = at;
 
-	(void)value;
-	if (!pool->uses)
-		pool->uses = POOL_USE_TUNNEL | POOL_USE_WORKLOAD;
+	check_uses(d, path, value, pool);
 	if (pool->ipip != ENCAP_NEVER && pool->vxlan != ENCAP_NEVER)
 		complain(d, path, "ipipMode and vxlanMode are both on");
 	check_sizes(d, path, pool);
@@ -95,11 +109,17 @@ static void pool_defaults(struct decode *d, void *object)
 	struct ip_pool *pool = object;
 
 	(void)d;
+	pool->created = "";
 	pool->nodes = pool->namespaces = selector_all();
 }
 
 static const struct shape pool_spec_shape = { .fields = pool_spec_fields, .check = check_pool };
-static const struct field pool_fields[] = { FIELD_SAME("spec", &pool_spec_shape,
+static const struct field pool_metadata_fields[] = {
+	FIELD("creationTimestamp", struct ip_pool, created, read_text, .max = 64), FIELD_END
+};
+static const struct shape pool_metadata_shape = { .fields = pool_metadata_fields, .open = true };
+static const struct field pool_fields[] = { FIELD_SAME("metadata", &pool_metadata_shape),
+					    FIELD_SAME("spec", &pool_spec_shape,
 						       .flags = FIELD_REQUIRED),
 					    FIELD_KNOWN("status"), FIELD_END };
 static const struct shape pool_shape = { .fields = pool_fields };
@@ -110,7 +130,17 @@ const struct decoder decoder_ip_pool = { .size = sizeof(struct ip_pool),
 
 /* --- IPReservation -------------------------------------------------------------------------- */
 
-static const struct field reserved_field = { .read = read_prefix,
+/* IPAM masks what is stored. */
+static READER(read_reserved)
+{
+	struct field masked = *field;
+
+	if (d->mode == DECODE_STRICT)
+		masked.flags |= FIELD_MASKED;
+	read_prefix(d, path, value, &masked, at);
+}
+
+static const struct field reserved_field = { .read = read_reserved,
 					     .flags = FIELD_HOST_OK | FIELD_DROP };
 static const struct field reservation_spec_fields[] = {
 	FIELD_LIST("reservedCIDRs", struct ip_reservation, count, cidrs, &reserved_field), FIELD_END

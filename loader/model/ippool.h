@@ -20,6 +20,7 @@ enum encap_mode { ENCAP_NEVER, ENCAP_ALWAYS, ENCAP_CROSS_SUBNET };
 
 struct ip_pool {
 	struct object base;
+	const char *created;   /* metadata.creationTimestamp; "": not known */
 	struct mg_prefix cidr; /* masked */
 	enum encap_mode ipip;  /* at most one of the two is not ENCAP_NEVER */
 	enum encap_mode vxlan;

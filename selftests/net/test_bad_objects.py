@@ -214,3 +214,48 @@ def test_in_two_manifests(node, manifest):
         assert found["file"] == f"{MANIFESTS}/a.json:1"
         assert not json.loads(node.ctl("get", "ippool", "extra", "-o", "json"))["spec"].get("natOutgoing")
         restart(node)
+
+
+def nets(node):
+    rows = json.loads(node.run("bpftool", "-j", "map", "dump", "pinned", "/sys/fs/bpf/margay/maps/mg_nets"))
+    return {(".".join(map(str, r["formatted"]["key"]["addr"]["b"][12:])), r["formatted"]["key"]["len"] - 96)
+            for r in rows}
+
+
+def test_overlapping_pools(node, manifest):
+    """Of two pools that overlap the older one is in force, whichever is the wider one; rows of the other come and go
+    without a trace."""
+    before = nets(node)
+    for cidr in ("10.244.128.0/17", "10.0.0.0/8", POOL):
+        manifest("p.json", pool("over", cidr, natOutgoing=True))
+        for _ in range(2):
+            found = one_problem(node, "overlap", f"{cidr} overlaps with IPPool pods ({POOL}), which is older")
+            assert found["object"] == "IPPool over" and found["in_force"] == "nothing of it"
+            assert nets(node) == before
+            restart(node)
+    pod = node.pod("late")
+    assert pod.address().startswith("10.244.")
+    pod.delete()
+    os.unlink(inside(node, f"{MANIFESTS}/p.json"))
+    wait_for(lambda: not problems(node), "it is gone")
+    assert nets(node) == before and status(node)["build_failures"] == 0
+
+
+def test_next_pool_comes_into_force(node, manifest):
+    node.apply(json.dumps(pool("first", "10.98.0.0/16")))
+    manifest("p.json", pool("second", "10.98.0.0/17"))
+    one_problem(node, "overlap", "overlaps with IPPool first")
+    assert ("10.98.0.0", 16) in nets(node) and ("10.98.0.0", 17) not in nets(node)
+    node.ctl("delete", "ippool", "first")
+    wait_for(lambda: not problems(node) and ("10.98.0.0", 17) in nets(node), "the second one is in force")
+    assert ("10.98.0.0", 16) not in nets(node)
+
+
+def test_versions(node):
+    version = json.loads(node.ctl("version", "-o", "json"))
+    assert version["agent"] == version["client"] == status(node)["version"] != "unknown"
+    spec = json.loads(node.ctl("get", "clusterinformation", "default", "-o", "json"))["spec"]
+    assert re.fullmatch("[0-9a-f]{32}", spec["clusterGUID"]) and spec["calicoVersion"] == version["agent"]
+    assert spec["datastoreReady"] is True
+    restart(node)
+    assert json.loads(node.ctl("get", "clusterinformation", "default", "-o", "json"))["spec"] == spec
