@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "agent/node.h"
 
@@ -13,6 +14,7 @@
 #include "base/inet.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "dataplane/uplink.h"
 
 #define PUBLISH_AGAIN_SECONDS 5
@@ -222,16 +224,54 @@ void node_changed(struct agent *agent)
 	publish_in(agent, 0);
 }
 
+static void new_guid(char text[33])
+{
+	unsigned char bytes[16] = { 0 };
+
+	(void)!getrandom(bytes, sizeof(bytes), 0);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* What the first node of a cluster writes, and later ones complete: the cluster's lasting number
+ * and the version that was started last, as calico/node does. */
+static json_t *cluster_wanted(const json_t *stored)
+{
+	json_t *object = stored ? json_deep_copy(stored)
+				: json_pack("{s:s,s:s,s:{s:s},s:{s:b,s:s}}", "apiVersion",
+					    "projectcalico.org/v3", "kind", "ClusterInformation",
+					    "metadata", "name", "default", "spec", "datastoreReady",
+					    1, "clusterType", "margay");
+	json_t *spec = json_object_get(object, "spec");
+	char guid[33];
+
+	if (!json_is_object(spec)) {
+		spec = json_object();
+		json_object_set_new(object, "spec", spec);
+	}
+	if (!*json_text_or(spec, "clusterGUID", "")) {
+		new_guid(guid);
+		json_object_set_new(spec, "clusterGUID", json_string(guid));
+	}
+	json_object_set_new(spec, "calicoVersion", json_string(margay_version));
+	return object;
+}
+
+/* Another node may be faster, or a manifest has it: then it is as it should be. */
 static int register_cluster(struct agent *agent, struct err *err)
 {
-	json_t *object =
-		json_pack("{s:s,s:s,s:{s:s},s:{s:b,s:s}}", "apiVersion", "projectcalico.org/v3",
-			  "kind", "ClusterInformation", "metadata", "name", "default", "spec",
-			  "datastoreReady", 1, "clusterType", "margay");
-	int r = store_create(agent->store, object, NULL, err);
+	const struct store_key key = { .kind = store_kind(KIND_CLUSTER_INFO), .name = "default" };
+	_cleanup_json_ json_t *stored = NULL, *wanted = NULL;
+	int r = store_get(agent->store, &key, &stored, err);
 
-	json_decref(object);
-	return r == -EEXIST || r == -EROFS ? 0 : r;
+	if (r < 0 && r != -ENOENT)
+		return r;
+	wanted = cluster_wanted(stored);
+	if (stored)
+		r = json_equal(stored, wanted) ? 0 : store_update(agent->store, wanted, NULL, err);
+	else
+		r = store_create(agent->store, wanted, NULL, err);
+	return r == -EEXIST || r == -EROFS || r == -ESTALE ? 0 : r;
 }
 
 /* --- while running -------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "agent/status.h"
 #include "base/arena.h"
 #include "base/inet.h"
+#include "base/version.h"
 #include "dataplane/names.h"
 
 static json_t *addr_json(const union mg_addr *addr)
@@ -50,15 +51,15 @@ json_t *show_status(struct agent *agent)
 	ready = status_ready(agent, out);
 	fclose(out);
 	engine_stats(agent->engine, &stats);
-	return json_pack("{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o}", "node",
-			 agent->config.node, "ready", ready, "reasons", text, "datastore_up",
-			 !agent->store_down, "endpoints", (json_int_t)HASH_COUNT(agent->endpoints),
-			 "addresses", (json_int_t)stats.addresses, "identities",
-			 (json_int_t)stats.identities, "policy_generation",
-			 (json_int_t)stats.generation, "build_failures",
-			 (json_int_t)agent->build_failures, "attach", agent->attach->name, "ipv4",
-			 addr_json(&agent->own4), "ipv6", addr_json(&agent->own6), "configuration",
-			 configuration(agent), "problems", problems_show(agent));
+	return json_pack(
+		"{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o,s:s}", "node",
+		agent->config.node, "ready", ready, "reasons", text, "datastore_up",
+		!agent->store_down, "endpoints", (json_int_t)HASH_COUNT(agent->endpoints),
+		"addresses", (json_int_t)stats.addresses, "identities",
+		(json_int_t)stats.identities, "policy_generation", (json_int_t)stats.generation,
+		"build_failures", (json_int_t)agent->build_failures, "attach", agent->attach->name,
+		"ipv4", addr_json(&agent->own4), "ipv6", addr_json(&agent->own6), "configuration",
+		configuration(agent), "problems", problems_show(agent), "version", margay_version);
 }
 
 json_t *show_endpoints(struct agent *agent)

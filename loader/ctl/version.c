@@ -4,14 +4,11 @@
 
 #include "abi/config.h"
 #include "base/json.h"
+#include "base/version.h"
 #include "ctl/agent.h"
 #include "ctl/output.h"
 #include "ctl/table.h"
 #include "ctl/verb.h"
-
-#ifndef MARGAY_VERSION
-#define MARGAY_VERSION "unknown"
-#endif
 
 struct arguments {
 	struct ctl *ctl;
@@ -98,7 +95,7 @@ int verb_version(struct ctl *ctl, int argc, char **argv)
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
 		return 1;
-	json_object_set_new(tree, "client", json_string(MARGAY_VERSION));
+	json_object_set_new(tree, "client", json_string(margay_version));
 	if (!arguments.client) {
 		add_agent(ctl, tree);
 		json_object_set_new(tree, "abi", json_sprintf("%d", MG_RUNTIME_VERSION));
