@@ -3,6 +3,7 @@
  * that Felix knows (felix_known.def) are read as "no effect". */
 #include "model/felix.h"
 
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,28 @@ static READER(read_nat_ports)
 		return;
 	}
 	*range = (struct felix_port_range){ .first = (uint16_t)first, .last = (uint16_t)last };
+}
+
+/* A regular expression, of POSIX' extended kind as the agent compiles it. */
+static READER(read_pattern)
+{
+	const char *text = json_string_value(value);
+	regex_t compiled;
+	char why[128];
+	int r;
+
+	if (!text) {
+		complain_type(d, path, value, "a string");
+		return;
+	}
+	r = regcomp(&compiled, text, REG_EXTENDED | REG_NOSUB);
+	if (r) {
+		regerror(r, &compiled, why, sizeof(why));
+		complain(d, path, "\"%.64s\" is no regular expression: %s", text, why);
+		return;
+	}
+	regfree(&compiled);
+	read_text(d, path, value, field, at);
 }
 
 static READER(read_timeout)

@@ -51,8 +51,7 @@ static void check_config(struct decode *d, const struct path *path, const json_t
 		complain(d, path, "maxBlocksPerHost needs strictAffinity true");
 }
 
-static void check_default_name(struct decode *d, const struct path *path, const json_t *value,
-			       void *at)
+void check_default_name(struct decode *d, const struct path *path, const json_t *value, void *at)
 {
 	const struct path metadata = { .up = path, .key = "metadata" };
 	const struct path name = { .up = &metadata, .key = "name" };
@@ -64,13 +63,26 @@ static void check_default_name(struct decode *d, const struct path *path, const 
 			 object->name);
 }
 
+/* Has no effect here; what it says must be right all the same. */
+static READER(read_switch)
+{
+	const char *text = json_string_value(value);
+
+	(void)field;
+	(void)at;
+	if (!text)
+		complain_type(d, path, value, "a string");
+	else if (*text && strcmp(text, "Enabled") && strcmp(text, "Disabled"))
+		complain(d, path, "\"%.64s\" is not one of Enabled, Disabled", text);
+}
+
 static const struct field config_spec_fields[] = {
 	FIELD("strictAffinity", struct ipam_config, strict_affinity, read_bool),
 	FIELD("autoAllocateBlocks", struct ipam_config, auto_allocate_blocks, read_bool),
 	FIELD("maxBlocksPerHost", struct ipam_config, max_blocks_per_host, read_int,
 	      .max = 1000000),
 	FIELD("ipCooldownSeconds", struct ipam_config, cooldown_s, read_int, .max = 1200),
-	FIELD_KNOWN("kubeVirtVMAddressPersistence"),
+	{ .name = "kubeVirtVMAddressPersistence", .read = read_switch },
 	FIELD_END
 };
 static const struct shape config_spec_shape = { .fields = config_spec_fields,

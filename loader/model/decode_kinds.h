@@ -11,6 +11,12 @@ struct decoder {
 	void (*defaults)(struct decode *d, void *object); /* before reading; may be NULL */
 };
 
+/* A shape's check: the one object of its kind is called "default". */
+void check_default_name(struct decode *d, const struct path *path, const json_t *value, void *at);
+
+/* uint32_t: an AS number, as a number or "65000" or "1.10". */
+READER(read_as_number);
+
 #define KIND(id, kind, plural, further, group, version, scope, effect, which)                      \
 	extern const struct decoder decoder_##which;
 #define KIND_FORM(id, group, version, which) extern const struct decoder decoder_##which;

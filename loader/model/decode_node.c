@@ -71,7 +71,7 @@ static READER(read_single_cidr)
 }
 
 /* A number, or text: "64512" or "1.10". */
-static READER(read_as_number)
+READER(read_as_number)
 {
 	const char *text = json_string_value(value);
 	unsigned long long number = 0, high = 0;

@@ -101,7 +101,7 @@ static const struct field cluster_spec_fields[] = {
 };
 static const struct shape cluster_spec_shape = { .fields = cluster_spec_fields };
 static const struct field cluster_fields[] = { FIELD_SAME("spec", &cluster_spec_shape), FIELD_END };
-static const struct shape cluster_shape = { .fields = cluster_fields };
+static const struct shape cluster_shape = { .fields = cluster_fields, .check = check_default_name };
 
 static void cluster_defaults(struct decode *d, void *object)
 {
