@@ -156,7 +156,7 @@ check-cli: all ## margayctl on a store
 	$(Q)selftests/run cli selftests/cli
 check-net: all longer-rows ## tests between namespaces (root)
 	$(Q)selftests/run net selftests/net selftests/net/wire selftests/cni
-check-kernels: $(PROG) ## packet fixtures under Debian's 6.1, 6.12 and newest kernels (KERNELS="6.1")
+check-kernels: all $(PROG) bench-tools ## packet and net tests, instruction counts under Debian's kernels (KERNELS="6.1")
 	$(Q)selftests/kernels/run $(PROG)
 check-fast: lint all ## lint, unit, packet fixtures: for every commit
 	$(Q)$(MAKE) --no-print-directory tests

@@ -37,6 +37,7 @@ $(BUILD)/selftests/bench/peer.o: selftests/bench/peer.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF,$@) $(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-.PHONY: bench
-bench: $(BENCH) $(BENCH_TOOLS) $(BUILD)/selftests/bench/peer.o all ## figures beside their references into build/bench.md (root); BENCH_QUICK=1
+.PHONY: bench bench-tools
+bench-tools: $(BENCH_TOOLS) $(BUILD)/selftests/bench/peer.o
+bench: $(BENCH) bench-tools all ## figures beside their references into build/bench.md (root); BENCH_QUICK=1
 	$(Q)python3 selftests/bench/run

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between pods: CPU time an exchange, Margay's paths beside a bare veth pair, a bridge and the kernel's own ways."""
+"""Between pods: CPU time an exchange, Margay's paths beside a bare veth pair, a bridge, the kernel's own ways, and
+programs that do nothing but hand over (peer.bpf.c). Two nodes are always joined by one veth pair: what lies between
+them is the same for all."""
 import os
 import subprocess
 
@@ -16,12 +18,24 @@ spec: {{cidr: 10.24{n}.0.0/16, {mode}, natOutgoing: true}}
 """
 
 
-def join(a, name_a, b, name_b, **index):
+def join(a, name_a, b, name_b, index=None, far_index=None):
     """A veth pair between two places; both ends are up."""
-    a.run("ip", "link", "add", name_a, *sum((["index", i] for i in index.values()), []), "type", "veth", "peer", "name",
-          name_b, "netns", b.pid)
+    own, far = (["index", i] if i else [] for i in (index, far_index))
+    a.run("ip", "link", "add", name_a, *own, "type", "veth", "peer", "name", name_b, *far, "netns", b.pid)
     a.run("ip", "link", "set", name_a, "up")
     b.run("ip", "link", "set", name_b, "up")
+
+
+class Pair(places.Cluster):
+    """Nodes n1 and n2 on one veth pair, nothing between them."""
+
+    def __init__(self, nodes=("n1", "n2"), folder=None):
+        super().__init__((), folder)
+        for name in nodes:
+            self.nodes[name] = self._place(places.Node(name, self))
+        join(self["n1"], "eth0", self["n2"], "eth0")
+        for number, node in enumerate(self.nodes.values(), 1):
+            node.run("ip", "addr", "add", f"10.10.0.{number}/24", "dev", "eth0")
 
 
 class Reference:
@@ -34,6 +48,7 @@ class Reference:
         self._bridge()
         self._routed()
         self._peer()
+        self._floor()
         self._nodes()
 
     def place(self, name):
@@ -50,7 +65,7 @@ class Reference:
         pair = []
         for number in (1, 2):
             pod = self.place(f"{middle.name}-{number}")
-            join(middle, f"pod{number}", pod, "eth0", **({"index": first + number - 1} if first else {}))
+            join(middle, f"pod{number}", pod, "eth0", index=first and first + number - 1)
             pair.append(pod)
         return pair
 
@@ -78,28 +93,45 @@ class Reference:
         middle = self.place("peer")
         a, b = self._two_behind(middle, first=101)
         for number in (1, 2):
-            middle.sh(f"tc qdisc add dev pod{number} clsact && tc filter add dev pod{number} ingress "
-                      f"bpf direct-action object-file {self.build}/selftests/bench/peer.o section tc")
+            self._attach(middle, f"pod{number}", "tc")
         a.run("ip", "addr", "add", "10.93.0.1/24", "dev", "eth0")
         b.run("ip", "addr", "add", "10.93.0.2/24", "dev", "eth0")
         self.paths["minimal redirect_peer"] = (a, b, "10.93.0.1", "10.93.0.2")
 
+    def _attach(self, node, device, section):
+        node.sh(f"tc qdisc add dev {device} clsact && tc filter add dev {device} ingress "
+                f"bpf direct-action object-file {self.build}/selftests/bench/peer.o section {section}")
+
+    def _floor(self):
+        """Two nodes, IP-in-IP by the smallest programs; device indexes as peer.bpf.c has them."""
+        nodes = [self.place(f"floor{number}") for number in (1, 2)]
+        join(nodes[0], "uplink", nodes[1], "uplink", index=201, far_index=202)
+        pods = []
+        for number, node in enumerate(nodes, 1):
+            pod = self.place(f"floor-{number}")
+            join(node, "pod", pod, "eth0", index=100 + number)
+            node.run("ip", "addr", "add", f"10.96.0.{number}/24", "dev", "uplink")
+            mac = node.run("ip", "-o", "link", "show", "pod").split("link/ether ")[1].split()[0]
+            pod.sh(f"ip addr add 10.97.{number}.1/32 dev eth0 && ip route add 169.254.1.1 dev eth0 && "
+                   "ip route add default via 169.254.1.1 && "
+                   f"ip neigh replace 169.254.1.1 lladdr {mac} dev eth0 nud permanent")
+            self._attach(node, "pod", "tc/out")
+            self._attach(node, "uplink", "tc/in")
+            pods.append(pod)
+        self.paths["nodes, minimal IPIP"] = (*pods, "10.97.1.1", "10.97.2.1")
+
     def _nodes(self):
-        """Two nodes on the cluster's bridge, a pod each with an address for each kind of way."""
-        nodes = []
-        for number in (1, 2):
-            node, pod = self.place(f"kernel{number}"), self.place(f"kernel-{number}")
-            name = f"k{number}"
-            self.cluster.router.run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", node.pid)
-            self.cluster.router.sh(f"ip link set {name} master br0 && ip link set {name} up")
+        """Two nodes, a pod each with an address for each kind of way."""
+        nodes = [(self.place(f"kernel{number}"), self.place(f"kernel-{number}")) for number in (1, 2)]
+        join(nodes[0][0], "eth0", nodes[1][0], "eth0")
+        for number, (node, pod) in enumerate(nodes, 1):
             join(node, "pod", pod, "eth0")
             node.sysctl(net__ipv4__ip_forward=1, net__ipv4__conf__all__rp_filter=0)
-            node.sh(f"ip link set eth0 up && ip addr add 10.10.0.10{number}/24 dev eth0 && "
+            node.sh(f"ip addr add 10.10.0.10{number}/24 dev eth0 && "
                     "ip addr add 10.94.255.254/32 dev pod && "
                     f"ip route add 10.94.{number}.0/24 dev pod")
             pod.sh("ip route add 10.94.255.254 dev eth0 && ip route add default via 10.94.255.254 && "
                    + " && ".join(f"ip addr add 10.94.{number}.{kind}/32 dev eth0" for kind in (1, 2, 3)))
-            nodes.append((node, pod))
         for number, (node, _) in enumerate(nodes, 1):
             own, far, other = f"10.10.0.10{number}", f"10.10.0.10{3 - number}", 3 - number
             node.sh(f"""set -e
@@ -144,21 +176,37 @@ def exchange(build, mode, path, port, milliseconds):
     """Nanoseconds of CPU time an operation."""
     client, server, own, address = path
     done = subprocess.run([f"{build}/selftests/bench/rr", mode, str(client.pid), str(server.pid), own, address,
-                           str(port), str(milliseconds)], capture_output=True, text=True, timeout=60)
+                           str(port), str(milliseconds)], capture_output=True, text=True, timeout=60 * places.PATIENCE)
     if done.returncode:
         raise AssertionError(f"{mode} {client.name} to {server.name}: {done.stderr}")
     operations, cpu = done.stdout.split()
     return float(cpu) / float(operations)
 
 
-REFERENCE = {"Margay, same node": "minimal redirect_peer", "nodes, Margay, native": "nodes, kernel, native",
-             "nodes, Margay, IPIP": "nodes, kernel, IPIP device", "nodes, Margay, VXLAN": "nodes, kernel, VXLAN device"}
+# What Margay's paths are compared with: the smallest program that does the job, and the kernel's own way.
+REFERENCE = {"Margay, same node": ("minimal redirect_peer",), "nodes, Margay, native": ("nodes, kernel, native",),
+             "nodes, Margay, IPIP": ("nodes, minimal IPIP", "nodes, kernel, IPIP device"),
+             "nodes, Margay, VXLAN": ("nodes, kernel, VXLAN device",)}
 
 
-def measure(cluster, table, build, rounds, milliseconds):
+def all_paths(cluster, build):
     paths = dict(Reference(cluster, build).paths, **margay_paths(cluster))
     for client, server, _, address in paths.values():  # neighbours are known before the first round
         client.try_run("ping", "-n", "-c1", "-W1", address)
+    return paths
+
+
+def tell(table, mode, unit, times):
+    for name, values in times.items():
+        table.add(f"pods, {mode}, to bare veth", name, unit, values, times["bare veth pair"])
+    for name, others in REFERENCE.items():
+        for other in others:
+            if name in times and other in times:  # not every kernel is built with ipip
+                table.add(f"pods, {mode}, to references", f"{name} / {other}", unit, times[name], times[other])
+
+
+def measure(cluster, table, build, rounds, milliseconds):
+    paths = all_paths(cluster, build)
     port = PORT
     for mode in MODES:
         times = {name: [] for name in paths}
@@ -166,8 +214,4 @@ def measure(cluster, table, build, rounds, milliseconds):
             port += 1  # another server each round: a fresh flow
             for name, path in paths.items():
                 times[name].append(exchange(build, mode, path, port, milliseconds))
-        for name, values in times.items():
-            table.add(f"pods, {mode}, to bare veth", name, "ns CPU", values, times["bare veth pair"])
-        for name, other in REFERENCE.items():
-            other = other if other in times else "nodes, kernel, native"
-            table.add(f"pods, {mode}, to the kernel's", f"{name} / {other}", "ns CPU", times[name], times[other])
+        tell(table, mode, "ns CPU", times)

@@ -234,7 +234,11 @@ class Node:
 
 
 class Kernel:
-    """The far end without us: the kernel's own tunnel device, a pod's addresses on it."""
+    """The far end without us: the kernel's own tunnel device, a pod's addresses on it.
+
+    Without GRO there: tunnel devices take packets by two queues (net/core/gro_cells.c: cloned ones
+    past those that wait for GRO), which reorders a stream (docs/kernels.md).
+    """
 
     def __init__(self, number, place, near):
         self.number, self.place, self.near = number, place, near
@@ -249,6 +253,7 @@ class Kernel:
         self.place.ip(f"link add far address {self.vtep} type vxlan id 4096 dstport 4789 "
                       f"local {self.ip[side]} remote {self.near.ip[side]} {zero}")
         self.place.ip("link set far up")
+        self.place("ethtool -K far gro off")
         for address in (*self.near.ip, *self.near.pod_ip):
             self.place.ip(f"neigh replace {address} dev far nud permanent lladdr {self.near.vtep}")
         for family in (0, 1):
@@ -263,6 +268,7 @@ class Kernel:
             more = "mode any encaplimit none" if kind == "ip6tnl" else ""
             self.place.ip(f"link add far-{kind} type {kind} {ends} {more}")
             self.place.ip(f"link set far-{kind} up")
+            self.place(f"ethtool -K far-{kind} gro off")
         for family in (0, 1):
             self.address(family, f"far-{(kinds * 2)[family]}")
 
