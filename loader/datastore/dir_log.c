@@ -12,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "datastore/dir.h"
 
 #define VERSION_HIGHEST (1ULL << 53) /* beyond it somebody else wrote the file */
+#define SYNC_FILES 16		     /* above it, the whole file system is flushed */
 #define HISTORY_FULL 8		     /* records kept when the disk is full */
 
 static const char *const type_names[] = {
@@ -172,9 +174,32 @@ static int stage_change(struct dir *dir, struct dir_change *change, size_t i,
 	if (!r)
 		r = dir_make_parents(dir, to_object);
 	if (!r)
-		r = dir_write_tmp(dir, served, tree, change->adopted ? &change->mtime : now, true);
+		r = dir_write_tmp(dir, served, tree, change->adopted ? &change->mtime : now, false);
 	if (!r && !change->adopted)
 		r = dir_write_tmp(dir, object, tree, now, false);
+	return r;
+}
+
+static int sync_change(struct dir *dir, const struct dir_change *change, size_t i)
+{
+	_cleanup_free_ char *served = xasprintf("tmp/%zu.s", i);
+	_cleanup_close_ int fd = -1;
+
+	if (change->change.event.type == STORE_DELETED)
+		return 0;
+	fd = openat(dir->root, served, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+/* Many files are made durable by one flush of their file system; one each takes seconds. */
+static int sync_all(struct dir *dir, const struct dir_change *changes, size_t count)
+{
+	int r = 0;
+
+	if (count > SYNC_FILES)
+		return syncfs(dir->root) < 0 ? -errno : 0;
+	for (size_t i = 0; !r && i < count; i++)
+		r = sync_change(dir, &changes[i], i);
 	return r;
 }
 
@@ -187,6 +212,8 @@ static int stage_all(struct dir *dir, struct dir_change *changes, size_t count, 
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (size_t i = 0; !r && i < count; i++)
 		r = stage_change(dir, &changes[i], i, &now);
+	if (!r)
+		r = sync_all(dir, changes, count);
 	return r < 0 ? r : dir_write_tmp(dir, "tmp/version", number, NULL, false);
 }
 
