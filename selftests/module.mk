@@ -30,7 +30,7 @@ $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BENCH_LIBS)
 $(BENCH:%=%.o): $(SKEL)
 
 # Helpers of selftests/bench/run, which stand alone.
-BENCH_TOOLS := $(BUILD)/selftests/bench/rr $(BUILD)/selftests/bench/verdict
+BENCH_TOOLS := $(patsubst %,$(BUILD)/selftests/bench/%,rr runtime verdict)
 $(BENCH_TOOLS): $(BUILD)/%: $(BUILD)/%.o
 	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -o $@
 $(BUILD)/selftests/bench/peer.o: selftests/bench/peer.bpf.c

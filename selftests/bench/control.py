@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control plane: CNI calls, a policy change until its verdict, the agent's memory and its maps'."""
-import concurrent.futures
 import json
 import os
 import subprocess
@@ -8,7 +7,8 @@ import time
 
 import cluster as places
 
-AT_ONCE = 20
+AT_ONCE, MANY = 20, 100
+PAUSE_SECONDS = 1
 MANIFESTS = "/etc/margay/manifests.d"
 RULES_A_POLICY = 100
 DOCUMENTS_A_FILE = 5000
@@ -20,22 +20,51 @@ def milliseconds(call):
     return (time.monotonic() - begin) * 1e3
 
 
+def cpu(process):
+    """Milliseconds that all threads of a process have run."""
+    total = 0
+    for thread in os.listdir(f"/proc/{process}/task"):
+        with open(f"/proc/{process}/task/{thread}/schedstat") as stat:
+            total += int(stat.read().split()[0])
+    return total / 1e6
+
+
+def call(node, command, pods, at_once):
+    """Calls the plugin as a runtime does: for each pod the time from start to end and its CPU time, ms; and the
+    agent's CPU time for each. Threads that end meanwhile are not in the latter."""
+    network = node.cluster.network
+    plugin = dict(network["plugins"][0], cniVersion=network["cniVersion"], name=network["name"])
+    lines = [json.dumps(plugin)] + [f"{p.pid} {p.container} {p.namespace} {p.pod}" for p in pods]
+    before = cpu(node.agent.pid)
+    done = subprocess.run([f"{places.BUILD}/selftests/bench/runtime", str(node.pid), f"{places.BUILD}/margay", command,
+                           str(at_once)], input="\n".join(lines) + "\n", capture_output=True, text=True)
+    if done.returncode:
+        raise AssertionError(done.stderr + node.tail())
+    rows = [line.split() for line in done.stdout.split("\n") if line and not line.startswith("all")]
+    agent = (cpu(node.agent.pid) - before) / len(pods)
+    return [int(row[0]) / 1e6 for row in rows], [int(row[1]) / 1e3 for row in rows], agent
+
+
 def cni(cluster, table, rounds):
-    """A call as a runtime makes it: the process from start to end, nsenter's own start beside it."""
+    """One after the other, AT_ONCE and MANY at once; between bursts the agent has time to tidy up."""
     node = cluster["n1"]
-    pods = [places.Pod(node, f"bench-{i}") for i in range(AT_ONCE)]
+    pods = [places.Pod(node, f"bench-{i}") for i in range(MANY)]
     node.pods.extend(pods)
-    times = {"ADD": [], "DEL": [], f"ADD, {AT_ONCE} at once": [], f"DEL, {AT_ONCE} at once": []}
-    start = [milliseconds(lambda: node.run("true")) for _ in range(20 * rounds)]
+    times, plugin, agent = {}, {"ADD": [], "DEL": []}, {"ADD": [], "DEL": []}
     for _ in range(rounds):
-        times["ADD"] += [milliseconds(pod.add) for pod in pods]
-        times["DEL"] += [milliseconds(lambda p=pod: node.cni("DEL", p)) for pod in pods]
-        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            times[f"ADD, {AT_ONCE} at once"] += pool.map(lambda p: milliseconds(p.add), pods)
-            times[f"DEL, {AT_ONCE} at once"] += pool.map(lambda p: milliseconds(lambda: node.cni("DEL", p)), pods)
-    table.add("CNI", "start of a process (nsenter true)", "ms", start)
+        for count, at_once in ((AT_ONCE, 1), (AT_ONCE, AT_ONCE), (MANY, MANY)):
+            for command in ("ADD", "DEL"):
+                took, used, beside = call(node, command, pods[:count], at_once)
+                name = command if at_once == 1 else f"{command}, {at_once} at once"
+                times.setdefault(name, []).extend(took)
+                plugin[command] += used
+                agent[command].append(beside)
+                time.sleep(PAUSE_SECONDS)
     for what, values in times.items():
         table.add("CNI", what, "ms", values)
+    for command in ("ADD", "DEL"):
+        table.add("CNI", f"{command}, CPU of the plugin", "ms", plugin[command])
+        table.add("CNI", f"{command}, CPU of the agent", "ms", agent[command])
 
 
 POD = """---
