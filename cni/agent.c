@@ -293,14 +293,17 @@ int agent_release(const struct cni_config *config, const json_t *request, long l
 	return call(config, request, deadline, NULL, error);
 }
 
-int agent_send_del(const struct cni_config *config, const json_t *request)
+int agent_send_del(const struct cni_config *config, const json_t *request, bool *ret_link)
 {
 	_cleanup_json_ json_t *answer = NULL;
 	int r = call_short(config, request, &answer);
 
 	if (r < 0)
 		return r;
-	return json_is_true(json_object_get(answer, "ok")) ? 0 : -EREMOTEIO;
+	if (!json_is_true(json_object_get(answer, "ok")))
+		return -EREMOTEIO;
+	*ret_link = json_is_true(json_object_get(answer, "link"));
+	return 0;
 }
 
 int agent_check(const struct cni_config *config, const struct attachment *attachment,

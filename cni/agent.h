@@ -26,8 +26,9 @@ json_t *agent_del_request(const struct attachment *attachment);
 /* Waits for the agent as ADD does. */
 int agent_release(const struct cni_config *config, const json_t *request, long long deadline,
 		  struct cni_error *error);
-/* One try, no longer than some seconds: -errno if the agent did not say ok. */
-int agent_send_del(const struct cni_config *config, const json_t *request);
+/* One try, no longer than some seconds: -errno if the agent did not say ok. ret_link: it deletes
+ * the interface that the request names. */
+int agent_send_del(const struct cni_config *config, const json_t *request, bool *ret_link);
 
 /* Compares what the agent holds; 0 also if it does not answer. */
 int agent_check(const struct cni_config *config, const struct attachment *attachment,

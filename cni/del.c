@@ -77,5 +77,6 @@ int command_del(struct plugin *plugin)
 	r = load_locked(&job);
 	if (r < 0)
 		return r;
+	job.hand_over = r;
 	return r ? job_unmake(&job) : unmake_unrecorded(&job);
 }

@@ -140,13 +140,30 @@ static int make_allocation(struct job *job)
 	return r;
 }
 
+static void put_link(const struct job *job, json_t *request)
+{
+	char name[IFNAMSIZ], peer[IFNAMSIZ];
+
+	aside_ifnames(job->attachment.host_ifname, name, peer);
+	json_object_set_new(request, "link", json_string(name));
+}
+
 static int undo_allocation(struct job *job, struct cni_error *error)
 {
 	const struct cni_config *config = &job->plugin->config;
 	_cleanup_json_ json_t *request = agent_del_request(&job->attachment);
+	bool taken = false;
 	struct err err;
+	int r;
 
-	if (agent_send_del(config, request) == 0) {
+	if (job->retired)
+		put_link(job, request);
+	r = agent_send_del(config, request, &taken);
+	if (job->retired)
+		json_object_del(request, "link");
+	if (job->retired && !taken && wire_delete(job->wire.host, &job->attachment, error) < 0)
+		return -EIO;
+	if (r == 0) {
 		release_remove(config->state_dir, &job->attachment);
 		return 0;
 	}
@@ -163,13 +180,19 @@ static int make_interfaces(struct job *job)
 	return wire_create(&job->wire, &job->attachment, error_of(job));
 }
 
+/* With DEL they are put out of the way, and deleted by the agent or after it was asked. */
 static int undo_interfaces(struct job *job, struct cni_error *error)
 {
+	const char *netns = job->plugin->env.netns;
 	struct err err;
+	int r = -EAGAIN;
 
 	if (!job->wire.host && net_open(&job->wire.host, &err) < 0)
 		return cni_fail_err(error, CNI_KERNEL, &err, "netlink");
-	return wire_delete(job->wire.host, &job->attachment, error);
+	if (job->hand_over && *netns)
+		r = wire_retire(job->wire.host, netns, &job->attachment, &err);
+	job->retired = r > 0;
+	return r >= 0 ? 0 : wire_delete(job->wire.host, &job->attachment, error);
 }
 
 static int make_settings(struct job *job)

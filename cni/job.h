@@ -17,6 +17,8 @@ struct job {
 	struct wire wire;   /* descriptors as far as they are needed */
 	int lock;	    /* of the interface's name; -1: not held */
 	int attach_type;    /* enum dp_attach_type */
+	bool hand_over;	    /* DEL: the agent may delete the interfaces ... */
+	bool retired;	    /* ... which nobody uses any more */
 	bool agent_knows;   /* it may hold something of this attachment */
 	long long deadline; /* for the agent and for other plugins */
 };

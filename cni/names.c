@@ -84,3 +84,11 @@ const char *mac_format(const __u8 mac[6], char text[MAC_TEXT_MAX])
 		 mac[3], mac[4], mac[5]);
 	return text;
 }
+
+/* The hash less its last digit. Where the name is taken by the pair of an earlier DEL, DEL deletes.
+ */
+void aside_ifnames(const char *host_ifname, char ret_host[IFNAMSIZ], char ret_peer[IFNAMSIZ])
+{
+	snprintf(ret_host, IFNAMSIZ, CNI_ASIDE_PREFIX "%.10s", host_ifname + 4);
+	snprintf(ret_peer, IFNAMSIZ, "cali+%.10s", host_ifname + 4);
+}

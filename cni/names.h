@@ -11,6 +11,7 @@
 
 #define CNI_HOST_PREFIX "cali"
 #define CNI_GATEWAY4 "169.254.1.1"
+#define CNI_ASIDE_PREFIX "cali-" /* of an interface that waits for its deletion */
 #define CNI_HOST_MAC "ee:ee:ee:ee:ee:ee"
 #define MAC_TEXT_MAX 18
 
@@ -19,6 +20,8 @@
  * "namespace.pod" for eth0, of "namespace.pod/ifname" for every other interface, so that two
  * networks of one pod get two names (a slash is in no name, so no other pod's).
  */
+/* What the pair of that host's interface is called once it is nobody's, and its other end. */
+void aside_ifnames(const char *host_ifname, char ret_host[IFNAMSIZ], char ret_peer[IFNAMSIZ]);
 void host_ifname(const char *pod_namespace, const char *pod, const char *ifname,
 		 char ret_name[IFNAMSIZ]);
 

@@ -264,6 +264,21 @@ int wire_up(const struct wire *wire, struct attachment *attachment, struct cni_e
 	return 0;
 }
 
+/* By a DEL that was killed before the agent took it, or without agent. */
+static int delete_retired(struct net_sock *host, const struct attachment *attachment,
+			  struct cni_error *error)
+{
+	char name[IFNAMSIZ], peer[IFNAMSIZ];
+	struct err err;
+	int r;
+
+	aside_ifnames(attachment->host_ifname, name, peer);
+	r = net_link_delete_name(host, name, &err);
+	if (r < 0 && r != -ENODEV)
+		return cni_fail_err(error, CNI_KERNEL, &err, "cannot delete %s", name);
+	return 0;
+}
+
 int wire_delete(struct net_sock *host, const struct attachment *attachment, struct cni_error *error)
 {
 	struct net_link link;
@@ -272,7 +287,7 @@ int wire_delete(struct net_sock *host, const struct attachment *attachment, stru
 
 	r = net_link_by_name(host, attachment->host_ifname, &link, &err);
 	if (r == -ENODEV)
-		return 0;
+		return delete_retired(host, attachment, error);
 	if (r < 0)
 		return cni_fail_err(error, CNI_KERNEL, &err, "%s", attachment->host_ifname);
 	/* Of another kind or index: made by somebody after ours had gone. */

@@ -13,6 +13,7 @@
 struct attachment;
 struct cni_config;
 struct cni_error;
+struct err;
 
 struct wire {
 	int netns_fd;
@@ -42,6 +43,12 @@ int wire_pod(const struct wire *wire, const struct attachment *attachment, struc
 /* The pod's end up, then its routes. Default routes that another network of the pod has already
  * are left out, and leave attachment's list. */
 int wire_up(const struct wire *wire, struct attachment *attachment, struct cni_error *error);
+
+/* Takes the pair out of the way without deleting it: down, under names of its own
+ * (aside_ifnames()), each end where it is. 1: done, somebody has yet to delete it; 0: there is no
+ * pair any more; -errno: it stands, at least in part. */
+int wire_retire(struct net_sock *host, const char *netns, const struct attachment *attachment,
+		struct err *err);
 
 /* Deletes the host's interface if it is this attachment's; 0 if it is gone already. */
 int wire_delete(struct net_sock *host, const struct attachment *attachment,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon: one loop; what waits for the disk or for RCU does so in threads that own nothing of
- * the agent's (datastore/dir_worker.c, grace.c). What each file does, in the order of its life:
+ * the agent's (datastore/dir_worker.c, grace.c, aside.c). What each file does, in the order of its
+ *life:
  *
  *	main.c		starts the parts, runs the loop, ends
  *	restore.c	reads what a former agent left in the pinned maps
@@ -15,6 +16,7 @@
  *	pods.c		programs and queueing disciplines on pods' interfaces
  *	settings.c	FelixConfiguration: what is not a row of a map
  *	cni.c		the plugin's requests (docs/cni-socket.md)
+ *	aside.c		deletes interfaces that DEL put aside
  *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
  *	reconcile.c	engine and tables into the kernel
  *	grace.c		when replaced numbers are free again
@@ -50,6 +52,7 @@
 #include "state/state.h"
 #include "sync/sync.h"
 
+struct aside;
 struct dp_trace;
 struct grace;
 struct http;
@@ -166,6 +169,7 @@ struct agent {
 	struct endpoint *endpoints; /* by key */
 	struct endpoint **by_slot;  /* config slots + 1 */
 	unsigned int slots;
+	struct aside *aside;
 	struct publication *publications; /* waiting to be written */
 	struct publish_flight *publish_flight;
 	bool published; /* what a former agent left was compared */

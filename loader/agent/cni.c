@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/addresses.h"
+#include "agent/aside.h"
 #include "agent/endpoint.h"
 #include "agent/record.h"
 #include "agent/server.h"
@@ -200,14 +201,26 @@ static void op_commit(struct agent *agent, struct server_call *call, const json_
 	endpoint_changed(agent, endpoint);
 }
 
+/* A DEL that waits for the journal. */
+struct release {
+	struct server_call *call;
+	bool link; /* the interface is ours to delete */
+};
+
+static void answer_del(struct server_call *call, bool link)
+{
+	server_answer(call, json_pack("{s:b,s:b}", "ok", 1, "link", link));
+}
+
 static void on_released(void *context, const struct ipam_result *result)
 {
-	struct server_call *call = context;
+	struct release *release = context;
 
 	if (result->status < 0)
-		server_fail(call, CNI_TRY_AGAIN, "%s", result->err.text);
+		server_fail(release->call, CNI_TRY_AGAIN, "%s", result->err.text);
 	else
-		server_answer(call, json_pack("{s:b}", "ok", 1));
+		answer_del(release->call, release->link);
+	free(release);
 }
 
 static void op_del(struct agent *agent, struct server_call *call, const json_t *request)
@@ -219,13 +232,18 @@ static void op_del(struct agent *agent, struct server_call *call, const json_t *
 					  .container = container,
 					  .ifname = ifname };
 
+	bool link = aside_take(agent, text_of(request, "link"));
+	struct release *release;
+
 	if (endpoint)
 		endpoint_remove(agent, endpoint);
 	if (json_is_true(json_object_get(request, "external"))) {
-		server_answer(call, json_pack("{s:b}", "ok", 1));
+		answer_del(call, link);
 		return;
 	}
-	ipam_release(agent->ipam, &owner, on_released, call);
+	release = xcalloc(1, sizeof(*release));
+	*release = (struct release){ call, link };
+	ipam_release(agent->ipam, &owner, on_released, release);
 	event_active(agent->ipam_event, 0, 0);
 }
 
@@ -338,6 +356,8 @@ void cni_handle(void *context, struct server_call *call, json_t *request)
 {
 	const char *name = text_of(request, "op");
 	struct agent *agent = context;
+
+	aside_busy(agent);
 
 	if (json_integer_value(json_object_get(request, "version")) != PROTOCOL_VERSION) {
 		server_fail(call, CNI_UNSUPPORTED,

@@ -12,6 +12,7 @@
 
 #include "agent/addresses.h"
 #include "agent/agent.h"
+#include "agent/aside.h"
 #include "agent/cni.h"
 #include "agent/control.h"
 #include "agent/endpoint.h"
@@ -236,6 +237,7 @@ static int start(struct agent *agent, struct err *err)
 	addresses_collect(agent, NULL);
 	records_released(agent);
 	reconcile(agent);
+	aside_start(agent);
 	catch_signals(agent);
 	r = open_sockets(agent, err);
 	return r < 0 ? r : privileges_drop(err);
@@ -247,6 +249,7 @@ static void stop(struct agent *agent)
 	server_free(agent->cni);
 	server_free(agent->ctl);
 	trace_stop(agent);
+	aside_stop(agent);
 	monitor_stop(agent);
 	http_free(agent->http);
 	ipam_close(agent->ipam);

@@ -257,3 +257,14 @@ int net_link_delete(struct net_sock *sock, int ifindex, struct err *err)
 
 	return r ? err_wrap(err, r, "interface %d: delete", ifindex) : 0;
 }
+
+int net_link_delete_name(struct net_sock *sock, const char *name, struct err *err)
+{
+	const struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
+	_cleanup_msg_ struct nl_msg *msg = nl_new(RTM_DELLINK, 0, &info, sizeof(info));
+	int r;
+
+	nl_put_text(msg, IFLA_IFNAME, name);
+	r = nl_talk(sock, msg, NULL, NULL, err);
+	return r ? err_wrap(err, r, "interface %s: delete", name) : 0;
+}

@@ -76,6 +76,8 @@ int net_link_set_up(struct net_sock *sock, int ifindex, bool up, struct err *err
 int net_link_set_netns(struct net_sock *sock, int ifindex, int netns_fd, struct err *err);
 int net_link_set_alias(struct net_sock *sock, int ifindex, const char *alias, struct err *err);
 int net_link_delete(struct net_sock *sock, int ifindex, struct err *err);
+/* The one that has the name now, looked up by the kernel. */
+int net_link_delete_name(struct net_sock *sock, const char *name, struct err *err);
 
 /* The idle device that switches VXLAN offloads on: `external`, all VNIs, learning off, up. One that
  * stands already with this port is kept; with another port it is made anew. */

@@ -216,6 +216,7 @@ class FakeAgent:
         self.free6 = iter(ipaddress.ip_network(net6).hosts()) if net6 else None
         self.held, self.slots, self.pod_cidrs = {}, 0, []
         self.before_answer = None  # function(request), called first
+        self.aside = None  # names of interfaces it took to delete them later; None: it takes none
         self.start()
 
     def start(self):
@@ -306,7 +307,15 @@ class FakeAgent:
 
     def op_del(self, request):
         self.held.pop((request["container"], request["ifname"]), None)
-        return {"ok": True}
+        if self.aside is None or "link" not in request:
+            return {"ok": True}
+        self.aside.append(request["link"])
+        return {"ok": True, "link": True}
+
+    def delete_aside(self):
+        """Those that still have the name: a DEL that was killed may have been repeated."""
+        while self.aside:
+            self.host.run("ip", "link", "del", self.aside.pop(), check=False)
 
     def op_check(self, request):
         held = self.held.get((request["container"], request["ifname"]))

@@ -118,7 +118,10 @@ def test_add_killed_at_each_call_then_gc(host, agent, runtime, story):
         story.assert_clean((call, number))
 
 
-def test_del_killed_at_each_call(runtime, agent, host, story):
+@pytest.mark.parametrize("takes", [False, True])
+def test_del_killed_at_each_call(runtime, agent, host, story, takes):
+    """Also where the agent takes the interfaces: those it was told of, and no others, are left to it."""
+    agent.aside = [] if takes else None
     before, inside = host.snapshot(), story.pod.snapshot()
     points = story.counted("DEL")
     story.before, story.inside = before, inside
@@ -126,6 +129,8 @@ def test_del_killed_at_each_call(runtime, agent, host, story):
         runtime.add(story.pod)
         disturbed(runtime, "DEL", story.pod, call, number, "signal=KILL")
         runtime.delete(story.pod)
+        if takes:
+            agent.delete_aside()
         story.assert_clean((call, number))
 
 

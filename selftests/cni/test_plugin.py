@@ -137,6 +137,25 @@ def test_del_leaves_nothing(runtime, agent, sandbox, host):
     runtime.delete(sandbox("never-added"))
 
 
+def test_del_leaves_the_deletion_to_the_agent(runtime, agent, sandbox, host):
+    """Both ends are down and have no name of a pod's: the same pod comes again before they are deleted."""
+    agent.aside = []
+    pod = sandbox("front")
+    before, inside = host.snapshot(), pod.snapshot()
+    name = next(i["name"] for i in runtime.add(pod)["interfaces"] if i["name"].startswith("cali"))
+    runtime.delete(pod)
+    assert not agent.held and agent.aside == ["cali-" + name[4:14]]
+    left = host.json("ip", "-j", "link", "show", agent.aside[0])[0]
+    assert "UP" not in left["flags"] and left["ifindex"] == IFINDEX_BASE + 1
+    assert not pod.run("ip", "-br", "link", "show", "up", "type", "veth").stdout
+    result = runtime.add(pod)
+    runtime.check(pod, result)
+    # The name of the pair before is still taken: this one is deleted at once.
+    runtime.delete(pod)
+    agent.delete_aside()
+    assert host.snapshot() == before and pod.snapshot() == inside
+
+
 def test_del_after_the_namespace_is_gone(runtime, agent, sandbox, host):
     pod = sandbox("front")
     before = host.snapshot()
