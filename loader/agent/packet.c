@@ -49,7 +49,9 @@ static size_t put_tcp(const struct packet_spec *spec, uint8_t *out)
 			       .dest = htons(spec->dport),
 			       .seq = htonl(1),
 			       .doff = 5,
-			       .syn = 1,
+			       .syn = !spec->later,
+			       .ack = spec->later,
+			       .ack_seq = htonl(spec->later),
 			       .window = htons(65535) };
 
 	head.check = fold(sum(&head, sizeof(head), pseudo(spec, IPPROTO_TCP, sizeof(head))));

@@ -12,6 +12,7 @@
 #include "agent/packet.h"
 #include "agent/server.h"
 #include "agent/show.h"
+#include "agent/trace_flow.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "base/log.h"
@@ -90,6 +91,7 @@ struct walk {
 	uint32_t src_slot, dst_slot;
 	uint32_t next_node;
 	uint32_t reason;
+	const struct trace_flow *flow; /* the live one that was copied; NULL: none */
 };
 
 static char *judgement(const struct agent *agent, const struct mg_step *step, uint32_t slot,
@@ -117,10 +119,25 @@ static char *identity_words(const struct agent *agent, const char *what, uint32_
 			 name ? name : "");
 }
 
-static char *step_words(const struct agent *agent, const struct mg_step *step, struct walk *walk)
+/* A flow that is known passes without a judgement: by the rules of the last one. */
+static char *flow_words(const struct agent *agent, const struct mg_step *step,
+			const struct walk *walk)
 {
 	static const char *const tables[] = { "no flow yet", "known, transient",
 					      "known, established" };
+	const char *what = step->a < 3 ? tables[step->a] : "?";
+	_cleanup_free_ char *out = NULL, *in = NULL;
+
+	if (step->c || !step->a || !walk->flow)
+		return xasprintf("%s%s", what, step->c ? ", judged again" : "");
+	out = rule_words(agent, walk->flow->row.rule[0]);
+	in = rule_words(agent, walk->flow->row.rule[1]);
+	return xasprintf("%s%s%s%s%s", what, out ? "; allowed by " : "", out ? out : "",
+			 in ? "; allowed by " : "", in ? in : "");
+}
+
+static char *step_words(const struct agent *agent, const struct mg_step *step, struct walk *walk)
+{
 	static const char *const ways[] = { "", "to the pod's side of its veth",
 					    "to the host's side of its veth",
 					    "to the host's stack" };
@@ -133,8 +150,7 @@ static char *step_words(const struct agent *agent, const struct mg_step *step, s
 		walk->src_slot = step->a;
 		return slot_text(agent, step->a);
 	case MG_STEP_FLOW:
-		return xasprintf("%s%s", step->a < 3 ? tables[step->a] : "?",
-				 step->c ? ", judged again" : "");
+		return flow_words(agent, step, walk);
 	case MG_STEP_SOURCE:
 		return identity_words(agent, "source", step->a, step->b);
 	case MG_STEP_DESTINATION:
@@ -190,9 +206,10 @@ static char *to_hex(const uint8_t *data, size_t size)
 	return text;
 }
 
-static json_t *answer_of(const struct agent *agent, const struct dp_trace_result *result)
+static json_t *answer_of(const struct agent *agent, const struct dp_trace_result *result,
+			 const struct trace_flow *flow)
 {
-	struct walk walk = { 0 };
+	struct walk walk = { .flow = flow };
 	json_t *steps = json_array(), *answer;
 	const char *next;
 
@@ -209,6 +226,8 @@ static json_t *answer_of(const struct agent *agent, const struct dp_trace_result
 			   : next					  ? "forwarded"
 									  : "allowed",
 			   "steps", steps);
+	if (flow)
+		json_object_set_new(answer, "flow", trace_flow_json(flow));
 	if (walk.reason)
 		json_object_set_new(answer, "reason", json_string(dp_reason_name(walk.reason)));
 	if (next && !walk.reason) {
@@ -273,9 +292,33 @@ static const struct endpoint *local_of(const struct agent *agent, const union mg
 	return NULL;
 }
 
-/* Fills packet; data has room for FRAME_MAX. */
-static int new_connection(struct agent *agent, const json_t *request, uint8_t *data,
-			  struct dp_trace_packet *packet, struct err *err)
+/* The live connection from spec.src to spec.dst, as far as the question names its ports. */
+static int live_connection(struct agent *agent, const json_t *request, struct packet_spec *spec,
+			   struct trace_flow *flow, struct err *err)
+{
+	bool icmp = spec->proto == IPPROTO_ICMP || spec->proto == IPPROTO_ICMPV6;
+
+	*flow = (struct trace_flow){
+		.src = spec->src,
+		.dst = spec->dst,
+		.proto =
+			icmp ? (addr_is4(&spec->src) ? IPPROTO_ICMP : IPPROTO_ICMPV6) : spec->proto,
+		.sport = (uint16_t)json_integer_value(json_object_get(request, "source_port")),
+		.dport = spec->dport
+	};
+	if (trace_flow_find(agent, flow) < 0)
+		return err_set(err, -ENOENT, "node %s knows no such connection from %s to %s",
+			       agent->config.node, text_of(request, "src"),
+			       text_of(request, "dst"));
+	spec->sport = flow->sport;
+	spec->dport = flow->dport;
+	spec->later = true;
+	return 0;
+}
+
+/* Fills packet, and flow where the question is about a live one; data has room for FRAME_MAX. */
+static int from_here(struct agent *agent, const json_t *request, uint8_t *data,
+		     struct dp_trace_packet *packet, struct trace_flow *flow, struct err *err)
 {
 	bool want6 = json_integer_value(json_object_get(request, "family")) == 6;
 	struct packet_spec spec = { .sport = SOURCE_PORT };
@@ -299,6 +342,11 @@ static int new_connection(struct agent *agent, const json_t *request, uint8_t *d
 		return err_set(err, -EINVAL, "the two addresses are not of one family");
 	spec.proto = (uint8_t)protocol;
 	spec.dport = (uint16_t)json_integer_value(json_object_get(request, "port"));
+	if (json_is_true(json_object_get(request, "flow"))) {
+		r = live_connection(agent, request, &spec, flow, err);
+		if (r < 0)
+			return r;
+	}
 	memcpy(spec.src_mac, ep->mac, sizeof(spec.src_mac));
 	memcpy(spec.dst_mac, ep->host_mac, sizeof(spec.dst_mac));
 	*packet = (struct dp_trace_packet){ .prog = "from_pod",
@@ -309,7 +357,7 @@ static int new_connection(struct agent *agent, const json_t *request, uint8_t *d
 }
 
 static int arrived(struct agent *agent, const json_t *request, uint8_t *data,
-		   struct dp_trace_packet *packet, struct err *err)
+		   struct dp_trace_packet *packet, struct trace_flow *flow, struct err *err)
 {
 	const char *hex = text_of(request, "packet");
 	size_t size = strlen(hex) / 2;
@@ -330,7 +378,7 @@ static int arrived(struct agent *agent, const json_t *request, uint8_t *data,
 					    .ifindex = (uint32_t)agent->uplinks[0].ifindex,
 					    .data = data,
 					    .size = size };
-	return 0;
+	return trace_flow_read(agent, request, flow, err);
 }
 
 static void on_idle(evutil_socket_t fd, short what, void *context)
@@ -353,22 +401,35 @@ static int load(struct agent *agent, struct err *err)
 	return agent->trace ? 0 : dp_trace_load(agent->dp, &agent->trace, err);
 }
 
+static int run(struct agent *agent, const struct dp_trace_packet *packet,
+	       const struct trace_flow *flow, struct dp_trace_result *ret_result, struct err *err)
+{
+	int r = flow->proto ? trace_flow_copy(agent, flow) : 0;
+
+	r = r ? err_errno(err, r, "trace: copying the flow")
+	      : dp_trace_run(agent->trace, packet, ret_result, err);
+	dp_trace_clear(agent->trace);
+	return r;
+}
+
 int trace_ask(struct agent *agent, const json_t *request, json_t **ret_answer, struct err *err)
 {
 	uint8_t data[FRAME_MAX], out[FRAME_MAX];
 	struct dp_trace_result result = { .data = out, .data_room = sizeof(out) };
+	struct trace_flow flow = { 0 };
 	struct dp_trace_packet packet;
 	int r;
 
-	r = json_object_get(request, "packet") ? arrived(agent, request, data, &packet, err)
-					       : new_connection(agent, request, data, &packet, err);
+	r = json_object_get(request, "packet")
+		    ? arrived(agent, request, data, &packet, &flow, err)
+		    : from_here(agent, request, data, &packet, &flow, err);
 	if (!r)
 		r = load(agent, err);
 	if (!r)
-		r = dp_trace_run(agent->trace, &packet, &result, err);
+		r = run(agent, &packet, &flow, &result, err);
 	if (r < 0)
 		return r;
-	*ret_answer = answer_of(agent, &result);
+	*ret_answer = answer_of(agent, &result, flow.proto ? &flow : NULL);
 	return 0;
 }
 

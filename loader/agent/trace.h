@@ -5,9 +5,12 @@
  *
  * Request  {"op":"trace","src":"ns/pod or address","dst":...,"protocol":"tcp","port":8080,
  *           "family":4}                       a new connection, from a pod of this node
- *          {"op":"trace","packet":"hex"}      a packet that came from another node's answer
+ *          with "flow":true                   a live one, the latest that fits; "source_port":N
+ *          {"op":"trace","packet":"hex"}      a packet that came from another node's answer, and
+ *                                             of a live connection that answer's "flow"
  * Answer   {"verdict":"allowed|dropped|forwarded","reason":...,"steps":[{"step":...,"text":...}],
- *           "rules":[...],"next_node":...,"packet":"hex"}
+ *           "rules":[...],"next_node":...,"packet":"hex",
+ *           "flow":{"src","dst","proto","sport","dport"}}
  * forwarded: the way goes on at next_node, which is to be asked with the packet.
  */
 #ifndef MARGAY_AGENT_TRACE_H

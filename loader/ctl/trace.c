@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * margayctl trace: what happens to the first packet of a connection, asked from node to node. This
+ * margayctl trace: what happens to the first packet of a connection, or to the next one of a live
+ * connection, asked from node to node. This
  * node's agent is asked by its socket, others by an object TraceRequest in the store.
  */
 #include <errno.h>
@@ -27,6 +28,8 @@ struct question {
 	const char *protocol;
 	const char *family;
 	const char *port;
+	const char *source_port;
+	bool flow; /* a live connection, not a new one */
 	bool json;
 	char *here; /* this node's name */
 };
@@ -34,6 +37,9 @@ struct question {
 static const struct argp_option options[] = {
 	{ "protocol", 'p', "PROTOCOL", 0, "tcp (default), udp, sctp, icmp or a number", 0 },
 	{ "port", 'P', "PORT", 0, "destination port", 0 },
+	{ "flow", 'F', NULL, 0,
+	  "a connection that is there, the latest that fits, instead of a new one", 0 },
+	{ "source-port", 'S', "PORT", 0, "its source port, with --flow (ICMP: the identifier)", 0 },
 	{ "family", 'f', "4|6", 0, "address family where pods have both (4)", 0 },
 	{ "output", 'o', "json", 0, "print the answers as they came", 0 },
 	{ 0 },
@@ -52,6 +58,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'P':
 		question->port = arg;
+		return 0;
+	case 'F':
+		question->flow = true;
+		return 0;
+	case 'S':
+		question->source_port = arg;
+		question->flow = true;
 		return 0;
 	case 'f':
 		question->family = arg;
@@ -183,6 +196,11 @@ static json_t *first_request(const struct question *question)
 				    "protocol", question->protocol ? question->protocol : "tcp",
 				    "port", question->port ? atoi(question->port) : 0);
 
+	if (question->flow)
+		json_object_set_new(request, "flow", json_true());
+	if (question->source_port)
+		json_object_set_new(request, "source_port",
+				    json_integer(atoi(question->source_port)));
 	if (question->family)
 		json_object_set_new(request, "family", json_integer(atoi(question->family)));
 	return request;
@@ -219,7 +237,8 @@ static int walk(struct question *question, json_t *answers, struct err *err)
 		next = json_text_at(answer, "next_node");
 		node = next ? xstrdup(next) : NULL;
 		json_decref(request);
-		request = json_pack("{s:s}", "packet", json_text_or(answer, "packet", ""));
+		request = json_pack("{s:s,s:O*}", "packet", json_text_or(answer, "packet", ""),
+				    "flow", json_object_get(answer, "flow"));
 	}
 	json_decref(request);
 	free(node);
@@ -233,8 +252,9 @@ int verb_trace(struct ctl *ctl, int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "SOURCE DESTINATION",
-		.doc = "What happens to a new connection, step by step, from node to "
-		       "node. Source and destination are NAMESPACE/POD or an address.",
+		.doc = "What happens to a new connection, or with --flow to the next packet of one "
+		       "that is there, step by step, from node to node. Source and destination are "
+		       "NAMESPACE/POD or an address.",
 		.children = children
 	};
 	struct question question = { .ctl = ctl };
