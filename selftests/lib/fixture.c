@@ -218,7 +218,7 @@ bool fixture_event(const struct fixture *fx, struct mg_event *ret_event)
 	return r == -ECANCELED;
 }
 
-static int program_of(const struct fixture *fx, enum mg_hook hook)
+int fixture_program(const struct fixture *fx, enum mg_hook hook)
 {
 	const struct bpf_program *program =
 		bpf_object__find_program_by_name(fx->skel->obj, hook_names[hook]);
@@ -253,7 +253,7 @@ void fixture_run(const struct fixture *fx, const struct fixture_run *run, struct
 
 	count_reasons(fx, run->hook, counts[0]);
 	fixture_put_at(fx, "mg_steps", 0, &none);
-	r = bpf_prog_test_run_opts(program_of(fx, run->hook), &opts);
+	r = bpf_prog_test_run_opts(fixture_program(fx, run->hook), &opts);
 	if (r)
 		fail_msg("test run of %s: %s", hook_names[run->hook], strerror(-r));
 	count_reasons(fx, run->hook, counts[1]);

@@ -112,6 +112,8 @@ struct fixture_out {
 	struct wire wire;
 };
 
+/* Descriptor of a hook's program. */
+int fixture_program(const struct fixture *fx, enum mg_hook hook);
 void fixture_run(const struct fixture *fx, const struct fixture_run *run, struct fixture_out *out);
 
 /* The step of this kind, or NULL; the last one if there are several. */
