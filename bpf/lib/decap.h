@@ -125,8 +125,7 @@ __weak __noinline int decap_finish(struct __sk_buff *skb, struct packet *pkt)
 	return 0;
 }
 
-/* The node whose address the outer packet came from; 0: none of ours. */
-static __always_inline __u32 outer_node(const struct mg_local *local, const struct packet *pkt)
+static __always_inline __u32 outer_node_find(const struct mg_local *local, const struct packet *pkt)
 {
 	struct mg_ident ident;
 
@@ -135,6 +134,17 @@ static __always_inline __u32 outer_node(const struct mg_local *local, const stru
 	    ident.node == local->node)
 		return 0;
 	return ident.node;
+}
+
+/* The node whose address the outer packet came from; 0: none of ours. Looked up once a tick for
+ * packets of one node in a row (uplink_flags() says when it is too old). */
+static __always_inline __u32 outer_node(const struct mg_local *local, struct packet *pkt)
+{
+	if (pkt->far_node && addr_equal(&pkt->far_addr, &pkt->src))
+		return pkt->far_node;
+	pkt->far_node = outer_node_find(local, pkt);
+	pkt->far_addr = pkt->src;
+	return pkt->far_node;
 }
 
 /* Verified once, whoever calls it. */

@@ -18,7 +18,6 @@
 #include "lib/trace.h"
 
 #define PACKET_TYPE_HOST 0
-#define DELIVER_BYTES (ETH_HLEN + 12) /* as far as hop limit and IPv4 checksum */
 
 /* The endpoint that gets the packet: pkt->dst_slot, if it still has the address. */
 static __always_inline int deliver_target(const struct packet *pkt, struct mg_ep **ret_ep)
@@ -48,53 +47,31 @@ static __always_inline int deliver_door(struct __sk_buff *skb, struct packet *pk
 	return MG_FINAL_PEER;
 }
 
-/* Step: to pkt->dst_slot; the hop limit is the caller's. There is an Ethernet header. */
-static __always_inline int deliver(struct __sk_buff *skb, struct packet *pkt)
+/* Ethernet addresses and, if the caller has not done it, the hop, by direct writes; then the door.
+ * There is an Ethernet header, and ep has the packet's destination. */
+static __always_inline int deliver_in_place(struct __sk_buff *skb, struct packet *pkt,
+					    const struct mg_ep *ep, bool hop)
 {
-	struct mg_ep *ep;
-	int r = deliver_target(pkt, &ep);
+	struct ethhdr *eth = (void *)(long)skb->data;
 
-	if (r)
-		return r;
-	if (bpf_skb_store_bytes(skb, 0, ep->mac, ETH_ALEN, 0) ||
-	    bpf_skb_store_bytes(skb, ETH_ALEN, ep->host_mac, ETH_ALEN, 0))
+	if ((void *)eth + HOP_BYTES > (void *)(long)skb->data_end)
 		return -MG_DROP_INTERNAL;
+	__builtin_memcpy(eth->h_dest, ep->mac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, ep->host_mac, ETH_ALEN);
+	if (hop)
+		hop_in_place((__u8 *)(eth + 1), pkt->family);
 	return deliver_door(skb, pkt, ep);
 }
 
-/* One hop less, in place. Of a pod's packet no device has summed the bytes (it came over veth):
- * nothing else has to follow the change. */
-static __always_inline void hop_in_place(__u8 *ip, __u8 family)
-{
-	__u16 *check = (__u16 *)(ip + 10);
-	__u32 sum;
-
-	if (family == 6) {
-		ip[7]--;
-		return;
-	}
-	ip[8]--;
-	sum = *check + bpf_htons(0x0100);
-	*check = sum + (sum >= 0xffff); /* RFC 1141 */
-}
-
-/* Step of from_pod: deliver() and the hop, by direct writes; ep has the packet's destination. */
+/* Step of from_pod. */
 static __always_inline int deliver_near(struct __sk_buff *skb, struct packet *pkt,
 					const struct mg_ep *ep)
 {
-	struct ethhdr *eth;
-
 	if (!(ep->flags & MG_EP_READY))
 		return -MG_DROP_NOT_READY;
 	if (pkt->ttl <= 1)
 		return reply_ttl(skb, pkt);
-	eth = (void *)(long)skb->data;
-	if ((void *)eth + DELIVER_BYTES > (void *)(long)skb->data_end)
-		return -MG_DROP_INTERNAL;
-	__builtin_memcpy(eth->h_dest, ep->mac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, ep->host_mac, ETH_ALEN);
-	hop_in_place((__u8 *)(eth + 1), pkt->family);
-	return deliver_door(skb, pkt, ep);
+	return deliver_in_place(skb, pkt, ep, true);
 }
 
 #endif

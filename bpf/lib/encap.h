@@ -138,13 +138,14 @@ static __always_inline int encap_write(struct __sk_buff *skb, struct packet *pkt
 {
 	__u32 room = ip_bytes + start_bytes;
 	__be16 type = bpf_htons(ip_bytes == sizeof(struct ipv6hdr) ? ETH_P_IPV6 : ETH_P_IP);
+	bool same = pkt->family == (ip_bytes == sizeof(struct ipv6hdr) ? 6 : 4);
 
 	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC,
 				encap_flags(ip_bytes == sizeof(struct ipv6hdr), start_bytes)))
 		return -MG_DROP_ENCAP_FAILED;
 	if (bpf_skb_store_bytes(skb, pkt->l3_offset, pkt->bytes + ENCAP_IP_END - ip_bytes, room, 0))
 		return -MG_DROP_ENCAP_FAILED;
-	if (pkt->l3_offset == ETH_HLEN &&
+	if (!same && pkt->l3_offset == ETH_HLEN &&
 	    bpf_skb_store_bytes(skb, ETH_HLEN - sizeof(type), &type, sizeof(type), 0))
 		return -MG_DROP_ENCAP_FAILED;
 	return MG_FINAL_NEIGH;

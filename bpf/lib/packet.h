@@ -140,6 +140,14 @@ struct packet {
 	/* kept from packet to packet: when tick was read; this CPU's allowance of drop events and
 	 * of ICMP answers */
 	__u64 jiffies;
+	/* what the last packets' device and tunnel were (uplink.h, decap.h): good for the same
+	 * tick, and while nothing has changed */
+	union mg_addr far_addr;
+	__u32 far_node; /* 0: nothing is kept */
+	__u32 link_ifindex;
+	__u32 link_flags; /* MG_UPLINK_* */
+	__u32 kept_tick;
+	__u32 kept_change;
 	__u32 event_window;
 	__u32 event_count;
 	__u32 reply_window;

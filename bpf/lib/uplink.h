@@ -15,22 +15,43 @@
 #include "lib/addr.h"
 #include "lib/decap.h"
 #include "lib/deliver.h"
+#include "lib/epoch.h"
 #include "lib/nat.h"
 #include "lib/node.h"
 #include "lib/packet.h"
 #include "lib/parse_skb.h"
 #include "lib/rewrite.h"
 
+/* MG_UPLINK_* of the packet's device, looked up once a tick: a busy uplink pays a compare where a
+ * hash costs as much as a flow's. First of all on an uplink: here what is kept grows old. */
+static __always_inline __u32 uplink_flags(struct packet *pkt)
+{
+	struct mg_control *control = control_row();
+	__u32 change = control ? READ_ONCE(control->change) : 0;
+	const struct mg_uplink *uplink;
+
+	if (pkt->kept_tick != pkt->tick || pkt->kept_change != change) {
+		pkt->kept_tick = pkt->tick;
+		pkt->kept_change = change;
+		pkt->link_ifindex = 0;
+		pkt->far_node = 0;
+	}
+	if (pkt->link_ifindex == pkt->ifindex)
+		return pkt->link_flags;
+	uplink = uplink_row(pkt->ifindex);
+	pkt->link_flags = uplink ? uplink->flags : 0;
+	pkt->link_ifindex = pkt->ifindex;
+	return pkt->link_flags;
+}
+
 /* Parses as the uplink's kind of frame demands. A tag is beside the packet, whether the wire had it
  * or a VLAN device on this one set it: such frames are the VLAN device's, which may be an uplink of
  * its own, and no packet of this one. */
 static __always_inline int uplink_parse(struct __sk_buff *skb, struct packet *pkt)
 {
-	const struct mg_uplink *uplink = uplink_row(pkt->ifindex);
-
 	if (skb->vlan_present)
 		return -MG_DROP_NOT_IP;
-	if (uplink && uplink->flags & MG_UPLINK_L3)
+	if (uplink_flags(pkt) & MG_UPLINK_L3)
 		pkt->flags |= PKT_NO_L2;
 	return ipv6_unhandled(skb) ? -MG_DROP_IPV6_OFF : parse_skb(skb, pkt);
 }
@@ -66,15 +87,19 @@ static __always_inline bool nat_port_possible(const struct mg_local *local,
 /* To a local pod, as a router: what has no hop left goes to the stack, which tells the sender. */
 static __always_inline int uplink_deliver(struct __sk_buff *skb, struct packet *pkt)
 {
+	struct mg_ep *ep;
 	int r = pkt->outer_length ? decap_finish(skb, pkt) : 0;
 
-	if (!r)
-		r = ttl_decrement(skb, pkt);
-	if (r == -MG_DROP_TTL)
+	if (!r && pkt->ttl <= 1)
 		return MG_FINAL_STACK;
 	if (!r)
 		r = add_link(skb, pkt);
-	return r ? r : deliver(skb, pkt);
+	if (!r)
+		r = deliver_target(pkt, &ep);
+	/* a device may have summed the bytes: only IPv4's own checksum balances the hop */
+	if (!r && pkt->family == 6)
+		r = ttl_decrement(skb, pkt);
+	return r ? r : deliver_in_place(skb, pkt, ep, pkt->family == 4);
 }
 
 #endif

@@ -152,7 +152,10 @@ static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, s
 	flow_way(pkt, flow, local);
 	if (!is_local_pod(&pkt->to))
 		return not_for_pods(skb, pkt);
-	flow_update(pkt, flow);
+	if (flow_settled(pkt, flow))
+		flow_touch(pkt, flow);
+	else
+		flow_update(pkt, flow);
 	pkt->dst_slot = pkt->to.slot;
 	return stack ? MG_FINAL_STACK : uplink_deliver(skb, pkt);
 }
@@ -255,7 +258,7 @@ static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet 
 		ident_exact(&pkt->dst, &pkt->to);
 		return is_local_pod(&pkt->to) || pkt->flags & PKT_FROM_TUNNEL ? r : host_in(pkt);
 	}
-	flow_key(pkt);
+	flow_key_near(pkt);
 	flow = flow_find(pkt, local);
 	if (flow)
 		return known_in(skb, pkt, flow, local);
