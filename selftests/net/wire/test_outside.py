@@ -71,6 +71,44 @@ def test_echo(link, family):
 
 
 @INNER
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["tcp", "udp"])
+def test_host_on_a_claimed_port(link, family, kind):
+    """The node binds the very port that a pod's connection was given, and asks the same server:
+    each gets its own answers."""
+    def ask(end, word):
+        end.sendall(word)
+        if kind == socket.SOCK_STREAM:
+            other, peer = server.accept()
+            other.settimeout(traffic.SECONDS)
+            other.sendall(other.recv(100)[::-1])
+            held.append(other)
+        else:
+            data, peer = server.recvfrom(100)
+            server.sendto(data[::-1], peer)
+        assert end.recv(100) == word[::-1]
+        return peer[1]
+
+    held = []
+    server = traffic.socket_in(link.b, traffic.family(WORLD[family]), kind)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind((WORLD[family], 7005))
+    if kind == socket.SOCK_STREAM:
+        server.listen(4)
+    pod = traffic.socket_in(link.near.pod, traffic.family(WORLD[family]), kind)
+    pod.connect((WORLD[family], 7005))
+    port = ask(pod, b"pod's question")
+    host = traffic.socket_in(link.a, traffic.family(WORLD[family]), kind)
+    host.bind((link.near.ip[family], port))
+    host.connect((WORLD[family], 7005))
+    moved = ask(host, b"host's question")
+    assert 10240 <= moved <= 29999 and moved != port
+    pod.close()
+    host.close()
+    for end in (*held, server):
+        end.close()
+
+
+@INNER
 def test_refused(link, family):
     """A port-unreachable from the world reaches the socket that asked."""
     asker = traffic.socket_in(link.near.pod, traffic.family(WORLD[family]), socket.SOCK_DGRAM)
