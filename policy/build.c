@@ -35,7 +35,7 @@ static void compile_policies(struct engine *e)
 static uint32_t over(const struct engine *e)
 {
 	return e->tables.pages.over + e->tables.classes.over + e->tables.verdicts.over +
-	       e->tables.rules.over + e->sets.numbers.over + e->idents.numbers.over;
+	       e->tables.rules.over + e->sets.numbers.over + e->idents.numbers.over + e->nets_over;
 }
 
 /* Puts a new root into a set that is in force: one store, after its pages. Where there is no
@@ -178,6 +178,9 @@ static int full(const struct engine *e, struct err *err)
 	char policies[384];
 
 	name_policies(e, policies, sizeof(policies));
+	if (e->nets_over)
+		return err_set(err, -ENOSPC, "mg_nets: %u rows are needed, %u fit; by %s",
+			       e->limits.nets + e->nets_over, e->limits.nets, policies);
 	for (size_t i = 0; i < sizeof(kind) / sizeof(kind[0]); i++)
 		if (kind[i].numbers->over)
 			return err_set(err, -ENOSPC, "%s: %u rows are needed, %u fit; by %s",
@@ -319,12 +322,13 @@ int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err
 		make_allow_all(e);
 	lists_resolve(e);
 	identify(e);
+	e->nets_over = identify_fit(e);
 	compile_policies(e);
 	extend_sets(e);
 	compile_sets(e);
 	r = over(e) ? full(e, err) : 0;
 	if (r) {
-		e->starved = e->idents.numbers.over;
+		e->starved = e->idents.numbers.over || e->nets_over;
 		take_back(e);
 		abort_numbers(e);
 	}

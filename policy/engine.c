@@ -9,6 +9,8 @@
 
 #include "policy/engine_state.h"
 
+#define NETS_DEFAULT 262144 /* rows of mg_nets, bpf/maps/nets.h */
+
 /* --- addresses and prefixes ---------------------------------------------------------------- */
 
 static void soil(struct engine *e, struct addr_row *row)
@@ -353,6 +355,8 @@ struct engine *engine_new(const struct engine_limits *limits)
 
 	if (limits)
 		e->limits = *limits;
+	if (!e->limits.nets)
+		e->limits.nets = NETS_DEFAULT;
 	e->rows.build = 1;
 	tables_init(&e->tables, &e->rows, &e->limits);
 	truths_init(&e->truths);
@@ -370,6 +374,11 @@ struct engine *engine_new(const struct engine_limits *limits)
 	engine_tier_set(e, "kube-baseline", 10000000, RULE_PASS);
 	e->pending = true;
 	return e;
+}
+
+void engine_limit_nets(struct engine *e, uint32_t rows)
+{
+	e->limits.nets = rows;
 }
 
 static void told_free(struct engine *e)

@@ -41,10 +41,12 @@ struct engine_limits {
 	uint32_t identities;
 	uint32_t slots;
 	uint32_t rules; /* numbers beyond mg_rule_stats are judged, not counted */
+	uint32_t nets;
 };
 
 struct engine *engine_new(const struct engine_limits *limits); /* NULL: defaults */
 void engine_free(struct engine *engine);		       /* accepts NULL */
+void engine_limit_nets(struct engine *engine, uint32_t rows);  /* once mg_nets has its size */
 
 /* --- facts of addresses -------------------------------------------------------------------- */
 

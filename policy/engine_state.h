@@ -117,11 +117,12 @@ struct engine {
 	uint64_t built;		/* the plan's build; 0: none yet */
 	uint64_t applied;
 	uint64_t graced;
-	bool pending;	  /* something was told since the last build */
-	bool regions;	  /* what is true of prefixes changed by itself (pools, services) */
-	bool lists_dirty; /* an endpoint is dirty */
-	bool starved;	  /* identities ran out: look at every address again */
-	bool failed;	  /* the last build did not fit */
+	bool pending;	    /* something was told since the last build */
+	bool regions;	    /* what is true of prefixes changed by itself (pools, services) */
+	bool lists_dirty;   /* an endpoint is dirty */
+	bool starved;	    /* identities ran out: look at every address again */
+	uint32_t nets_over; /* rows of mg_nets beyond its limit in this build */
+	bool failed;	    /* the last build did not fit */
 };
 
 /* engine.c */
@@ -153,6 +154,8 @@ struct ident_key identify_addr_key(struct engine *engine, const struct addr_row 
 struct ident_key identify_net_key(struct engine *engine, const struct net *net);
 
 void identify(struct engine *engine);
+/* Rows of mg_nets beyond the limit, which takes those of this build's rules back: 0 if all fit. */
+uint32_t identify_fit(struct engine *engine);
 
 /* columns.c */
 void columns_init(struct columns *columns);

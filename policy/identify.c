@@ -243,7 +243,8 @@ static void identify_nets(struct engine *e, bool touched, bool merged)
 	for (size_t i = 0; i < e->nets.gone.n; i++) {
 		const struct net *net = &e->nets.gone.v[i];
 
-		ident_unref(&e->idents, net->identity);
+		if (net->identity != NO_IDENTITY)
+			ident_unref(&e->idents, net->identity);
 		move(e, &net->prefix, true, net->identity, NO_IDENTITY);
 	}
 }
@@ -360,4 +361,37 @@ void identify(struct engine *e)
 		settle_idents(e);
 	e->regions = false;
 	vec_done(&ranges);
+}
+
+static uint32_t net_rows(const struct engine *e)
+{
+	uint32_t rows = 0;
+
+	for (size_t i = 0; i < e->nets.net.n; i++)
+		rows += e->nets.net.v[i].identity != NO_IDENTITY;
+	return rows;
+}
+
+/* A prefix without a row is what the one around it is, which is right while no set in force knows
+ * better. Pools and blocks keep theirs. The next build looks at all of them again. */
+uint32_t identify_fit(struct engine *e)
+{
+	uint32_t rows = net_rows(e);
+	size_t kept = 0;
+
+	if (rows <= e->limits.nets)
+		return 0;
+	for (size_t i = 0; i < e->move.n; i++) {
+		struct plan_move *now = &e->move.v[i];
+		struct net *net = now->net && now->fresh ? nets_find(&e->nets, &now->prefix) : NULL;
+
+		if (!net || net->owned) {
+			e->move.v[kept++] = *now;
+			continue;
+		}
+		ident_unref(&e->idents, net->identity);
+		net->identity = NO_IDENTITY;
+	}
+	e->move.n = kept;
+	return rows - e->limits.nets;
 }

@@ -84,6 +84,7 @@ static int open_dataplane(struct agent *agent, struct err *err)
 	agent->slots = config.mg.slots;
 	endpoints_start(agent);
 	agent->sync = sync_new_dp(agent->dp);
+	engine_limit_nets(agent->engine, dp_get_map(agent->dp, "mg_nets")->entries);
 	if (dp_flows_are_new(agent->dp))
 		agent->facts.flows_new_until =
 			boot_time() + (uint64_t)FLOWS_NEW_SECONDS * 1000000000;

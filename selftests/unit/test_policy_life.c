@@ -373,28 +373,27 @@ static void a_broken_plan_is_written_again(void **state)
 
 /* --- room ---------------------------------------------------------------------------------- */
 
-static void what_does_not_fit_changes_nothing(void **state)
+static void expect_unfit(const struct engine_limits *limits, const char *map)
 {
-	const struct engine_limits limits = { .pages = 26 };
 	const struct plan *plan;
 	unsigned int refused = 0;
 	struct pw_view view;
 	struct pw_case c;
 	struct rig rig;
 
-	(void)state;
 	for (uint64_t turn = 0; turn < 40; turn++) {
 		struct engine_stats stats;
 		struct err err = {};
 		int r;
 
-		rig_init(&rig, 12000 + turn, &limits);
+		rig_init(&rig, 12000 + turn, limits);
 		pw_tell(&rig.world, rig.engine);
 		r = engine_build(rig.engine, &plan, &err);
 		pk_apply(rig.kernel, rig.engine, plan);
 		engine_grace_done(rig.engine, engine_applied_build(rig.engine));
 		engine_stats(rig.engine, &stats);
-		assert_true(stats.used[PLAN_PAGE] <= limits.pages);
+		assert_true(!limits->pages || stats.used[PLAN_PAGE] <= limits->pages);
+		assert_true(!limits->nets || rig.kernel->nets.count <= limits->nets);
 		if (!r) {
 			compare(&rig, 100);
 			rig_done(&rig);
@@ -402,7 +401,7 @@ static void what_does_not_fit_changes_nothing(void **state)
 		}
 		refused++;
 		assert_int_equal(r, -ENOSPC);
-		assert_non_null(strstr(err.text, "mg_pages: "));
+		assert_non_null(strstr(err.text, map));
 		assert_non_null(strstr(err.text, "NetworkPolicy"));
 		/* A new endpoint whose policy does not fit gets nothing through; others are open
 		 * only where no policy applies. */
@@ -426,21 +425,26 @@ static void what_does_not_fit_changes_nothing(void **state)
 	assert_true(refused > 5);
 }
 
-/* Old verdicts stay where a change does not fit. */
-static void refused_change_keeps_the_old(void **state)
+static void what_does_not_fit_changes_nothing(void **state)
 {
-	const struct engine_limits limits = { .pages = 70, .classes = 60 };
+	(void)state;
+	expect_unfit(&(struct engine_limits){ .pages = 26 }, "mg_pages: ");
+	expect_unfit(&(struct engine_limits){ .nets = 6 }, "mg_nets: ");
+}
+
+/* Old verdicts stay where a change does not fit. */
+static void expect_old_verdicts(const struct engine_limits *limits)
+{
 	struct probe probe[PROBES];
 	const struct plan *plan;
 	unsigned int refused = 0;
 	struct pw_view view;
 	struct rig rig;
 
-	(void)state;
 	for (uint64_t turn = 0; turn < 200; turn++) {
 		size_t count;
 
-		rig_init(&rig, 15000 + turn, &limits);
+		rig_init(&rig, 15000 + turn, limits);
 		for (unsigned int i = PW_FIRST_POLICY + 3; i < PW_OBJECTS; i++)
 			pw_object_set(&rig.world, i, NULL);
 		pw_tell(&rig.world, rig.engine);
@@ -468,6 +472,13 @@ static void refused_change_keeps_the_old(void **state)
 		rig_done(&rig);
 	}
 	assert_true(refused > 5);
+}
+
+static void refused_change_keeps_the_old(void **state)
+{
+	(void)state;
+	expect_old_verdicts(&(struct engine_limits){ .pages = 70, .classes = 60 });
+	expect_old_verdicts(&(struct engine_limits){ .nets = 9 });
 }
 
 int main(void)
