@@ -6,6 +6,8 @@
  */
 #include "agent/objects.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "agent/addresses.h"
@@ -13,10 +15,13 @@
 #include "agent/problems.h"
 #include "agent/settings.h"
 #include "agent/trace.h"
+#include "base/arena.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "model/decode.h"
 
 #define KINDS_MAX 64
+#define ADDRESS_MAX 4096
 
 static int decode(struct agent *agent, const struct store_event *event, struct object **ret_object)
 {
@@ -120,6 +125,40 @@ static void tell_ipam(struct agent *agent, const struct store_event *event)
 	event_active(agent->ipam_event, 0, 0);
 }
 
+/* --- which store this node has known ------------------------------------------------------- */
+
+/* An empty folder in place of the store (a mount that is missing) would open every pod: what was
+ * read once must be there again. The file is taken away by `margayctl node reset`. */
+static char *known_path(const struct agent *agent)
+{
+	return xasprintf("%s/datastore", agent->config.state_dir);
+}
+
+static bool store_is_known(const struct agent *agent)
+{
+	_cleanup_free_ char *path = known_path(agent), *text = NULL;
+	size_t size;
+
+	return !file_read(AT_FDCWD, path, ADDRESS_MAX, &text, &size) &&
+	       !strcmp(text, agent->config.datastore);
+}
+
+static void note_store(const struct agent *agent)
+{
+	_cleanup_free_ char *path = known_path(agent);
+	const char *address = agent->config.datastore;
+	struct err err = { 0 };
+	int r;
+
+	if (store_is_known(agent))
+		return;
+	r = file_replace(AT_FDCWD, path, address, strlen(address), 0600);
+	if (r < 0) {
+		err_errno(&err, r, "%s", path);
+		log_warning("cannot note the datastore", "why", err.text, NULL);
+	}
+}
+
 static void on_events(const struct store_event *events, size_t count, bool synced, void *arg)
 {
 	struct agent *agent = arg;
@@ -139,6 +178,8 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 			on_set(agent, object);
 	}
 	pools_settle(agent);
+	if (synced && !agent->synced)
+		note_store(agent);
 	agent->synced |= synced;
 	agent_dirty(agent, CHANGE_POLICY);
 }
@@ -190,12 +231,20 @@ static size_t wanted_kinds(struct store_query *queries)
 
 int objects_open(struct agent *agent, struct err *err)
 {
-	const struct store_options options = { .create = true,
+	bool known = store_is_known(agent);
+	const struct store_options options = { .create = !known,
 					       .manifests = agent->config.manifests,
 					       .instance = agent->config.node,
 					       .check = check };
 
-	return store_open(agent->config.datastore, &options, &agent->store, err);
+	int r = store_open(agent->config.datastore, &options, &agent->store, err);
+
+	if (r != -ENOENT || !known)
+		return r;
+	return err_set(err, r,
+		       "datastore %s is empty, and was not when it was last read: is it mounted? "
+		       "(a new one: remove %s/datastore)",
+		       agent->config.datastore, agent->config.state_dir);
 }
 
 int objects_start(struct agent *agent, struct err *err)

@@ -92,8 +92,8 @@ static bool agent_runs(struct ctl *ctl)
 }
 
 /* What agent and plugin keep; the store is shared by nodes and stays. */
-static const char *const own_folders[] = { "/run/margay", "/var/lib/margay/cni",
-					   "/var/lib/margay/ipam" };
+static const char *const own_paths[] = { "/run/margay", "/var/lib/margay/cni",
+					 "/var/lib/margay/ipam", "/var/lib/margay/datastore" };
 
 int verb_node_reset(struct ctl *ctl, int argc, char **argv)
 {
@@ -115,9 +115,9 @@ int verb_node_reset(struct ctl *ctl, int argc, char **argv)
 	if (!reset.yes) {
 		printf("would remove: programs on devices, pins below /sys/fs/bpf/margay, "
 		       "interfaces cali*, "
-		       "the idle VXLAN device, routes of protocol 80, and the folders");
-		for (size_t i = 0; i < sizeof(own_folders) / sizeof(own_folders[0]); i++)
-			printf(" %s", own_folders[i]);
+		       "the idle VXLAN device, routes of protocol 80, and");
+		for (size_t i = 0; i < sizeof(own_paths) / sizeof(own_paths[0]); i++)
+			printf(" %s", own_paths[i]);
 		printf("\nsay --yes to do it\n");
 		return 0;
 	}
@@ -126,8 +126,8 @@ int verb_node_reset(struct ctl *ctl, int argc, char **argv)
 		return 1;
 	}
 	r = dp_reset_node(&what, &report, &err);
-	for (size_t i = 0; i < sizeof(own_folders) / sizeof(own_folders[0]); i++) {
-		int removed = remove_tree(own_folders[i], r < 0 ? NULL : &err);
+	for (size_t i = 0; i < sizeof(own_paths) / sizeof(own_paths[0]); i++) {
+		int removed = remove_tree(own_paths[i], r < 0 ? NULL : &err);
 
 		r = r < 0 ? r : removed;
 	}
