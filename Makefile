@@ -187,7 +187,7 @@ sbom: all ## what the programs are made of, as SPDX JSON in build/margay.spdx.js
 
 .PHONY: check-reproducible sbom
 
-lint: abi-check ## format, include arrows, ABI padding, sizes, licence lines, shellcheck
+lint: abi-check ## format, clang-tidy, include arrows, ABI padding, sizes, licence lines, shellcheck
 	$(Q)selftests/lint/run
 
 # The ABI holds no implicit padding, on the host's and on the BPF target.

@@ -47,8 +47,8 @@ static void env_of_a_pod(void **state)
 		"CNI_PATH",
 		"/opt/cni/bin",
 		"CNI_ARGS",
-		"IgnoreUnknown=1;K8S_POD_NAMESPACE=web;K8S_POD_NAME=front-1;K8S_POD_UID=u-1;"
-		"IP=10.0.0.7;MAC=02:00:00:00:00:07",
+		("IgnoreUnknown=1;K8S_POD_NAMESPACE=web;K8S_POD_NAME=front-1;K8S_POD_UID=u-1;"
+		 "IP=10.0.0.7;MAC=02:00:00:00:00:07"),
 		NULL
 	};
 	_cleanup_arena_ struct arena *arena = arena_new();
