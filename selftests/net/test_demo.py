@@ -77,3 +77,25 @@ def test_an_unknown_step_is_named(tmp_path):
     done = subprocess.run(DEMO, capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           env=dict(os.environ, STEP="nonsense", MARGAY_DEMO=str(tmp_path / "demo")))
     assert done.returncode == 1 and done.stderr.startswith("make demo: no step nonsense; there are: nodes pods")
+
+
+def readme():
+    with open(os.path.join(TOP, "README.md")) as file:
+        return file.read()
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^(make [a-z-]+)|`(make [a-z-]+)", readme(), re.M)), key=str), ids=str)
+def test_readme_targets_are_there(command):
+    target = "".join(command).split()[1]
+    done = subprocess.run(["make", "-n", "-C", TOP, target], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=100)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"`margayctl ([a-z -]+)`", readme()))))
+def test_readme_names_verbs_that_are_there(command):
+    with open(os.path.join(TOP, "loader", "ctl", "verbs.def")) as rows:
+        verbs = re.findall(r'VERB\("([^"]+)"', rows.read())
+    verb = next(verb for verb in verbs if command == verb or command.startswith(verb + " "))
+    program = os.path.join(TOP, os.environ.get("BUILD", "build"), "margayctl")
+    text = subprocess.run([program, *verb.split(), "--help"], capture_output=True, text=True, check=True).stdout
+    assert not [option for option in re.findall(r"--[a-z-]+", command) if option not in text]
