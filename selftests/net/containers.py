@@ -149,3 +149,76 @@ def install_into(node):
     """`make install` as on a host; the machine's folders stay as they are."""
     writable(node, "usr", "opt")
     node.run("make", "-s", "-C", cluster.TOP, "install", timeout=200)
+
+
+class Containerd:
+    """containerd of one Node, by its own ctr: containers of the same root file system, networks by CNI."""
+
+    CONFIG = """version = 2
+root = "/var/lib/containerd-test"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs", "io.containerd.tracing.processor.v1.otlp"]
+[grpc]
+address = "/run/containerd/containerd.sock"
+"""
+
+    def __init__(self, node, network=None):
+        """What `make install` put down is there already: ctr looks into /opt/cni/bin and /etc/cni/net.d alone."""
+        self.node, self.parent, self.running = node, f"margay-{os.getpid()}-{node.name}-c", {}
+        node.sh("mkdir -p /etc/cni/net.d /etc/containerd")
+        if network:
+            node.sh("rm -f /etc/cni/net.d/*")
+            node.run("tee", "/etc/cni/net.d/10-margay.conflist", stdin=json.dumps(network))
+        node.run("tee", "/etc/containerd/margay.toml", stdin=self.CONFIG)
+        make_rootfs(node)
+        self.log = os.path.join(node.folder, "containerd.log")
+        self.daemon = node.start("containerd", "--config", "/etc/containerd/margay.toml", log=self.log)
+        wait_for(lambda: node.try_run("ctr", "version").returncode == 0, self.tail, 30)
+
+    def tail(self):
+        with open(self.log, errors="replace") as log:
+            return "containerd answers\n" + "".join(log.readlines()[-20:])
+
+    def ctr(self, *arguments, check=True):
+        return self.node.run("ctr", *arguments, check=check, timeout=120)
+
+    def run(self, name, *command):
+        """ctr stays with the container: it is what takes the network away at its end (detached it leaves that to nobody)."""
+        self.running[name] = self.node.start(
+            "ctr", "run", "--rm", "--cni", "--cgroup", f"/{self.parent}/{name}", "--cap-add", "CAP_NET_RAW", "--env", "PATH=/bin",
+            "--rootfs", ROOT, name, *(command or ("sleep", "1000")), log=self.log)
+        wait_for(lambda: self.state(name) == "RUNNING", self.tail)
+        return name
+
+    def state(self, name):
+        rows = [line.split() for line in self.ctr("task", "ls").split("\n")[1:]]
+        return next((row[2] for row in rows if row[:1] == [name]), None)
+
+    def try_exec(self, name, *command):
+        self.turn = getattr(self, "turn", 0) + 1
+        return self.node.try_run("ctr", "task", "exec", "--exec-id", f"e{self.turn}", name, *command, timeout=120)
+
+    def pid(self, name):
+        (row,) = [line.split() for line in self.ctr("task", "ls").split("\n")[1:] if line.split()[:1] == [name]]
+        return row[1]
+
+    def address(self, name, family=4):
+        rows = json.loads(self.node.run("nsenter", "-t", self.pid(name), "-n", "ip", "-j", "addr", "show", "eth0"))[0]["addr_info"]
+        (found,) = [row["local"] for row in rows if row["family"] == ("inet" if family == 4 else "inet6") and row["scope"] == "global"]
+        return found
+
+    def ping(self, name, target):
+        """True if an answer came."""
+        return self.try_exec(name, "ping", "-c", "1", "-W", "1", target).returncode == 0
+
+    def remove(self, name):
+        self.ctr("task", "kill", "-s", "SIGKILL", name)
+        self.running.pop(name).wait(60)
+
+    def close(self):
+        for name in list(self.running):
+            self.node.try_run("ctr", "task", "kill", "-s", "SIGKILL", name)
+            self.node.stop(self.running.pop(name))
+        self.node.stop(self.daemon)
+        remove_cgroups(self.parent)
