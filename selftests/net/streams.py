@@ -41,9 +41,10 @@ class Stream:
         return json.loads(self.process.communicate(timeout=120)[0])
 
 
-def begin(client, server, port, seconds=600, rate=1000):
+def begin(client, server, port, seconds=600, rate=1000, reach=None):
+    """reach: what tells that the client reaches the server; ping, where none is given."""
     serve(server, port)
-    wait_for(lambda: client.ping(server.address()), "client and server reach each other")
+    wait_for(reach or (lambda: client.ping(server.address())), "client and server reach each other")
     return Stream(client, server.address(), port, seconds, rate)
 
 

@@ -145,10 +145,10 @@ def small_disk(node):
     """A full file system in place of one of the agent's folders; room() makes room on it."""
     at = []
 
-    def fill(folder):
+    def fill(folder, size="256k"):
         at.append(f"/var/lib/margay/{folder}")
         node.kill_agent()
-        node.sh(f"cp -a {at[0]} /run/kept && mount -t tmpfs -o size=256k,mode=0700 tmpfs {at[0]} && "
+        node.sh(f"cp -a {at[0]} /run/kept && mount -t tmpfs -o size={size},mode=0700 tmpfs {at[0]} && "
                 f"cp -a /run/kept/. {at[0]}/ && rm -r /run/kept")
         node.start_agent()
         node.sh(f"dd if=/dev/zero of={at[0]}/.ballast bs=1k 2>/dev/null || true")
@@ -158,7 +158,7 @@ def small_disk(node):
     yield fill
     wait_for(lambda: in_use(node) == held, "all pods' addresses are free")
     node.kill_agent()
-    node.sh(f"umount {at[0]} && rm -rf {at[0]}")
+    node.sh(f"umount {at[0]} && {{ mountpoint -q {at[0]} || rm -rf {at[0]}; }}")  # the shared store is as it was
     node.start_agent()
 
 
