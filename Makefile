@@ -146,10 +146,16 @@ fuzz: ## fuzz each parser for FUZZ_SECONDS (20)
 
 check-unit: $(UNIT) ## unit tests
 	$(Q)selftests/run unit $(UNIT)
-check-san: ## unit tests built with address and undefined behaviour sanitizers
-	$(Q)$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/san check-unit; status=$$?; \
-		mkdir -p $(BUILD)/results; \
-		sed 's/^unit/sanitizers/' $(BUILD)/san/results/unit.tsv >$(BUILD)/results/sanitizers.tsv; exit $$status
+check-agent: all ## the agent, margayctl and the plugins between namespaces, one file of tests (root)
+	$(Q)selftests/run agent selftests/net/test_agent.py
+# Leaks are looked for in the unit tests; in the agent its own filter of system calls forbids it (ptrace).
+check-san: ## unit and agent tests built with address and undefined behaviour sanitizers
+	$(Q)status=0; mkdir -p $(BUILD)/results; : >$(BUILD)/results/sanitizers.tsv; \
+		for part in unit agent; do \
+			[ $$part = unit ] || export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1; \
+			$(MAKE) --no-print-directory SAN=address,undefined BUILD=$(BUILD)/san check-$$part || status=$$?; \
+			sed "s/^$$part/sanitizers/" $(BUILD)/san/results/$$part.tsv >>$(BUILD)/results/sanitizers.tsv; \
+		done; exit $$status
 check-prog: $(PROG) ## packet fixtures and property tests through the loaded programs (root)
 	$(Q)selftests/run prog $(PROG)
 check-cli: all ## margayctl on a store
@@ -237,6 +243,6 @@ export PYTHONDONTWRITEBYTECODE BUILD
 
 
 .PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-long check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
-.PHONY: install readme check-san
+.PHONY: install readme check-san check-agent
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
