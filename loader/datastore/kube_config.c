@@ -244,45 +244,38 @@ static int read_cluster(const struct reader *reader, const struct entry *entry)
 
 /* --- credentials by a program --- */
 
-static int read_words(const struct reader *reader, const struct entry *entry,
-		      char *const **ret_list)
+/* An item of a list as one text; NULL: it is not of the right shape. */
+typedef char *(*word_fn)(struct arena *arena, const json_t *item);
+
+static char *argument(struct arena *arena, const json_t *item)
 {
-	const json_t *args = json_at(entry->value, "exec.args");
-	size_t count = json_array_size(args);
-	char **list;
-
-	if (count > EXEC_WORDS_MAX)
-		return bad(reader, entry, "exec.args", "too many");
-	list = arena_array(reader->config->arena, count + 1, sizeof(*list));
-	for (size_t i = 0; i < count; i++) {
-		const char *word = json_string_value(json_array_get(args, i));
-
-		if (!word)
-			return bad(reader, entry, "exec.args", "expected strings");
-		list[i] = arena_strdup(reader->config->arena, word);
-	}
-	*ret_list = list;
-	return 0;
+	return arena_strdup(arena, json_string_value(item));
 }
 
-static int read_environment(const struct reader *reader, const struct entry *entry,
-			    char *const **ret_list)
+static char *variable(struct arena *arena, const json_t *item)
 {
-	const json_t *env = json_at(entry->value, "exec.env");
-	size_t count = json_array_size(env);
+	const char *name = json_text_at(item, "name");
+
+	if (!name || !*name || strchr(name, '='))
+		return NULL;
+	return arena_printf(arena, "%s=%s", name, json_text_or(item, "value", ""));
+}
+
+static int read_words(const struct reader *reader, const struct entry *entry, const char *field,
+		      word_fn word, char *const **ret_list)
+{
+	const json_t *items = json_at(entry->value, field);
+	size_t count = json_array_size(items);
 	char **list;
 
 	if (count > EXEC_WORDS_MAX)
-		return bad(reader, entry, "exec.env", "too many");
+		return bad(reader, entry, field, "too many");
 	list = arena_array(reader->config->arena, count + 1, sizeof(*list));
 	for (size_t i = 0; i < count; i++) {
-		const json_t *item = json_array_get(env, i);
-		const char *name = json_text_at(item, "name");
-
-		if (!name || !*name || strchr(name, '='))
-			return bad(reader, entry, "exec.env", "expected name and value");
-		list[i] = arena_printf(reader->config->arena, "%s=%s", name,
-				       json_text_or(item, "value", ""));
+		list[i] = word(reader->config->arena, json_array_get(items, i));
+		if (!list[i])
+			return bad(reader, entry, field,
+				   "expected strings (args), names and values (env)");
 	}
 	*ret_list = list;
 	return 0;
@@ -304,8 +297,8 @@ static int read_exec(const struct reader *reader, const struct entry *entry)
 	/* a path with a slash is the file's, a bare name PATH's */
 	exec->command = strchr(command, '/') ? path_of(reader, entry, command)
 					     : arena_strdup(reader->config->arena, command);
-	r = read_words(reader, entry, &exec->args);
-	return r ? r : read_environment(reader, entry, &exec->environment);
+	r = read_words(reader, entry, "exec.args", argument, &exec->args);
+	return r ? r : read_words(reader, entry, "exec.env", variable, &exec->environment);
 }
 
 static int read_user(const struct reader *reader, const struct entry *entry)
