@@ -30,7 +30,7 @@ static __always_inline int from_netdev_steps(struct __sk_buff *skb, struct packe
 	const struct mg_local *local = local_row();
 	int r;
 
-	if (!local)
+	if (!local || ipv6_is_off(skb, local))
 		return MG_FINAL_NEXT;
 	r = uplink_parse(skb, pkt);
 	if (r)

@@ -30,7 +30,7 @@ static __always_inline int from_pod_steps(struct __sk_buff *skb, struct packet *
 		return -MG_DROP_NOT_IP;
 	if (skb->protocol == bpf_htons(ETH_P_ARP))
 		return arp_answer(skb, pkt, ep);
-	if (ipv6_unhandled(skb))
+	if (ipv6_is_off(skb, local))
 		return -MG_DROP_IPV6_OFF;
 	r = parse_skb_near(skb, pkt);
 	if (!r)

@@ -20,7 +20,7 @@ static __always_inline int from_tunnel_steps(struct __sk_buff *skb, struct packe
 	if (!mark_is_set(skb) || !local)
 		return -MG_DROP_UNMARKED_TUNNEL;
 	mark_clear(skb);
-	r = parse_skb(skb, pkt);
+	r = ipv6_is_off(skb, local) ? -MG_DROP_IPV6_OFF : parse_skb(skb, pkt);
 	if (!r)
 		r = decap_by_device(skb, pkt);
 	if (r)

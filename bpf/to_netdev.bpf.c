@@ -15,7 +15,8 @@ static __always_inline int to_netdev_steps(struct __sk_buff *skb, struct packet 
 {
 	const struct mg_local *local = local_row();
 
-	if (!local || uplink_parse(skb, pkt) || pkt->flags & PKT_MULTICAST)
+	if (!local || ipv6_is_off(skb, local) || uplink_parse(skb, pkt) ||
+	    pkt->flags & PKT_MULTICAST)
 		return MG_FINAL_NEXT;
 	return uplink_out(skb, pkt, local);
 }

@@ -32,7 +32,7 @@ static __always_inline int to_pod_steps(struct __sk_buff *skb, struct packet *pk
 	pkt->dst_slot = ep->slot;
 	if (!skb->ingress_ifindex)
 		pkt->flags |= PKT_FROM_HOST;
-	r = ipv6_unhandled(skb) ? -MG_DROP_IPV6_OFF : parse_skb_near(skb, pkt);
+	r = ipv6_is_off(skb, local) ? -MG_DROP_IPV6_OFF : parse_skb_near(skb, pkt);
 	if (r) /* ARP, and whatever else the host says on its own link */
 		return pkt->flags & PKT_FROM_HOST ? MG_FINAL_NEXT : r;
 	return pod_in(skb, pkt, local);

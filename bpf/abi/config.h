@@ -15,13 +15,12 @@
 #define MG_IFINDEX_BASE 1000000
 
 struct mg_config {
-	__u32 slots; /* rows of mg_ep and mg_slot */
-	__u32 mark;  /* the bit that means "finished by Margay" */
-	__u8 trace;  /* 1: this load is the trace copy and writes the step log */
-	__u8 ipv6;   /* 0: pods' IPv6 is dropped (ipv6-off), the node's own passes to the stack */
+	__u32 slots;	    /* rows of mg_ep and mg_slot */
+	__u32 mark;	    /* the bit that means "finished by Margay" */
+	__u8 trace;	    /* 1: this load is the trace copy and writes the step log */
 	__u8 old_flows;	    /* 1: on a miss, look into the flow tables of the former layout */
 	__u8 redirect_peer; /* 1: hand over with bpf_redirect_peer */
-	__u8 pad[4];
+	__u8 pad[5];
 };
 
 _Static_assert(sizeof(struct mg_config) == 16, "mg_config");

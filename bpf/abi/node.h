@@ -20,6 +20,8 @@
 #define MG_LOCAL_FLOWS_NEW (1U << 6)	  /* flow tables were created anew: see flows_new_until */
 #define MG_LOCAL_RST (1U << 7) /* segments of revoked and unknown TCP flows are answered by RST */
 #define MG_LOCAL_FLOW_EVENTS (1U << 8) /* somebody reads MG_EVENT_FLOW records */
+#define MG_LOCAL_NO_IPV6                                                                           \
+	(1U << 9) /* pods' IPv6 is dropped (ipv6-off), the node's own passes to the stack */
 
 #define MG_NAT_RANGES 4
 

@@ -12,7 +12,6 @@
 const volatile struct mg_config mg_config __weak = {
 	.slots = 4096,
 	.mark = 0x01000000,
-	.ipv6 = 1,
 	.redirect_peer = 1,
 };
 

@@ -169,6 +169,8 @@ __weak __noinline int decap_open(struct __sk_buff *skb, struct packet *pkt, __u3
 		}
 		outer += sizeof(struct vxlan_start);
 	}
+	if (family == 6 && local->flags & MG_LOCAL_NO_IPV6)
+		return -MG_DROP_IPV6_OFF;
 	pkt->outer_length = outer;
 	pkt->outer_family = pkt->family;
 	pkt->outer_kind = kind;

@@ -7,6 +7,8 @@
 #define MARGAY_LIB_NODE_H
 
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "lib/addr_ops.h"
@@ -19,6 +21,12 @@ static __always_inline const struct mg_local *local_row(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&mg_local, &zero);
+}
+
+/* IPv6 on a node that does not handle it. */
+static __always_inline bool ipv6_is_off(const struct __sk_buff *skb, const struct mg_local *local)
+{
+	return skb->protocol == bpf_htons(ETH_P_IPV6) && local->flags & MG_LOCAL_NO_IPV6;
 }
 
 /* A node we know; NULL for number 0 and for numbers that were given back. */

@@ -6,7 +6,6 @@
 #ifndef MARGAY_LIB_PARSE_SKB_H
 #define MARGAY_LIB_PARSE_SKB_H
 
-#include "lib/config.h"
 #include "lib/parse.h"
 
 #define MG_PULL_BYTES 384 /* headers of the longest packet we read, a tunnel's included */
@@ -17,12 +16,6 @@ static __always_inline struct frame frame_of(struct __sk_buff *skb)
 			       .end = (void *)(long)skb->data_end };
 
 	return frame;
-}
-
-/* IPv6 where this load does not handle it: no policy would be asked about it. */
-static __always_inline bool ipv6_unhandled(const struct __sk_buff *skb)
-{
-	return !mg_config.ipv6 && skb->protocol == bpf_htons(ETH_P_IPV6);
 }
 
 __weak __noinline int parse_skb_walk(struct __sk_buff *skb, struct packet *pkt)

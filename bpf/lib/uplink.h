@@ -53,7 +53,7 @@ static __always_inline int uplink_parse(struct __sk_buff *skb, struct packet *pk
 		return -MG_DROP_NOT_IP;
 	if (uplink_flags(pkt) & MG_UPLINK_L3)
 		pkt->flags |= PKT_NO_L2;
-	return ipv6_unhandled(skb) ? -MG_DROP_IPV6_OFF : parse_skb(skb, pkt);
+	return parse_skb(skb, pkt);
 }
 
 static __always_inline bool addr_is_own(const struct mg_local *local, const union mg_addr *addr)

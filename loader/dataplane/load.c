@@ -37,7 +37,7 @@ struct dp_config dp_config_default(void)
 {
 	return (struct dp_config){
 		.root = DP_ROOT_DEFAULT,
-		.mg = { .slots = 4096, .mark = 0x01000000, .ipv6 = 1, .redirect_peer = 1 },
+		.mg = { .slots = 4096, .mark = 0x01000000, .redirect_peer = 1 },
 	};
 }
 

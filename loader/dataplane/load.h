@@ -68,7 +68,7 @@ struct dp_config {
 	size_t object_size;
 };
 
-/* The defaults of bpf/lib/config.h: 4,096 slots, mark 0x01000000, both families. */
+/* The defaults of bpf/lib/config.h: 4,096 slots, mark 0x01000000. */
 struct dp_config dp_config_default(void);
 
 int dp_open(const struct dp_config *config, struct dp **ret_dp, struct err *err);

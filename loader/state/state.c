@@ -194,6 +194,7 @@ static uint32_t local_flags(const struct state *state, const struct state_node_f
 	       (params->source_spoofing == FELIX_SPOOFING_ANY ? MG_LOCAL_ANY_SOURCE : 0) |
 	       (params->nat_exclusions == FELIX_NAT_POOLS_AND_HOSTS ? MG_LOCAL_NAT_SKIP_HOSTS : 0) |
 	       (params->revoked_tcp == FELIX_REVOKED_RESET ? MG_LOCAL_RST : 0) |
+	       (params->ipv6 ? 0 : MG_LOCAL_NO_IPV6) |
 	       (facts->flows_new_until ? MG_LOCAL_FLOWS_NEW : 0) |
 	       (facts->flow_events ? MG_LOCAL_FLOW_EVENTS : 0);
 }

@@ -43,9 +43,7 @@ static int load_empty(void)
 
 static int open_node(void **state)
 {
-	const struct mg_config config = {
-		.slots = 4096, .mark = 0x01000000, .ipv6 = 1, .redirect_peer = 1
-	};
+	const struct mg_config config = { .slots = 4096, .mark = 0x01000000, .redirect_peer = 1 };
 
 	(void)state;
 	if (scene_setup_with(&config, 0))

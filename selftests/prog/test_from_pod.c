@@ -398,33 +398,37 @@ static void test_drop_event(void **state)
 			 1001 * wire.length);
 }
 
-/* A load that does not handle IPv6 lets none of a pod past its policy; the node's own is the
+/* A node that does not handle IPv6 lets none of a pod past its policy; the node's own is the
  * stack's affair. IPv4 goes on as ever. */
 static void test_without_ipv6(void **state)
 {
-	const struct mg_config config = {
-		.slots = 4096, .mark = 0x01000000, .trace = 1, .redirect_peer = 1
-	};
-	static struct fixture bare;
 	struct wire_spec spec;
 
 	(void)state;
-	scene_open(&bare, &config, 0);
-	for (int family = 4; family <= 6; family += 2) {
-		bool off = family == 6;
+	scene_again(&node);
+	for (int off = 1; off >= 0; off--) {
+		node.local.flags = off ? node.local.flags | MG_LOCAL_NO_IPV6
+				       : node.local.flags & ~MG_LOCAL_NO_IPV6;
+		fixture_local(&node);
+		for (int family = 4; family <= 6; family += 2) {
+			bool gone = off && family == 6;
 
-		spec = scene_packet(POD_A, POD_B, family);
-		spec.proto = IPPROTO_UDP;
-		scene_expect(&bare, MG_HOOK_FROM_POD, SLOT_A, &spec, off ? DROPPED : TO_PEER,
-			     off ? MG_DROP_IPV6_OFF : MG_DROP_NONE);
-		spec.src = place_addr(NODE_OWN, family);
-		scene_expect(&bare, MG_HOOK_TO_POD, SLOT_B, &spec, TO_STACK, MG_DROP_NONE);
+			spec = scene_packet(POD_A, POD_B, family);
+			spec.proto = IPPROTO_UDP;
+			scene_expect(&node, MG_HOOK_FROM_POD, SLOT_A, &spec,
+				     gone ? DROPPED : TO_PEER,
+				     gone ? MG_DROP_IPV6_OFF : MG_DROP_NONE);
+			spec.src = place_addr(NODE_OWN, family);
+			scene_expect(&node, MG_HOOK_TO_POD, SLOT_B, &spec, TO_STACK, MG_DROP_NONE);
+		}
 	}
+	node.local.flags |= MG_LOCAL_NO_IPV6;
+	fixture_local(&node);
 	spec = scene_packet(POD_A, GATEWAY, 6);
 	spec.proto = IPPROTO_ICMPV6;
 	spec.icmp_type = 128;
-	scene_expect(&bare, MG_HOOK_FROM_POD, SLOT_A, &spec, DROPPED, MG_DROP_IPV6_OFF);
-	fixture_close(&bare);
+	scene_expect(&node, MG_HOOK_FROM_POD, SLOT_A, &spec, DROPPED, MG_DROP_IPV6_OFF);
+	scene_again(&node);
 }
 
 int main(void)

@@ -71,6 +71,15 @@ static void test_decap(void **state)
 			arrive(&around, &spec, &out);
 			expect_delivery(&out, &spec, SLOT_A);
 		}
+		/* ipv6Support false: what is inside goes nowhere; an IPv6 outer to the stack */
+		node.local.flags |= MG_LOCAL_NO_IPV6;
+		fixture_local(&node);
+		arrive(&around, &spec, &out);
+		if (outer == 4 && inner == 4)
+			expect_delivery(&out, &spec, SLOT_A);
+		else if (outer == 4)
+			expect_drop(&out, MG_DROP_IPV6_OFF);
+		node.local.flags &= ~MG_LOCAL_NO_IPV6;
 	}
 }
 
