@@ -331,6 +331,7 @@ void job_init(struct job *job, struct plugin *plugin)
 {
 	struct attachment *attachment = &job->attachment;
 	const struct cni_env *env = &plugin->env;
+	char prefix[CNI_HOST_PREFIX_MAX + 1];
 
 	job->plugin = plugin;
 	job->deadline = rpc_now() + plugin->config.agent_timeout_ms;
@@ -345,7 +346,8 @@ void job_init(struct job *job, struct plugin *plugin)
 	attachment->uid = arena_strdup(attachment->arena, env->pod_uid);
 	attachment->bandwidth = plugin->config.bandwidth;
 	attachment->labels = json_incref(plugin->config.labels);
-	host_ifname(attachment->pod_namespace, attachment->pod, attachment->ifname,
+	host_prefix(plugin->config.state_dir, prefix);
+	host_ifname(prefix, attachment->pod_namespace, attachment->pod, attachment->ifname,
 		    attachment->host_ifname);
 }
 

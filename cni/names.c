@@ -6,11 +6,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
+#include "base/file.h"
 #include "base/inet.h"
 
 static void digest_text(SHA_CTX *digest, const char *text)
@@ -18,7 +21,20 @@ static void digest_text(SHA_CTX *digest, const char *text)
 	SHA1_Update(digest, text, strlen(text));
 }
 
-void host_ifname(const char *pod_namespace, const char *pod, const char *ifname,
+void host_prefix(const char *state_dir, char ret_prefix[CNI_HOST_PREFIX_MAX + 1])
+{
+	_cleanup_free_ char *path = xasprintf("%s/" CNI_HOST_PREFIX_FILE, state_dir);
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	if (file_read(AT_FDCWD, path, CNI_HOST_PREFIX_MAX, &text, &size) < 0 || !size ||
+	    strpbrk(text, "/. \t\n"))
+		snprintf(ret_prefix, CNI_HOST_PREFIX_MAX + 1, "%s", CNI_HOST_PREFIX);
+	else
+		snprintf(ret_prefix, CNI_HOST_PREFIX_MAX + 1, "%s", text);
+}
+
+void host_ifname(const char *prefix, const char *pod_namespace, const char *pod, const char *ifname,
 		 char ret_name[IFNAMSIZ])
 {
 	unsigned char sum[SHA_DIGEST_LENGTH];
@@ -36,7 +52,9 @@ void host_ifname(const char *pod_namespace, const char *pod, const char *ifname,
 	SHA1_Final(sum, &digest);
 	for (int i = 0; i < 6; i++)
 		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
-	snprintf(ret_name, IFNAMSIZ, CNI_HOST_PREFIX "%.11s", hex);
+	snprintf(ret_name, IFNAMSIZ, "%.*s", CNI_HOST_PREFIX_MAX, prefix);
+	hex[11] = '\0';
+	strncat(ret_name, hex, IFNAMSIZ - 1 - strlen(ret_name));
 }
 
 union mg_addr gateway4(void)

@@ -2,14 +2,18 @@
 #include "agent/settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <regex.h>
 #include <string.h>
 
 #include "agent/endpoint.h"
 #include "agent/status.h"
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+
+#define PREFIX_MAX 8 /* cni/names.h */
 
 /* --- reports ------------------------------------------------------------------------------- */
 
@@ -168,6 +172,39 @@ static void apply_redirect(struct agent *agent, const struct felix_params *param
 	}
 }
 
+/* Felix takes a list, of which the plugin uses the first; of names that are interfaces' only. */
+static bool is_prefix(const char *text, size_t size)
+{
+	return size && size <= PREFIX_MAX &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") >=
+		       size;
+}
+
+/* The plugin asks nobody for its interface's name: it must know it also without an agent. */
+static int apply_prefix(struct agent *agent, const struct felix_params *params, struct err *err)
+{
+	_cleanup_free_ char *folder = xasprintf("%s/cni", agent->config.state_dir);
+	_cleanup_free_ char *path = xasprintf("%s/interface-prefix", folder), *former = NULL;
+	const char *text = params->interface_prefix;
+	size_t size = strcspn(text, ","), former_size = 0;
+	int r;
+
+	settings_problem(agent, "interfacePrefix",
+			 is_prefix(text, size)
+				 ? NULL
+				 : "interfacePrefix must be 1 to 8 letters, digits, _ or -");
+	if (!is_prefix(text, size))
+		return 0;
+	if (!file_read(AT_FDCWD, path, PREFIX_MAX, &former, &former_size) && former_size == size &&
+	    !memcmp(former, text, size))
+		return 0;
+	r = dir_make(folder, 0700, err);
+	if (r < 0)
+		return r;
+	r = file_replace(AT_FDCWD, path, text, size, 0600);
+	return r < 0 ? err_errno(err, r, "%s", path) : 0;
+}
+
 int settings_apply(struct agent *agent, struct err *err)
 {
 	const struct felix_params *params = state_params(agent->state);
@@ -178,7 +215,9 @@ int settings_apply(struct agent *agent, struct err *err)
 	compile(agent, "bpfDataIfacePattern", params->data_iface_pattern, &agent->data_pattern);
 	compile(agent, "mtuIfacePattern", params->mtu_iface_pattern, &agent->mtu_pattern);
 	apply_redirect(agent, params);
-	r = apply_attach(agent, params, err);
+	r = apply_prefix(agent, params, err);
+	if (!r)
+		r = apply_attach(agent, params, err);
 	return r < 0 ? r : status_listen(agent, err);
 }
 

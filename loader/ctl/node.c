@@ -3,12 +3,14 @@
  * margayctl node checksystem and node reset; node plan is plan.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/rpc.h"
 #include "ctl/agent.h"
 #include "ctl/remove.h"
@@ -16,6 +18,10 @@
 #include "ctl/verb.h"
 #include "dataplane/probe.h"
 #include "dataplane/reset.h"
+
+/* The agent writes it for the plugin. */
+#define PREFIX_FILE "/var/lib/margay/cni/interface-prefix"
+#define PREFIX_MAX 8
 
 static const struct table_column feature_columns[] = {
 	{ .title = "FEATURE", .path = ".feature" },
@@ -95,6 +101,18 @@ static bool agent_runs(struct ctl *ctl)
 static const char *const own_paths[] = { "/run/margay", "/var/lib/margay/cni",
 					 "/var/lib/margay/ipam", "/var/lib/margay/datastore" };
 
+/* interfacePrefix, where it is another than Calico's. */
+static bool own_prefix(char ret_prefix[PREFIX_MAX + 1])
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+
+	if (file_read(AT_FDCWD, PREFIX_FILE, PREFIX_MAX, &text, &size) < 0 || !size)
+		return false;
+	snprintf(ret_prefix, PREFIX_MAX + 1, "%s", text);
+	return strcmp(ret_prefix, "cali") != 0;
+}
+
 int verb_node_reset(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
@@ -106,7 +124,8 @@ int verb_node_reset(struct ctl *ctl, int argc, char **argv)
 				   .children = children };
 	const struct dp_reset what = { .link_prefix = "cali" };
 	struct reset reset = { .ctl = ctl };
-	struct dp_reset_report report = { 0 };
+	struct dp_reset_report report = { 0 }, more = { 0 };
+	char prefix[PREFIX_MAX + 1];
 	struct err err = { 0 };
 	int r;
 
@@ -126,6 +145,11 @@ int verb_node_reset(struct ctl *ctl, int argc, char **argv)
 		return 1;
 	}
 	r = dp_reset_node(&what, &report, &err);
+	if (!r && own_prefix(prefix)) {
+		r = dp_reset_node(&(struct dp_reset){ .link_prefix = prefix }, &more, &err);
+		report.links += more.links;
+		report.detached += more.detached;
+	}
 	for (size_t i = 0; i < sizeof(own_paths) / sizeof(own_paths[0]); i++) {
 		int removed = remove_tree(own_paths[i], r < 0 ? NULL : &err);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """FelixConfiguration while the agent runs, and what it says of itself: metrics, also over TLS. docs/configuration.md
 and docs/metrics.md say what is expected."""
+import ipaddress
 import json
 import os
 import re
@@ -96,12 +97,29 @@ def test_flags_follow(node, felix, spec):
     wait_for(lambda: local(node)["flags"] == before, "the flag goes")
 
 
-def test_timeouts_follow(node, felix):
+@pytest.mark.parametrize("name", ["tcpSynSent", "tcpEstablished", "tcpFinsSeen", "tcpResetSeen", "udpTimeout",
+                                  "icmpTimeout", "genericTimeout"])
+def test_timeouts_follow(node, felix, name):
     before = local(node)["timeout"]
-    felix({"bpfConntrackTimeouts": {"udpTimeout": "17s"}})
+    felix({"bpfConntrackTimeouts": {name: "17s"}})
     ticks = 17 * 10**9 >> 20
     wait_for(lambda: ticks in local(node)["timeout"], "17 s in ticks")
     assert sum(a != b for a, b in zip(before, local(node)["timeout"])) == 1
+    felix({})
+    wait_for(lambda: local(node)["timeout"] == before, "the default again")
+
+
+@pytest.mark.parametrize("address,member", [("192.0.2.77", "nat4"), ("2001:db8::77", "nat6")])
+def test_nat_address_follows(node, felix, address, member):
+    def row():
+        return bytes(int(byte) for byte in local(node)[member]["b"])
+
+    assert not any(row())
+    felix({"natOutgoingAddress": address})
+    packed = ipaddress.ip_address(address).packed
+    wait_for(lambda: row()[-len(packed):] == packed, f"{address} in the row")
+    felix({})
+    wait_for(lambda: not any(row()), "none again")
 
 
 def test_own_object_goes_first(node, felix):
@@ -157,6 +175,69 @@ def test_pods_without_ipv6(node, felix):
         pod.delete()
 
 
+def drops(node, reason):
+    return sum(d["packets"] for d in json.loads(node.ctl("drops", "show", "-o", "json")) if d["reason"] == reason)
+
+
+def test_ipv6_off_and_on_again(node, felix):
+    """Of pods there is none then, whatever addresses they have; IPv4 and the node's own go on."""
+    one, two = node.pod("one"), node.pod("two")
+    assert one.ping(two.address(6)) and one.ping("2001:db8::1") and one.ping("fd10::1")
+    felix({"ipv6Support": False})
+    wait_for(lambda: not one.ping(two.address(6), wait=0.5), "no IPv6 between pods")
+    before = drops(node, "ipv6-off")
+    assert not one.ping("2001:db8::1", wait=0.5) and not one.ping("fd10::1", wait=0.5)
+    assert drops(node, "ipv6-off") >= before + 2
+    assert one.ping(two.address(4)) and one.ping("192.0.2.1")
+    assert node.try_run("ping", "-nc1", "-W2", "fd10::254").returncode == 0, "the node's own"
+    felix({})
+    wait_for(lambda: one.ping(two.address(6)), "IPv6 again")
+    assert one.ping("2001:db8::1")
+    one.delete()
+    two.delete()
+
+
+def links(node):
+    return [link["ifname"] for link in json.loads(node.run("ip", "-j", "link", "show", "type", "veth"))]
+
+
+def test_interface_prefix(node, felix):
+    """New pods' interfaces have it; those that stand keep their name, and go with it."""
+    before = node.pod("before")
+    path = f"/proc/{node.pid}/root/var/lib/margay/cni/interface-prefix"
+
+    def told():
+        with open(path) as text:
+            return text.read()
+
+    assert [name for name in links(node) if name.startswith("cali")] and told() == "cali"
+    felix({"interfacePrefix": "tap,cali"})
+    wait_for(lambda: told() == "tap", "the plugin is told")
+    after = node.pod("after")
+    name = next(e["interface"] for e in json.loads(node.ctl("endpoints", "show", "-o", "json"))
+                if e["container"] == after.container)
+    assert re.fullmatch("tap[0-9a-f]{11}", name) and name in links(node)
+    assert after.ping(before.address()) and before.ping(after.address())
+    node.cni("CHECK", after)
+    node.cni("CHECK", before)
+    felix({"interfacePrefix": "much-too-long"})
+    wait_for(lambda: [text for text in status(node)["configuration"] if "interfacePrefix" in text], "it is named")
+    assert told() == "tap", "the former one stays"
+    felix({})
+    wait_for(lambda: told() == "cali", "the default again")
+    after.delete()
+    before.delete()
+    assert name not in links(node)
+
+
+def test_health_can_be_off(node, felix):
+    felix({"healthEnabled": False})
+    wait_for(lambda: curl(node, "http://127.0.0.1:9099/healthz") is None, "no listener")
+    assert curl(node, METRICS)
+    felix({})
+    wait_for(lambda: curl(node, "http://127.0.0.1:9099/readyz") == "ok\n", "health is back")
+
+
 def test_listeners_move(node, felix):
     assert curl(node, "http://127.0.0.1:9099/healthz") == "ok\n"
     assert curl(node, "http://127.0.0.1:9099/liveness") == "ok\n"
@@ -203,6 +284,25 @@ def test_bad_parameters_are_named_once(node):
     assert metric(node, "margay_uplinks") == 1, "a pattern that is none changes nothing"
     os.unlink(f"{path}/felix.yaml")
     wait_for(lambda: not status(node)["configuration"], "all is well again")
+
+
+def entries(node, name):
+    return json.loads(node.run("bpftool", "-j", "map", "show", "pinned", f"/sys/fs/bpf/margay/maps/{name}"))["max_entries"]
+
+
+def test_map_sizes_at_a_restart(node, felix):
+    names = {"bpfMapSizeIPSets": "mg_nets", "bpfMapSizeRoute": "mg_addrs"}
+    before = {name: entries(node, name) for name in names.values()}
+    pod = node.pod("stays")
+    felix({parameter: 300000 for parameter in names})
+    for spec, sizes in (({}, dict.fromkeys(before, 300000)), (None, before)):
+        node.kill_agent()
+        node.start_agent()
+        assert {name: entries(node, name) for name in before} == sizes
+        assert pod.ping("10.10.0.1") and pod.ping("192.0.2.1")
+        if spec is not None:
+            felix(spec)
+    pod.delete()
 
 
 def test_bigger_flow_tables_at_a_restart(node, felix):

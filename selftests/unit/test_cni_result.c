@@ -26,11 +26,14 @@ static void names_of_the_host_side(void **state)
 	char name[IFNAMSIZ];
 
 	(void)state;
-	host_ifname("default", "nginx", "eth0", name);
+	host_ifname("cali", "default", "nginx", "eth0", name);
 	assert_string_equal(name, "calic440f455693");
-	host_ifname("kube-system", "coredns-5d78c9869d-abcde", "eth0", name);
+	host_ifname("cali", "kube-system", "coredns-5d78c9869d-abcde", "eth0", name);
 	assert_string_equal(name, "cali4d5f75c480c");
-	host_ifname("default", "nginx", "net1", name);
+	host_ifname("longest0", "default", "nginx", "eth0", name);
+	assert_int_equal(strlen(name), IFNAMSIZ - 1);
+	assert_memory_equal(name, "longest0", 8);
+	host_ifname("cali", "default", "nginx", "net1", name);
 	assert_string_equal(name, "cali2768043e51d");
 }
 
@@ -78,7 +81,7 @@ static void fill(struct attachment *attachment)
 	attachment->pod_namespace = "default";
 	attachment->pod = "nginx";
 	attachment->uid = "";
-	host_ifname("default", "nginx", "eth0", attachment->host_ifname);
+	host_ifname("cali", "default", "nginx", "eth0", attachment->host_ifname);
 	attachment->ready = true;
 	attachment->slot = 7;
 	attachment->ifindex = 1000007;
