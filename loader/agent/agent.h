@@ -176,8 +176,8 @@ struct agent {
 
 	struct server *cni;
 	struct server *ctl;
-	struct http *http;
-	struct agent_pool *pools; /* all IPPools, in force and not */
+	struct http *health, *metrics; /* listeners */
+	struct agent_pool *pools;      /* all IPPools, in force and not */
 	bool pools_changed;
 	struct pool_change *pool_changes; /* kept back for a moment */
 	struct event *keep_event;

@@ -28,6 +28,7 @@
 #include "agent/restore.h"
 #include "agent/server.h"
 #include "agent/settings.h"
+#include "agent/status.h"
 #include "agent/trace.h"
 #include "agent/tunnels.h"
 #include "base/arena.h"
@@ -204,6 +205,15 @@ static void catch_signals(struct agent *agent)
 
 /* --- life ---------------------------------------------------------------------------------- */
 
+/* A node whose store is out of reach answers too: alive, not ready, and why. */
+static void listen_early(struct agent *agent)
+{
+	struct err err;
+
+	if (status_listen(agent, &err) < 0)
+		log_warning("health and metrics", "why", err.text, NULL);
+}
+
 static int start(struct agent *agent, struct err *err)
 {
 	int r;
@@ -240,6 +250,7 @@ static int start(struct agent *agent, struct err *err)
 	reconcile(agent);
 	aside_start(agent);
 	catch_signals(agent);
+	listen_early(agent);
 	r = open_sockets(agent, err);
 	return r < 0 ? r : privileges_drop(err);
 }
@@ -252,7 +263,8 @@ static void stop(struct agent *agent)
 	trace_stop(agent);
 	aside_stop(agent);
 	monitor_stop(agent);
-	http_free(agent->http);
+	http_free(agent->health);
+	http_free(agent->metrics);
 	ipam_close(agent->ipam);
 	tunnels_stop(agent);
 	endpoints_stop(agent);

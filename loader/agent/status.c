@@ -226,12 +226,36 @@ static enum http_client client_of(const struct felix_params *params)
 	return HTTP_CLIENT_VERIFIED;
 }
 
+static void let_go(struct http **http, const struct http_config *config)
+{
+	if (!*http || http_is(*http, config))
+		return;
+	http_free(*http);
+	*http = NULL;
+}
+
+static int listen_for(struct agent *agent, struct http **http, const struct http_config *config,
+		      struct err *err)
+{
+	const struct http_source source = {
+		.live = live, .ready = status_ready, .metrics = metrics, .context = agent
+	};
+
+	return *http ? 0 : http_new(agent->base, config, &source, http, err);
+}
+
+/* Two, so that a certificate that cannot be used does not take the node's health along. */
 int status_listen(struct agent *agent, struct err *err)
 {
 	const struct felix_params *params = state_params(agent->state);
-	const struct http_config config = {
+	const struct http_config health = {
 		.health_host = params->health ? params->health_host : NULL,
 		.health_port = params->health_port,
+		.cert = "",
+		.key = "",
+		.ca = "",
+	};
+	const struct http_config numbers = {
 		.metrics_host = params->metrics ? params->metrics_host : NULL,
 		.metrics_port = params->metrics_port,
 		.cert = params->metrics_cert,
@@ -239,13 +263,12 @@ int status_listen(struct agent *agent, struct err *err)
 		.ca = params->metrics_ca,
 		.client = client_of(params),
 	};
-	const struct http_source source = {
-		.live = live, .ready = status_ready, .metrics = metrics, .context = agent
-	};
+	int r, served;
 
-	if (agent->http && http_is(agent->http, &config))
-		return 0;
-	http_free(agent->http);
-	agent->http = NULL;
-	return http_new(agent->base, &config, &source, &agent->http, err);
+	/* First both, for they may change places. */
+	let_go(&agent->health, &health);
+	let_go(&agent->metrics, &numbers);
+	r = listen_for(agent, &agent->health, &health, err);
+	served = listen_for(agent, &agent->metrics, &numbers, r < 0 ? NULL : err);
+	return r < 0 ? r : served;
 }

@@ -5,6 +5,7 @@ import ipaddress
 import json
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -16,6 +17,7 @@ POOLS = os.path.join(places.TOP, "manifests", "examples", "three-nodes", "00-poo
 STREAM = os.path.join(places.TOP, "selftests", "demo", "stream.py")
 READY, NO_PEER = 1, 2
 METRICS = "http://127.0.0.1:9091/metrics"
+PROMTOOL = os.path.join(os.environ.get("MARGAY_CACHE", os.path.expanduser("~/.cache/margay")), "tools", "promtool")
 
 
 @pytest.fixture(scope="module")
@@ -399,8 +401,103 @@ def test_metrics_follow_the_rules(node):
     pod.delete()
 
 
+@pytest.mark.skipif(not os.path.exists(PROMTOOL), reason="no promtool: run make deps")
+def test_promtool_finds_nothing(node):
+    pod = node.pod("measured")
+    pod.ping("10.244.77.77")
+    done = subprocess.run([PROMTOOL, "check", "metrics"], input=curl(node, METRICS), capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    bad = subprocess.run([PROMTOOL, "check", "metrics"], input="# TYPE bad_total gauge\nbad_total 1\n",
+                         capture_output=True, text=True)
+    assert bad.returncode != 0, "it does find something where there is something"
+    pod.delete()
+
+
+def page():
+    with open(os.path.join(places.TOP, "docs", "metrics.md")) as text:
+        return text.read()
+
+
 def test_every_metric_stands_in_the_page(node):
-    with open(os.path.join(places.TOP, "docs", "metrics.md")) as page:
-        told = set(re.findall(r"^\| `((?:margay|process)_\w+)", page.read(), re.M))
+    told = set(re.findall(r"^\| `((?:margay|process)_\w+)", page(), re.M))
     served = set(re.findall(r"^# TYPE (\S+)", curl(node, METRICS), re.M))
     assert told == served
+
+
+# What Felix serves (its documentation, and its BPF mode); a * stands for a family.
+FELIX = """active_local_endpoints active_local_policies active_local_selectors cluster_num_hosts cluster_num_host_endpoints
+    cluster_num_workload_endpoints cluster_num_policies cluster_num_profiles cluster_num_tiers calc_graph_output_events
+    calc_graph_update_time_seconds calc_graph_updates_processed exec_time_micros host
+    int_dataplane_addr_msg_batch_size int_dataplane_apply_time_seconds int_dataplane_failures
+    int_dataplane_iface_msg_batch_size int_dataplane_initial_resync_time_seconds int_dataplane_messages
+    int_dataplane_msg_batch_size ipset_calls ipset_errors ipset_lines_executed ipsets_calico ipsets_total
+    iptables_chains iptables_rules iptables_lines_executed iptables_restore_calls iptables_restore_errors
+    iptables_save_calls iptables_save_errors nft_calls nft_chains nft_errors nft_maps nft_rules nft_sets
+    label_index_num_active_selectors label_index_num_endpoints label_index_selector_evals
+    label_index_strategy_evals log_errors logs_dropped resync_state resyncs_started route_table_num_ifaces
+    route_table_num_routes route_table_partial_resync_seconds route_table_resync_seconds bpf_dataplane_endpoints
+    bpf_dirty_dataplane_endpoints bpf_happy_dataplane_endpoints bpf_num_ip_sets bpf_events bpf_conntrack_used
+    bpf_conntrack_sweeps bpf_conntrack_sweep_duration bpf_conntrack_cleaned_total bpf_conntrack_expired_total
+    collector_epstats""".split()
+
+
+def test_felix_names_are_mapped(node):
+    """Each of Felix's metrics has one row, and what a row names instead is served."""
+    table = page().split("## Coming from Calico")[1]
+    rows = re.findall(r"^\| (`.+?) \| (.+) \|$", table, re.M)
+    left = [name for names, _ in rows for name in re.findall(r"`([\w*]+)`", names)]
+    assert len(left) == len(set(left)), "a name twice"
+    for name in FELIX:
+        fits = [at for at in left if at == f"felix_{name}" or
+                at.endswith("*") and f"felix_{name}".startswith(at[:-1])]
+        assert len(fits) == 1, f"felix_{name}: {fits}"
+    served = set(re.findall(r"^# TYPE (\S+)", curl(node, METRICS), re.M))
+    named = set(re.findall(r"\bmargay_[a-z_]+", " ".join(text for _, text in rows)))
+    assert named and named <= served, named - served
+    for _, text in rows:
+        assert re.search(r"\bmargay_", text) or text.startswith("nothing"), text
+
+
+# --- health ------------------------------------------------------------------------------------------------------
+
+HEALTH = {"alive": ("healthz", "liveness"), "ready": ("readyz", "readiness")}
+
+
+def health(node, kind):
+    """(status, body) of the two names of a question, which must agree."""
+    answers = {node.run("curl", "-sS", "-m", "5", "-w", "%{http_code}", f"http://127.0.0.1:9099/{path}")
+               for path in HEALTH[kind]}
+    assert len(answers) == 1, answers
+    answer = answers.pop()
+    return int(answer[-3:]), answer[:-3]
+
+
+def test_health_when_ready(node):
+    assert health(node, "alive") == health(node, "ready") == (200, "ok\n")
+    assert metric(node, "margay_ready") == metric(node, "margay_datastore_up") == 1
+    assert node.try_run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST",
+                        "http://127.0.0.1:9099/healthz").stdout in ("405", "501")
+    assert node.run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:9099/nothing") == "404"
+
+
+def test_health_when_the_store_is_down(node):
+    """Pods go on, so the node is ready; a metric and the status tell."""
+    os.chmod(node.cluster.store, 0)
+    try:
+        wait_for(lambda: metric(node, "margay_datastore_up") == 0 or not status(node)["datastore_up"],
+                 "the store is missed", 20)
+        assert health(node, "alive") == health(node, "ready") == (200, "ok\n")
+    finally:
+        os.chmod(node.cluster.store, 0o700)
+    wait_for(lambda: metric(node, "margay_datastore_up") == 1, "the store is back", 20)
+
+
+def test_health_when_degraded(node, felix, certificates):
+    """Something cannot be put into force: not ready, with the reason, and alive, so that nobody ends the agent."""
+    felix({"prometheusMetricsCertFile": f"{certificates}/server.pem",
+           "prometheusMetricsKeyFile": f"{certificates}/client.key"})
+    wait_for(lambda: "key" in status(node)["reasons"], "a key that does not fit")
+    wait_for(lambda: health(node, "ready")[0] == 503 and "key" in health(node, "ready")[1], "not ready, and why")
+    assert health(node, "alive") == (200, "ok\n")
+    felix({})
+    wait_for(lambda: health(node, "ready") == (200, "ok\n"), "ready again")

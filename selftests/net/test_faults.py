@@ -121,6 +121,14 @@ def test_datastore_out_of_reach(pair, node):
     wait_for(lambda: not json.loads(node.ctl("get", "workloadendpoint", "-A", "-o", "json"))["items"], "objects go", 30)
 
 
+def packets(node, port):
+    return sum(f["packets"] for f in json.loads(node.ctl("flows", "show", "-o", "json")) if f["dport"] == port)
+
+
+def starts(node):
+    return node.tail(100000).count("msg=started")
+
+
 def test_start_without_a_datastore(pair, node):
     """A restart while the store is away: pods that stand are not cut off."""
     client, server = node.pod("a"), node.pod("b")
@@ -128,13 +136,15 @@ def test_start_without_a_datastore(pair, node):
     os.chmod(pair.store, 0)
     try:
         node.kill_agent()
+        before = starts(node)
         node.start_agent(wait=False)
-        time.sleep(1)
+        wait_for(lambda: node.agent.poll() is not None or starts(node) > before, "it runs, or has given up")
     finally:
         os.chmod(pair.store, 0o700)
     if node.agent.poll() is not None:  # it may end; then systemd starts it again
         node.start_agent(wait=False)
     node.wait_ready(40)
+    wait_for(lambda: packets(node, 5004) > 1000, "the stream goes on")
     streams.whole(running.end())
     client.delete()
     server.delete()
