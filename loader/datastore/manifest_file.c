@@ -22,6 +22,7 @@ struct load {
 	size_t count, room;
 	json_t *copy;	/* as of before */
 	json_t *former; /* last valid objects, of the copy */
+	json_t *born;	/* path of each of them -> its creationTimestamp */
 	bool unknown;	/* a document's key cannot be told */
 	char **refused; /* keys of bad documents */
 	size_t refused_count;
@@ -56,9 +57,11 @@ static void problem(struct load *load, unsigned int line, const char *object, co
 					     .served = json_array_size(load->former) });
 }
 
-/* uid, version and time are functions of what is in the file, so that a restart finds the same. */
-static void stamp(json_t *object, const char *rel, const struct stat *st)
+/* uid and version are functions of what is in the file, so that a restart finds the same. The time
+ * is the file's when the object came into it: an edit does not make it younger. */
+static void stamp(json_t *object, const char *rel, const struct load *load)
 {
+	const char *born = json_string_value(json_object_get(load->born, rel));
 	_cleanup_free_ char *text = NULL;
 	unsigned char d[SHA256_SIZE];
 	char out[40];
@@ -72,7 +75,7 @@ static void stamp(json_t *object, const char *rel, const struct stat *st)
 		 d[2], d[3], d[4], d[5], d[6], d[7], d[8], d[9], d[10], d[11], d[12], d[13], d[14],
 		 d[15]);
 	object_name_write(object, "uid", out);
-	gmtime_r(&st->st_mtim.tv_sec, &tm);
+	gmtime_r(&load->file->seen.st_mtim.tv_sec, &tm);
 	json_object_del(json_object_get(object, "metadata"), "resourceVersion");
 	json_object_del(json_object_get(object, "metadata"), "creationTimestamp");
 	text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
@@ -81,7 +84,7 @@ static void stamp(json_t *object, const char *rel, const struct stat *st)
 		 d[4], d[5], d[6], d[7]);
 	object_name_write(object, "resourceVersion", out);
 	strftime(out, sizeof(out), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	object_name_write(object, "creationTimestamp", out);
+	object_name_write(object, "creationTimestamp", born ?: out);
 }
 
 static void add(struct load *load, json_t *object, unsigned int line)
@@ -129,7 +132,7 @@ static void add_document(struct load *load, const json_t *root, unsigned int lin
 	if (!r && load->manifests->dir->check)
 		r = load->manifests->dir->check(object, &err);
 	if (!r) {
-		stamp(object, rel, &load->file->seen);
+		stamp(object, rel, load);
 		add(load, TAKE_PTR(object), line);
 		return;
 	}
@@ -194,6 +197,22 @@ void manifest_file_keep(struct manifests *manifests, struct manifest_file *file)
 	former = read_copy(manifests, file);
 	if (!former || !json_equal(former, copy))
 		store_copy(manifests, file, copy);
+}
+
+static json_t *births(const json_t *former)
+{
+	json_t *born = json_object(), *object;
+	struct store_key key;
+	size_t i;
+
+	json_array_foreach(former, i, object) {
+		_cleanup_free_ char *rel = store_key_of(object, &key, NULL) ? NULL : dir_rel(&key);
+		const char *time = object_meta(object, "creationTimestamp");
+
+		if (rel && time)
+			json_object_set_new(born, rel, json_string(time));
+	}
+	return born;
 }
 
 /* Paths of what the file held before: as this reader knows, or else as its copy says. */
@@ -326,6 +345,7 @@ void manifest_file_load(struct manifests *manifests, struct manifest_file *file)
 	clear_problems(manifests, file);
 	load.copy = read_copy(manifests, file);
 	load.former = json_object_get(load.copy, "objects");
+	load.born = births(load.former);
 	load_text(&load);
 	add_former(&load);
 	find_held(&load);
@@ -333,6 +353,7 @@ void manifest_file_load(struct manifests *manifests, struct manifest_file *file)
 		free(load.refused[i]);
 	free(load.refused);
 	json_decref(load.copy);
+	json_decref(load.born);
 	manifest_objects_free(file->objects, file->count);
 	file->objects = load.objects;
 	file->count = load.count;

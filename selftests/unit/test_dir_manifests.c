@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Manifests beside the directory store: files that people write, merged in and never written. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -157,6 +158,24 @@ static void test_stable(void **state)
 	reopen(f);
 	assert_int_equal(store_get(f->store, &key, &second, NULL), 0);
 	assert_true(json_equal(first, second));
+}
+
+/* Of two pools that overlap the older one is in force: an edit must not change which one it is. */
+static void test_edit_keeps_the_age(void **state)
+{
+	const struct timespec later[2] = { { .tv_sec = 4000000000 }, { .tv_sec = 4000000000 } };
+	struct fixture *f = *state;
+	_cleanup_free_ char *path = test_path(&f->test, "manifests.d/.new");
+	_cleanup_free_ char *to = test_path(&f->test, "manifests.d/10-sets.yml");
+	struct store_key key = test_key("a", "x");
+	_cleanup_json_ json_t *edited = NULL;
+
+	test_write(&f->test, "manifests.d/.new", SET("x", "5.0.0.0/8"));
+	assert_int_equal(utimensat(AT_FDCWD, path, later, 0), 0);
+	assert_int_equal(rename(path, to), 0);
+	assert_true(wait_log(f->store, &f->log, "~a/x=5.0.0.0/8"));
+	assert_int_equal(store_get(f->store, &key, &edited, NULL), 0);
+	assert_null(strstr(json_text_at(edited, "metadata.creationTimestamp"), "2096"));
 }
 
 static void test_skipped(void **state)
@@ -456,14 +475,23 @@ static void test_folder_appears(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_merged),	     CASE(test_read_only),
-		CASE(test_stable),	     CASE(test_good_then_bad_at_once),
-		CASE(test_skipped),	     CASE(test_together),
-		CASE(test_list_document),    CASE(test_not_a_text),
-		CASE(test_syntax),	     CASE(test_bad_document),
-		CASE(test_two_files),	     CASE(test_two_files_at_once),
-		CASE(test_store_was_first),  CASE(test_file_was_first),
-		CASE(test_file_permissions), CASE(test_resume),
+		CASE(test_merged),
+		CASE(test_read_only),
+		CASE(test_stable),
+		CASE(test_edit_keeps_the_age),
+		CASE(test_good_then_bad_at_once),
+		CASE(test_skipped),
+		CASE(test_together),
+		CASE(test_list_document),
+		CASE(test_not_a_text),
+		CASE(test_syntax),
+		CASE(test_bad_document),
+		CASE(test_two_files),
+		CASE(test_two_files_at_once),
+		CASE(test_store_was_first),
+		CASE(test_file_was_first),
+		CASE(test_file_permissions),
+		CASE(test_resume),
 		CASE(test_folder_appears),
 	};
 
