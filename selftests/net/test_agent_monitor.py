@@ -63,7 +63,14 @@ def watch(node):
 def loaded(node):
     """The agent's own: other agents of this kernel may have theirs."""
     folder = f"/proc/{node.agent.pid}/fd"
-    return [f for f in os.listdir(folder) if "bpf_link" in os.readlink(f"{folder}/{f}")]
+
+    def target(name):
+        try:
+            return os.readlink(f"{folder}/{name}")
+        except FileNotFoundError:  # closed meanwhile
+            return ""
+
+    return [name for name in os.listdir(folder) if "bpf_link" in target(name)]
 
 
 def datagram(pod, target, port=4711):
