@@ -35,7 +35,7 @@ void index_add(struct index *index, uintptr_t word)
 {
 	if (!index->room)
 		resize(index, ROOM_FIRST);
-	else if (index->count >= index->room - index->room / 8)
+	else if (index->count >= index->room - index->room / 4)
 		resize(index, index->room + index->room / 2);
 	place(index, word);
 	index->count++;

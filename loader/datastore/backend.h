@@ -104,6 +104,8 @@ void problem_clear_prefix(struct store *store, const char *prefix);
 int object_check_shape(const json_t *object, struct err *err);
 const char *object_meta(const json_t *object, const char *field); /* NULL: none or no text */
 const json_t *object_labels(const json_t *object);
+uint64_t text_hash(const char *text, uint64_t seed);
+uint32_t key_hash(const struct store_key *key); /* ns is not NULL */
 /* "networkpolicy.projectcalico.org default/x" */
 char *key_text(const struct store_key *key);
 void object_name_write(json_t *object, const char *field, const char *text);

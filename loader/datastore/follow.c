@@ -4,22 +4,21 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
-#include <uthash.h>
 
 #include "base/arena.h"
+#include "base/index.h"
+#include "base/slab.h"
 #include "datastore/backend.h"
 
 #define RETRY_FIRST_MS 200
 #define RETRY_LAST_MS 10000
 
-/* What the handler was told of one object. */
+/* What the handler was told of one object: 50,000 of them are 3 MiB. */
 struct known {
-	char *key; /* "group/kind/namespace/name" */
-	char *uid;
-	char *version;
-	const struct store_kind *kind;
-	unsigned int round; /* of the list that had it */
-	UT_hash_handle hh;
+	uint64_t version; /* hash of it */
+	uint32_t round;	  /* of the list that had it */
+	uint8_t kind;	  /* enum kind */
+	char text[];	  /* namespace, name, each with its NUL */
 };
 
 struct follow {
@@ -29,8 +28,9 @@ struct follow {
 	follow_fn fn;
 	void *arg;
 	struct store_watch *watch;
-	struct known *known;
-	unsigned int round;
+	struct slab slab;
+	struct index known; /* by key */
+	uint32_t round;
 	bool synced;
 	int retry_ms; /* 0: no list is due */
 	int64_t due;  /* ms, monotonic */
@@ -66,37 +66,68 @@ static void events_done(struct events *events)
 	free(events->all);
 }
 
-static char *known_key(const struct store_kind *kind, const json_t *object)
+static struct store_key key_of(const struct store_kind *kind, const json_t *object)
 {
 	const char *ns = object_meta(object, "namespace"), *name = object_meta(object, "name");
 
-	return xasprintf("%s/%s/%s/%s", kind->group, kind->kind,
-			 !kind->namespaced ? ""
-			 : ns && *ns	   ? ns
-					   : "default",
-			 name ? name : "");
+	return (struct store_key){ .kind = kind,
+				   .ns = !kind->namespaced ? ""
+					 : ns && *ns	   ? ns
+							   : "default",
+				   .name = name ? name : "" };
 }
 
-static void known_free(struct known *known)
+static struct store_key known_key(const struct known *known)
 {
-	free(known->key);
-	free(known->uid);
-	free(known->version);
-	free(known);
+	return (struct store_key){ .kind = store_kind(known->kind),
+				   .ns = known->text,
+				   .name = known->text + strlen(known->text) + 1 };
+}
+
+static uint32_t known_hash(const void *context, uintptr_t word)
+{
+	struct store_key key = known_key((const struct known *)word);
+
+	(void)context;
+	return key_hash(&key);
+}
+
+static struct known *known_find(const struct follow *follow, const struct store_key *key)
+{
+	index_for_each_of(&follow->known, key_hash(key), word)
+	{
+		struct store_key have = known_key((const struct known *)word);
+
+		if (have.kind->id == key->kind->id && !strcmp(have.name, key->name) &&
+		    !strcmp(have.ns, key->ns))
+			return (struct known *)word;
+	}
+	return NULL;
+}
+
+static struct known *known_add(struct follow *follow, const struct store_key *key)
+{
+	size_t ns = strlen(key->ns) + 1, name = strlen(key->name) + 1;
+	struct known *known = slab_alloc(&follow->slab, sizeof(*known) + ns + name);
+
+	known->kind = (uint8_t)key->kind->id;
+	memcpy(known->text, key->ns, ns);
+	memcpy(known->text + ns, key->name, name);
+	index_add(&follow->known, (uintptr_t)known);
+	return known;
+}
+
+static void known_free(struct follow *follow, struct known *known)
+{
+	struct store_key key = known_key(known);
+
+	slab_free(&follow->slab, known, sizeof(*known) + strlen(key.ns) + strlen(key.name) + 2);
 }
 
 static void known_remove(struct follow *follow, struct known *known)
 {
-	HASH_DEL(follow->known, known);
-	known_free(known);
-}
-
-static struct known *known_find(struct follow *follow, const char *key)
-{
-	struct known *known;
-
-	HASH_FIND_STR(follow->known, key, known);
-	return known;
+	index_del(&follow->known, (uintptr_t)known);
+	known_free(follow, known);
 }
 
 /* Notes what the handler is about to be told. Returns the event's type as the handler must see it,
@@ -104,44 +135,32 @@ static struct known *known_find(struct follow *follow, const char *key)
 static int known_note(struct follow *follow, const struct store_kind *kind, const json_t *object)
 {
 	const char *version = object_meta(object, "resourceVersion");
-	const char *uid = object_meta(object, "uid");
-	_cleanup_free_ char *key = known_key(kind, object);
-	struct known *known = known_find(follow, key);
+	uint64_t digest = version ? text_hash(version, 0) : 0;
+	struct store_key key = key_of(kind, object);
+	struct known *known = known_find(follow, &key);
 	int type = known ? STORE_MODIFIED : STORE_ADDED;
 
-	if (!known) {
-		known = xcalloc(1, sizeof(*known));
-		known->key = TAKE_PTR(key);
-		known->kind = kind;
-		HASH_ADD_KEYPTR(hh, follow->known, known->key, strlen(known->key), known);
-	} else if (version && known->version && !strcmp(version, known->version)) {
+	if (!known)
+		known = known_add(follow, &key);
+	else if (version && known->version == digest)
 		type = -1;
-	}
-	free(known->version);
-	free(known->uid);
-	known->version = version ? xstrdup(version) : NULL;
-	known->uid = uid ? xstrdup(uid) : NULL;
+	known->version = digest;
 	known->round = follow->round;
 	return type;
 }
 
 static json_t *tombstone(const struct known *known)
 {
-	const char *name = strrchr(known->key, '/') + 1, *ns;
-	char api[80];
 	json_t *metadata = json_object(), *object = json_object();
+	struct store_key key = known_key(known);
+	char api[80];
 
-	for (ns = name - 1; ns > known->key && ns[-1] != '/'; ns--)
-		;
-	json_object_set_new(metadata, "name", json_string(name));
-	if (known->kind->namespaced)
-		json_object_set_new(metadata, "namespace",
-				    json_stringn(ns, (size_t)(name - 1 - ns)));
-	if (known->uid)
-		json_object_set_new(metadata, "uid", json_string(known->uid));
+	json_object_set_new(metadata, "name", json_string(key.name));
+	if (key.kind->namespaced)
+		json_object_set_new(metadata, "namespace", json_string(key.ns));
 	json_object_set_new(object, "apiVersion",
-			    json_string(store_kind_api_version(known->kind, api)));
-	json_object_set_new(object, "kind", json_string(known->kind->kind));
+			    json_string(store_kind_api_version(key.kind, api)));
+	json_object_set_new(object, "kind", json_string(key.kind->kind));
 	json_object_set_new(object, "metadata", metadata);
 	return object;
 }
@@ -169,8 +188,8 @@ static void on_batch(struct store_watch *watch, const struct store_batch *batch,
 	}
 	for (size_t i = 0; i < batch->count; i++) {
 		struct store_event event = batch->events[i];
-		_cleanup_free_ char *key = known_key(event.kind, event.object);
-		struct known *known = known_find(follow, key);
+		struct store_key key = key_of(event.kind, event.object);
+		struct known *known = known_find(follow, &key);
 		int type = STORE_DELETED;
 
 		if (event.type != STORE_DELETED)
@@ -189,11 +208,33 @@ static void on_batch(struct store_watch *watch, const struct store_batch *batch,
 	events_done(&events);
 }
 
+/* What the list did not have any more. */
+static void bury(struct follow *follow, struct events *events)
+{
+	struct known **gone = xcalloc(follow->known.count, sizeof(struct known *));
+	size_t count = 0;
+
+	index_for_each(&follow->known, word)
+	{
+		struct known *known = (struct known *)word;
+
+		if (known->round != follow->round)
+			gone[count++] = known;
+	}
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_json_ json_t *object = tombstone(gone[i]);
+
+		events_add(events, (struct store_event){ .type = STORE_DELETED,
+							 .kind = store_kind(gone[i]->kind),
+							 .object = object });
+		known_remove(follow, gone[i]);
+	}
+	free(gone);
+}
+
 /* The difference between what the handler knows and what was listed. */
 static void diff_lists(struct follow *follow, const struct store_list *lists, struct events *events)
 {
-	struct known *known, *next;
-
 	follow->round++;
 	for (size_t q = 0; q < follow->count; q++) {
 		const struct store_kind *kind = follow->queries[q].kind;
@@ -210,17 +251,7 @@ static void diff_lists(struct follow *follow, const struct store_list *lists, st
 							   .object = object });
 		}
 	}
-	HASH_ITER(hh, follow->known, known, next) {
-		_cleanup_json_ json_t *object = NULL;
-
-		if (known->round == follow->round)
-			continue;
-		object = tombstone(known);
-		events_add(events, (struct store_event){ .type = STORE_DELETED,
-							 .kind = known->kind,
-							 .object = object });
-		known_remove(follow, known);
-	}
+	bury(follow, events);
 }
 
 static int start_watch(struct follow *follow, const struct store_list *lists, struct err *err)
@@ -268,6 +299,7 @@ int follow_open(struct store *store, const struct follow_args *args, struct foll
 	_cleanup_follow_ struct follow *follow = xcalloc(1, sizeof(*follow));
 	int r;
 
+	follow->known.hash = known_hash;
 	follow->store = store;
 	follow->fn = args->fn;
 	follow->arg = args->arg;
@@ -294,13 +326,12 @@ int follow_open(struct store *store, const struct follow_args *args, struct foll
 
 void follow_close(struct follow *follow)
 {
-	struct known *known, *next;
-
 	if (!follow)
 		return;
 	store_unwatch(follow->watch);
-	HASH_ITER(hh, follow->known, known, next)
-		known_remove(follow, known);
+	index_for_each(&follow->known, word) known_free(follow, (struct known *)word);
+	index_done(&follow->known);
+	slab_done(&follow->slab);
 	for (size_t i = 0; i < follow->count; i++) {
 		free((char *)follow->queries[i].ns);
 		free((char *)follow->queries[i].name);

@@ -3,7 +3,7 @@
  * List, then watch, then list again when told to: what every lasting reader of a store needs.
  * The handler sees only additions, changes and deletions; after a second list these are the
  * differences to what it was told before. The caller owns the follow; it keeps no objects, only
- * their keys and versions.
+ * their keys and hashes of their versions.
  */
 #ifndef MARGAY_DATASTORE_FOLLOW_H
 #define MARGAY_DATASTORE_FOLLOW_H
@@ -18,7 +18,7 @@ struct follow;
 
 /* Events that came into force together. synced: from here on the handler has seen everything that
  * the store held when it was listed; the first batch with it may be empty. A deletion found by a
- * second list carries an object of apiVersion, kind and metadata {namespace, name, uid} alone. */
+ * second list carries an object of apiVersion, kind and metadata {namespace, name} alone. */
 typedef void (*follow_fn)(const struct store_event *events, size_t count, bool synced, void *arg);
 
 struct follow_args {

@@ -130,6 +130,27 @@ int store_key_of(const json_t *object, struct store_key *ret_key, struct err *er
 	return 0;
 }
 
+/* FNV-1a, the NUL too, so that texts behind one another do not run together. */
+uint64_t text_hash(const char *text, uint64_t seed)
+{
+	uint64_t hash = 0xcbf29ce484222325 ^ seed;
+
+	do
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+	while (*text++);
+	return hash;
+}
+
+uint32_t key_hash(const struct store_key *key)
+{
+	uint64_t hash = text_hash(key->name, text_hash(key->ns, key->kind->id));
+
+	/* Neighbouring names differ in its low bits most of all; an index looks at the high ones.
+	 */
+	hash = (hash ^ hash >> 32) * 0x9fb21c651e98df25ULL;
+	return (uint32_t)(hash >> 32);
+}
+
 char *key_text(const struct store_key *key)
 {
 	_cleanup_free_ char *kind = xstrdup(key->kind->kind);
