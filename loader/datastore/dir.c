@@ -124,7 +124,7 @@ static int dir_origin(struct store *store, const struct store_key *key, char **r
 
 	if (!object)
 		return -ENOENT;
-	*ret_file = xstrdup(object->origin);
+	*ret_file = manifests_origin(object);
 	return 0;
 }
 

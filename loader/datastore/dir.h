@@ -155,18 +155,19 @@ bool dir_copy_waits(struct dir *dir, const char *path, json_t **ret_tree);
 
 /* --- manifest.c --- */
 
-struct manifest_object {
-	struct store_key key; /* texts of object */
-	json_t *object;
-	char *origin; /* "file:line" */
-	bool held;    /* is the one in force of its name, not the store's or another file's */
-};
+/* An object of a manifest; its content is read again where it is asked for (manifest.h). */
+struct manifest_object;
 int manifests_open(struct dir *dir, const struct store_options *options, struct err *err);
 void manifests_free(struct manifests *manifests);
-const struct manifest_object *manifests_find(struct dir *dir, const struct store_key *key);
-void manifests_each(struct dir *dir, void (*fn)(void *arg, const struct manifest_object *object),
-		    void *arg);
+/* The one in force; NULL: none has this key. */
+struct manifest_object *manifests_find(struct dir *dir, const struct store_key *key);
+json_t *manifests_content(struct dir *dir, const struct manifest_object *object); /* may be NULL */
+char *manifests_origin(const struct manifest_object *object); /* "file:line"; the caller frees */
+/* Those in force that the query's kind, namespace and name select. */
+void manifests_each(struct dir *dir, const struct store_query *query,
+		    void (*fn)(void *arg, json_t *object), void *arg);
 uint64_t manifests_hash(const struct dir *dir); /* 0: no objects */
+bool manifests_are_due(const struct dir *dir);	/* a refresh left files for the next turn */
 const char *manifests_path(const struct dir *dir);
 /* Reads what changed; tells the watches. */
 int manifests_refresh(struct dir *dir, struct err *err);
@@ -174,5 +175,7 @@ int manifests_refresh(struct dir *dir, struct err *err);
 void manifests_find_twice(struct dir *dir);
 /* After a change of the store: what it does not hold any more a manifest may. */
 void manifests_store_changed(struct dir *dir);
+/* The store's own object of this name came, changed or went. */
+void manifests_look_stored(struct dir *dir, struct manifest_object *object);
 
 #endif

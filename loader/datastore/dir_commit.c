@@ -24,11 +24,13 @@ static int refuse_manifest(struct commit *commit, const struct store_write *writ
 			   const json_t *current, struct err *err)
 {
 	const struct manifest_object *manifest = manifests_find(commit->dir, &write->key);
+	_cleanup_free_ char *origin = NULL;
 
 	/* What should not be there twice may be removed here. */
 	if (!manifest || (write->op == STORE_DELETE && current))
 		return 0;
-	return err_set(err, -EROFS, "comes from the file %s: change it there", manifest->origin);
+	origin = manifests_origin(manifest);
+	return err_set(err, -EROFS, "comes from the file %s: change it there", origin);
 }
 
 static bool in_commit(const struct commit *commit, const char *rel)

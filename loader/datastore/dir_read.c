@@ -21,8 +21,9 @@ int dir_get(struct store *store, const struct store_key *key, json_t **ret_objec
 	int r;
 
 	if (manifest) {
-		*ret_object = json_incref(manifest->object);
-		return 0;
+		*ret_object = manifests_content(dir, manifest);
+		return *ret_object ? 0
+				   : err_set(err, -EIO, "%s: its manifest cannot be read", text);
 	}
 	dir_scan_one(dir, rel);
 	r = read_or_mend(dir, rel, ret_object);
@@ -88,16 +89,9 @@ static void list_file(void *arg, const char *rel)
 	}
 }
 
-static void list_manifest(void *arg, const struct manifest_object *manifest)
+static void list_manifest(void *arg, json_t *object)
 {
-	struct listing *listing = arg;
-	const struct store_query *query = listing->query;
-
-	if (!store_kind_equal(query->kind, manifest->key.kind))
-		return;
-	if (query->kind->namespaced && query->ns && strcmp(query->ns, manifest->key.ns))
-		return;
-	add_item(listing, json_incref(manifest->object));
+	add_item(arg, json_incref(object));
 }
 
 static int compare_items(const void *a, const void *b)
@@ -154,7 +148,7 @@ int dir_list(struct store *store, const struct store_query *queries, size_t coun
 		listings[i].dir = dir;
 		listings[i].query = &queries[i];
 		dir_walk(dir, &walk);
-		manifests_each(dir, list_manifest, &listings[i]);
+		manifests_each(dir, &queries[i], list_manifest, &listings[i]);
 		dir_version_text(dir, dir->version, lists[i].version);
 	}
 	dir_unlock(dir);

@@ -297,10 +297,15 @@ static size_t visible_changes(struct dir *dir, const struct dir_change *changes,
 	size_t used = 0;
 
 	for (size_t i = 0; i < count; i++) {
+		struct manifest_object *manifest;
 		struct store_key key;
 
-		if (!store_key_of(changes[i].change.event.object, &key, NULL) &&
-		    !manifests_find(dir, &key))
+		if (store_key_of(changes[i].change.event.object, &key, NULL) < 0)
+			continue;
+		manifest = manifests_find(dir, &key);
+		if (manifest)
+			manifests_look_stored(dir, manifest);
+		else
 			out[used++] = changes[i].change;
 	}
 	return used;
@@ -388,7 +393,7 @@ int dir_dispatch(struct store *store, struct err *err)
 		scan(dir);
 		turn.manifests = true;
 	}
-	if (turn.manifests)
+	if (turn.manifests || manifests_are_due(dir))
 		r = manifests_refresh(dir, err);
 	if (!r)
 		r = deliver(dir, err);

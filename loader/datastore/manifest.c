@@ -8,68 +8,66 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 
 #define FILES_MAX 10000
+#define LOAD_A_TURN (2 << 20) /* bytes read before the rest waits for the next turn */
 
-/* Objects in force by path below served/. */
-struct manifest_index {
-	char *rel;
-	struct manifest_object object; /* owned */
-	UT_hash_handle hh;
-};
+/* --- objects in force, by key --- */
 
-static void index_free(struct manifest_index *index)
+struct store_key manifest_key(const struct manifest_object *object)
 {
-	struct manifest_index *entry, *next;
+	return (struct store_key){ .kind = store_kind(object->kind),
+				   .ns = object->text,
+				   .name = object->text + strlen(object->text) + 1 };
+}
 
-	HASH_ITER(hh, index, entry, next) {
-		HASH_DEL(index, entry);
-		json_decref(entry->object.object);
-		free(entry->object.origin);
-		free(entry->rel);
-		free(entry);
+static uint32_t word_hash(const void *context, uintptr_t word)
+{
+	struct store_key key = manifest_key((const struct manifest_object *)word);
+
+	(void)context;
+	return key_hash(&key);
+}
+
+static struct manifest_object *index_find(const struct index *index, const struct store_key *key)
+{
+	index_for_each_of(index, key_hash(key), word)
+	{
+		struct manifest_object *object = (struct manifest_object *)word;
+		struct store_key have = manifest_key(object);
+
+		if (have.kind->id == key->kind->id && !strcmp(have.name, key->name) &&
+		    !strcmp(have.ns, key->ns))
+			return object;
 	}
+	return NULL;
 }
 
-static struct manifest_index *index_find(struct manifest_index *index, const char *rel)
+struct manifest_object *manifest_same(const struct index *index,
+				      const struct manifest_object *object)
 {
-	struct manifest_index *entry;
+	struct store_key key = manifest_key(object);
 
-	HASH_FIND_STR(index, rel, entry);
-	return entry;
+	return index_find(index, &key);
 }
 
-const struct manifest_object *manifests_find(struct dir *dir, const struct store_key *key)
+struct manifest_object *manifests_find(struct dir *dir, const struct store_key *key)
 {
-	_cleanup_free_ char *rel = NULL;
-	struct manifest_index *entry;
-
-	if (!dir->manifests || !dir->manifests->index)
-		return NULL;
-	rel = dir_rel(key);
-	entry = index_find(dir->manifests->index, rel);
-	return entry ? &entry->object : NULL;
-}
-
-void manifests_each(struct dir *dir, void (*fn)(void *arg, const struct manifest_object *object),
-		    void *arg)
-{
-	struct manifest_index *entry, *next;
-
-	if (!dir->manifests)
-		return;
-	HASH_ITER(hh, dir->manifests->index, entry, next)
-		fn(arg, &entry->object);
+	return dir->manifests ? index_find(&dir->manifests->index, key) : NULL;
 }
 
 uint64_t manifests_hash(const struct dir *dir)
 {
 	return dir->manifests ? dir->manifests->hash : 0;
+}
+
+bool manifests_are_due(const struct dir *dir)
+{
+	return dir->manifests && dir->manifests->more;
 }
 
 const char *manifests_path(const struct dir *dir)
@@ -116,6 +114,15 @@ static struct manifest_file *file_named(struct manifests *manifests, const char 
 	return NULL;
 }
 
+/* What it had before was told to who wanted to know. */
+static void settle_file(struct manifests *manifests, struct manifest_file *file)
+{
+	manifest_list_free(manifests, &file->old);
+	json_decref(TAKE_PTR(file->former));
+	manifest_let_go(manifests, file);
+	file->loaded = false;
+}
+
 /* True: its objects may have changed. */
 static bool look_at(struct manifests *manifests, const char *name)
 {
@@ -129,6 +136,13 @@ static bool look_at(struct manifests *manifests, const char *name)
 		file->present = true;
 		return false;
 	}
+	/* Trees of many files at once would be most of the memory that is ever used. */
+	if (manifests->dir->store.watches && manifests->loaded >= LOAD_A_TURN) {
+		manifests->more = true;
+		if (file)
+			file->present = true;
+		return false;
+	}
 	if (!file) {
 		file = xcalloc(1, sizeof(*file));
 		file->name = xstrdup(name);
@@ -138,6 +152,10 @@ static bool look_at(struct manifests *manifests, const char *name)
 	file->present = true;
 	file->seen = st;
 	manifest_file_load(manifests, file);
+	manifests->loaded += st.st_size;
+	/* Nobody to tell, and nothing to be written: the trees may go at once. */
+	if (!manifests->dir->store.watches && !file->dirty)
+		settle_file(manifests, file);
 	return true;
 }
 
@@ -151,7 +169,7 @@ static bool forget_absent(struct manifests *manifests)
 			continue;
 		LL_DELETE(manifests->files, file);
 		manifest_file_forget(manifests, file);
-		manifest_file_free(file);
+		LL_PREPEND(manifests->gone, file);
 		changed = true;
 	}
 	return changed;
@@ -195,45 +213,29 @@ static int by_name(const struct manifest_file *a, const struct manifest_file *b)
 	return strcmp(a->name, b->name);
 }
 
-static bool in_store(struct manifests *manifests, const char *rel)
-{
-	_cleanup_free_ char *served = xasprintf("served/%s", rel);
-
-	return !faccessat(manifests->dir->root, served, F_OK, 0);
-}
-
 /* One object in two places: the one that was in force stays, whoever comes later is named. */
-static void merge_object(struct manifests *manifests, struct manifest_index **index,
+static void merge_object(struct manifests *manifests, struct index *index,
 			 struct manifest_object *object)
 {
-	_cleanup_free_ char *rel = dir_rel(&object->key);
-	struct manifest_index *entry = index_find(*index, rel);
-
-	if (entry || (!object->held && in_store(manifests, rel))) {
-		object->held = false;
-		return;
-	}
-	object->held = true;
-	entry = xcalloc(1, sizeof(*entry));
-	entry->object = *object;
-	json_incref(entry->object.object);
-	entry->object.origin = xstrdup(object->origin);
-	entry->rel = TAKE_PTR(rel);
-	HASH_ADD_KEYPTR(hh, *index, entry->rel, strlen(entry->rel), entry);
+	if (!object->held && !object->file->loaded)
+		manifests_look_stored(manifests->dir, object);
+	object->held = !manifest_same(index, object) && (object->held || !object->stored);
+	if (object->held)
+		index_add(index, (uintptr_t)object);
 }
 
-static struct manifest_index *merge(struct manifests *manifests)
+static struct index merge(struct manifests *manifests)
 {
-	struct manifest_index *index = NULL;
+	struct index index = { .hash = word_hash };
 	struct manifest_file *file;
 
 	LL_SORT(manifests->files, by_name);
 	for (int held = 1; held >= 0; held--)
 		LL_FOREACH(manifests->files, file)
-			for (size_t i = 0; i < file->count; i++)
-				if (file->objects[i].held == held) {
-					merge_object(manifests, &index, &file->objects[i]);
-					file->dirty |= file->objects[i].held != held;
+			for (size_t i = 0; i < file->objects.count; i++)
+				if (file->objects.v[i]->held == held) {
+					merge_object(manifests, &index, file->objects.v[i]);
+					file->dirty |= file->objects.v[i]->held != held;
 				}
 	return index;
 }
@@ -249,78 +251,27 @@ static void keep_files(struct manifests *manifests)
 	}
 }
 
-/* --- one object in two places --- */
-
-static void note_twice(struct manifests *manifests, const struct manifest_object *object,
-		       const char *other, const char *which)
+void manifests_look_stored(struct dir *dir, struct manifest_object *object)
 {
-	_cleanup_free_ char *name = key_text(&object->key);
-	_cleanup_free_ char *text = xasprintf("is in two places, here and in %s: %s is "
-					      "in force; remove one of them",
-					      other, which);
+	struct store_key key = manifest_key(object);
+	_cleanup_free_ char *rel = dir_rel(&key);
+	_cleanup_free_ char *served = xasprintf("served/%s", rel);
 
-	problem_set(&manifests->dir->store, &(struct store_problem){ .file = object->origin,
-								     .object = name,
-								     .text = text,
-								     .served = true,
-								     .twice = true });
-	manifests->twice =
-		xrealloc(manifests->twice, manifests->twice_count + 1, sizeof(*manifests->twice));
-	manifests->twice[manifests->twice_count++] = xstrdup(object->origin);
+	object->stored = !faccessat(dir->root, served, F_OK, 0);
 }
 
-static void find_twice(struct manifests *manifests, const struct manifest_object *object)
+/* Of all keys and versions, in any order. 0: there are none. */
+static uint64_t hash_of(const struct index *index)
 {
-	_cleanup_free_ char *rel = dir_rel(&object->key);
-	_cleanup_free_ char *file = xasprintf("%s/objects/%s", manifests->dir->path, rel);
-	const struct manifest_index *entry = index_find(manifests->index, rel);
-
-	if (entry && !object->held)
-		note_twice(manifests, object, entry->object.origin, "the other one");
-	else if (in_store(manifests, rel))
-		note_twice(manifests, object, file, entry ? "this one" : "the other one");
-}
-
-static void clear_twice(struct manifests *manifests)
-{
-	for (size_t i = 0; i < manifests->twice_count; i++) {
-		problem_clear(&manifests->dir->store, manifests->twice[i]);
-		free(manifests->twice[i]);
-	}
-	free(manifests->twice);
-	manifests->twice = NULL;
-	manifests->twice_count = 0;
-}
-
-void manifests_find_twice(struct dir *dir)
-{
-	struct manifest_file *file;
-
-	if (!dir->manifests)
-		return;
-	clear_twice(dir->manifests);
-	LL_FOREACH(dir->manifests->files, file)
-		for (size_t i = 0; i < file->count; i++)
-			find_twice(dir->manifests, &file->objects[i]);
-}
-
-/* FNV-1a of all keys and versions, in any order. 0: there are none. */
-static uint64_t hash_of(struct manifest_index *index)
-{
-	struct manifest_index *entry, *next;
 	uint64_t sum = 0;
 
-	HASH_ITER(hh, index, entry, next) {
-		const char *texts[] = { entry->rel,
-					object_meta(entry->object.object, "resourceVersion") };
-		uint64_t hash = 0xcbf29ce484222325;
+	index_for_each(index, word)
+	{
+		const struct manifest_object *object = (const struct manifest_object *)word;
 
-		for (size_t t = 0; t < 2; t++)
-			for (const char *p = texts[t] ?: ""; *p; p++)
-				hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
-		sum += hash;
+		sum += (object->version ^ word_hash(NULL, word)) * 0x9e3779b97f4a7c15ULL;
 	}
-	return index && !sum ? 1 : sum;
+	return index->count && !sum ? 1 : sum;
 }
 
 /* --- differences --- */
@@ -328,45 +279,64 @@ static uint64_t hash_of(struct manifest_index *index)
 struct diff {
 	struct dir *dir;
 	struct store_change *changes;
-	size_t count;
+	size_t count, room;
 };
 
+/* Takes over both references. */
 static void diff_add(struct diff *diff, const struct manifest_object *object,
-		     enum store_event_type type, json_t *content, const json_t *before)
+		     enum store_event_type type, json_t *content, json_t *before)
 {
-	diff->changes[diff->count++] = (struct store_change){
-		.event = { .type = type, .kind = object->key.kind, .object = json_incref(content) },
-		.was = json_incref((json_t *)object_labels(before)),
-	};
-}
-
-static void diff_new(struct diff *diff, struct manifest_index *old,
-		     const struct manifest_index *entry)
-{
-	const struct manifest_index *before = index_find(old, entry->rel);
-	_cleanup_json_ json_t *hidden = NULL;
-
-	if (before) {
-		if (!json_equal(before->object.object, entry->object.object))
-			diff_add(diff, &entry->object, STORE_MODIFIED, entry->object.object,
-				 before->object.object);
+	if (!content) {
+		json_decref(before);
 		return;
 	}
-	(void)dir_read_served(diff->dir, entry->rel, &hidden);
-	diff_add(diff, &entry->object, hidden ? STORE_MODIFIED : STORE_ADDED, entry->object.object,
-		 hidden);
+	if (diff->count == diff->room) {
+		diff->room = diff->room ? diff->room * 2 : 64;
+		diff->changes = xrealloc(diff->changes, diff->room, sizeof(*diff->changes));
+	}
+	diff->changes[diff->count++] = (struct store_change){
+		.event = { .type = type, .kind = store_kind(object->kind), .object = content },
+		.was = json_incref((json_t *)object_labels(before)),
+	};
+	json_decref(before);
 }
 
-static void diff_old(struct diff *diff, struct manifest_index *new,
-		     const struct manifest_index *entry)
+/* What a manifest hides, or hid. */
+static json_t *hidden_by(const struct diff *diff, const struct manifest_object *object)
 {
-	_cleanup_json_ json_t *hidden = NULL;
+	struct store_key key = manifest_key(object);
+	_cleanup_free_ char *rel = dir_rel(&key);
+	json_t *hidden = NULL;
 
-	if (index_find(new, entry->rel))
+	(void)dir_read_served(diff->dir, rel, &hidden);
+	return hidden;
+}
+
+static void diff_new(struct diff *diff, const struct index *old,
+		     const struct manifest_object *object)
+{
+	const struct manifest_object *before = manifest_same(old, object);
+	json_t *hidden = NULL;
+
+	if (before && before->version == object->version)
 		return;
-	(void)dir_read_served(diff->dir, entry->rel, &hidden);
-	diff_add(diff, &entry->object, hidden ? STORE_MODIFIED : STORE_DELETED,
-		 hidden ? hidden : entry->object.object, entry->object.object);
+	if (!before)
+		hidden = hidden_by(diff, object);
+	diff_add(diff, object, before || hidden ? STORE_MODIFIED : STORE_ADDED,
+		 manifests_content(diff->dir, object), before ? manifest_last(before) : hidden);
+}
+
+static void diff_old(struct diff *diff, const struct index *old,
+		     const struct manifest_object *object)
+{
+	json_t *hidden;
+
+	if (manifest_same(old, object) != object ||
+	    manifest_same(&diff->dir->manifests->index, object))
+		return;
+	hidden = hidden_by(diff, object);
+	diff_add(diff, object, hidden ? STORE_MODIFIED : STORE_DELETED,
+		 hidden ? hidden : manifest_last(object), hidden ? manifest_last(object) : NULL);
 }
 
 static void tell(struct diff *diff)
@@ -388,27 +358,55 @@ static void tell(struct diff *diff)
 	free(diff->changes);
 }
 
-static void replace_index(struct manifests *manifests, struct manifest_index *new)
+static void settle(struct manifests *manifests)
+{
+	struct manifest_file *file, *next;
+
+	LL_FOREACH(manifests->files, file) {
+		if (file->loaded)
+			settle_file(manifests, file);
+	}
+	LL_FOREACH_SAFE(manifests->gone, file, next)
+		manifest_file_free(manifests, file);
+	manifests->gone = NULL;
+}
+
+/* Only what was loaded now or is gone can have lost an object; any file can have got one that
+ * another one hid. */
+static void diff_files(struct manifests *manifests, const struct index *old, struct diff *diff)
+{
+	struct manifest_file *file;
+
+	index_for_each(&manifests->index, word)
+		diff_new(diff, old, (const struct manifest_object *)word);
+	LL_FOREACH(manifests->files, file)
+		for (size_t i = 0; file->loaded && i < file->old.count; i++)
+			diff_old(diff, old, file->old.v[i]);
+	LL_FOREACH(manifests->gone, file)
+		for (size_t i = 0; i < file->old.count; i++)
+			diff_old(diff, old, file->old.v[i]);
+}
+
+static void replace_index(struct manifests *manifests)
 {
 	struct diff diff = { .dir = manifests->dir };
-	struct manifest_index *old = manifests->index, *entry, *next;
+	struct index old = manifests->index;
 
-	diff.changes = xcalloc(HASH_COUNT(old) + HASH_COUNT(new) + 1, sizeof(*diff.changes));
-	HASH_ITER(hh, new, entry, next)
-		diff_new(&diff, old, entry);
-	HASH_ITER(hh, old, entry, next)
-		diff_old(&diff, new, entry);
-	manifests->index = new;
-	manifests->hash = hash_of(new);
+	manifests->index = merge(manifests);
+	manifests->hash = hash_of(&manifests->index);
+	/* Nobody to tell: the first reading, or a store that is not watched. */
+	if (manifests->dir->store.watches)
+		diff_files(manifests, &old, &diff);
 	tell(&diff);
-	index_free(old);
+	index_done(&old);
 }
 
 static void merge_again(struct manifests *manifests)
 {
-	replace_index(manifests, merge(manifests));
+	replace_index(manifests);
 	manifests_find_twice(manifests->dir);
 	keep_files(manifests);
+	settle(manifests);
 }
 
 int manifests_refresh(struct dir *dir, struct err *err)
@@ -419,7 +417,11 @@ int manifests_refresh(struct dir *dir, struct err *err)
 
 	if (!manifests)
 		return 0;
+	manifests->more = false;
+	manifests->loaded = 0;
 	r = read_folder(manifests, &changed, err);
+	if (manifests->more)
+		store_wake(&dir->store);
 	if (!r && changed)
 		merge_again(manifests);
 	return r;
@@ -443,6 +445,7 @@ int manifests_open(struct dir *dir, const struct store_options *options, struct 
 	manifests = xcalloc(1, sizeof(*manifests));
 	dir->manifests = manifests;
 	manifests->dir = dir;
+	manifests->index.hash = word_hash;
 	manifests->path = xstrdup(options->manifests);
 	manifests->keep = options->instance;
 	(void)gethostname(host, sizeof(host) - 1);
@@ -457,9 +460,10 @@ void manifests_free(struct manifests *manifests)
 	if (!manifests)
 		return;
 	LL_FOREACH_SAFE(manifests->files, file, next)
-		manifest_file_free(file);
-	clear_twice(manifests);
-	index_free(manifests->index);
+		manifest_file_free(manifests, file);
+	manifests_clear_twice(manifests);
+	index_done(&manifests->index);
+	slab_done(&manifests->slab);
 	free(manifests->path);
 	free(manifests->instance);
 	free(manifests);

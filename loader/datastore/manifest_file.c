@@ -12,44 +12,30 @@
 #include "base/yaml.h"
 #include "datastore/manifest.h"
 
+#define COPY_BEHIND_MAX (256 << 10)
 #define COPY_MAX (4 * DOC_BYTES_MAX)
 
 /* Objects while a file is read. */
 struct load {
 	struct manifests *manifests;
 	struct manifest_file *file;
-	struct manifest_object *objects;
-	size_t count, room;
+	struct manifest_list objects;
 	json_t *copy;	/* as of before */
 	json_t *former; /* last valid objects, of the copy */
 	json_t *born;	/* path of each of them -> its creationTimestamp */
+	bool quiet;	/* read before: its problems are known */
 	bool unknown;	/* a document's key cannot be told */
 	char **refused; /* keys of bad documents */
 	size_t refused_count;
 };
-
-void manifest_objects_free(struct manifest_object *objects, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		json_decref(objects[i].object);
-		free(objects[i].origin);
-	}
-	free(objects);
-}
-
-void manifest_file_free(struct manifest_file *file)
-{
-	manifest_objects_free(file->objects, file->count);
-	free(file->name);
-	free(file->path);
-	free(file);
-}
 
 static void problem(struct load *load, unsigned int line, const char *object, const char *text)
 {
 	_cleanup_free_ char *where =
 		line ? xasprintf("%s:%u", load->file->path, line) : xstrdup(load->file->path);
 
+	if (load->quiet)
+		return;
 	problem_set(&load->manifests->dir->store,
 		    &(struct store_problem){ .file = where,
 					     .object = (char *)object,
@@ -87,31 +73,74 @@ static void stamp(json_t *object, const char *rel, const struct load *load)
 	object_name_write(object, "creationTimestamp", born ?: out);
 }
 
+static struct manifest_object *entry_new(struct manifests *manifests, const struct store_key *key)
+{
+	size_t ns = strlen(key->ns) + 1, name = strlen(key->name) + 1;
+	struct manifest_object *object = slab_alloc(&manifests->slab, sizeof(*object) + ns + name);
+
+	object->kind = (uint8_t)key->kind->id;
+	memcpy(object->text, key->ns, ns);
+	memcpy(object->text + ns, key->name, name);
+	return object;
+}
+
+static void entry_free(struct manifests *manifests, struct manifest_object *object)
+{
+	struct store_key key = manifest_key(object);
+
+	json_decref(object->object);
+	slab_free(&manifests->slab, object,
+		  sizeof(*object) + strlen(key.ns) + strlen(key.name) + 2);
+}
+
+void manifest_list_free(struct manifests *manifests, struct manifest_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		entry_free(manifests, list->v[i]);
+	free(list->v);
+	*list = (struct manifest_list){ 0 };
+}
+
+void manifest_file_free(struct manifests *manifests, struct manifest_file *file)
+{
+	manifest_list_free(manifests, &file->objects);
+	manifest_list_free(manifests, &file->old);
+	json_decref(file->former);
+	free(file->name);
+	free(file->path);
+	free(file);
+}
+
 static void add(struct load *load, json_t *object, unsigned int line)
 {
+	const char *version = object_meta(object, "resourceVersion");
+	struct manifest_list *list = &load->objects;
 	struct manifest_object *entry;
 	struct store_key key;
 
-	if (store_key_of(object, &key, NULL) < 0) {
+	if (store_key_of(object, &key, NULL) < 0 || !version) {
 		json_decref(object);
 		return;
 	}
-	if (load->count == load->room) {
-		load->room = load->room ? load->room * 2 : 8;
-		load->objects = xrealloc(load->objects, load->room, sizeof(*load->objects));
+	if (list->count == list->room) {
+		list->room = list->room ? list->room * 2 : 8;
+		list->v = xrealloc(list->v, list->room, sizeof(*list->v));
 	}
-	entry = &load->objects[load->count++];
-	*entry = (struct manifest_object){
-		.key = key,
-		.object = object,
-		.origin = line ? xasprintf("%s:%u", load->file->path, line)
-			       : xstrdup(load->file->path),
-	};
+	entry = entry_new(load->manifests, &key);
+	entry->file = load->file;
+	entry->object = object;
+	entry->version = manifest_version(version);
+	entry->line = line;
+	entry->place = (uint32_t)list->count;
+	if (!load->quiet)
+		manifests_look_stored(load->manifests->dir, entry);
+	list->v[list->count++] = entry;
 }
 
-static void add_document(struct load *load, const json_t *root, unsigned int line)
+/* Takes the document over. */
+static void add_document(struct load *load, json_t *root, unsigned int line)
 {
-	_cleanup_json_ json_t *object = json_deep_copy(root);
+	_cleanup_json_ json_t *object = root;
 	_cleanup_free_ char *text = NULL, *rel = NULL;
 	struct store_key key;
 	struct err err;
@@ -161,16 +190,28 @@ static json_t *read_copy(struct manifests *manifests, const struct manifest_file
 	return NULL;
 }
 
-/* behind: paths of objects that stand elsewhere too and are in force there. */
-static json_t *make_copy(const struct manifest_file *file)
+/* Its objects alone. */
+static json_t *read_objects(struct manifests *manifests, const struct manifest_file *file)
 {
-	json_t *objects = json_array(), *behind = json_array();
+	_cleanup_json_ json_t *copy = read_copy(manifests, file);
 
-	for (size_t i = 0; i < file->count; i++) {
-		_cleanup_free_ char *rel = dir_rel(&file->objects[i].key);
+	return json_incref(json_object_get(copy, "objects"));
+}
 
-		json_array_append(objects, file->objects[i].object);
-		if (!file->objects[i].held)
+/* behind: paths of objects that stand elsewhere too and are in force there. */
+static json_t *make_copy(struct manifests *manifests, struct manifest_file *file)
+{
+	json_t *objects = NULL, *behind = json_array();
+	bool here = file->loaded || !manifests->keep;
+
+	objects = here ? json_array() : manifest_file_contents(manifests, file);
+	for (size_t i = 0; i < file->objects.count; i++) {
+		struct store_key key = manifest_key(file->objects.v[i]);
+		_cleanup_free_ char *rel = dir_rel(&key);
+
+		if (here)
+			json_array_append(objects, file->objects.v[i]->object);
+		if (!file->objects.v[i]->held)
 			json_array_append_new(behind, json_string(rel));
 	}
 	return json_pack("{s:s,s:o,s:o}", "file", file->path, "objects", objects, "behind", behind);
@@ -182,7 +223,9 @@ static void store_copy(struct manifests *manifests, const struct manifest_file *
 	_cleanup_free_ char *path = copy_path(manifests, file);
 	struct dir *dir = manifests->dir;
 
-	if (!dir->watches || dir_copy_async(dir, path, copy) < 0)
+	/* The thread would have a second tree of a large file. */
+	if (!dir->watches || file->seen.st_size > COPY_BEHIND_MAX ||
+	    dir_copy_async(dir, path, copy) < 0)
 		(void)dir_write_copy(dir, path, copy);
 }
 
@@ -193,7 +236,7 @@ void manifest_file_keep(struct manifests *manifests, struct manifest_file *file)
 
 	if (!manifests->keep)
 		return;
-	copy = make_copy(file);
+	copy = make_copy(manifests, file);
 	former = read_copy(manifests, file);
 	if (!former || !json_equal(former, copy))
 		store_copy(manifests, file, copy);
@@ -218,17 +261,20 @@ static json_t *births(const json_t *former)
 /* Paths of what the file held before: as this reader knows, or else as its copy says. */
 static json_t *held_before(const struct load *load)
 {
+	const struct manifest_list *list = &load->file->objects;
 	json_t *held = json_object(), *item;
 	struct store_key key;
 	size_t i;
 
-	for (i = 0; i < load->file->count; i++) {
-		_cleanup_free_ char *rel = dir_rel(&load->file->objects[i].key);
+	for (i = 0; i < list->count; i++) {
+		_cleanup_free_ char *rel = NULL;
 
-		if (load->file->objects[i].held)
+		key = manifest_key(list->v[i]);
+		rel = dir_rel(&key);
+		if (list->v[i]->held)
 			json_object_set_new(held, rel, json_true());
 	}
-	if (load->file->objects)
+	if (list->count)
 		return held;
 	json_array_foreach(load->former, i, item) {
 		_cleanup_free_ char *rel = store_key_of(item, &key, NULL) ? NULL : dir_rel(&key);
@@ -246,17 +292,31 @@ static void find_held(struct load *load)
 {
 	_cleanup_json_ json_t *held = held_before(load);
 
-	for (size_t i = 0; i < load->count; i++) {
-		_cleanup_free_ char *rel = dir_rel(&load->objects[i].key);
+	for (size_t i = 0; i < load->objects.count; i++) {
+		struct store_key key = manifest_key(load->objects.v[i]);
+		_cleanup_free_ char *rel = dir_rel(&key);
 
-		load->objects[i].held = json_object_get(held, rel);
+		load->objects.v[i]->held = json_object_get(held, rel);
 	}
+}
+
+/* Whether the copy says the same of the objects already. */
+static bool is_kept(const struct load *load)
+{
+	if (json_array_size(load->former) != load->objects.count)
+		return false;
+	for (size_t i = 0; i < load->objects.count; i++)
+		if (!json_equal(json_array_get(load->former, i), load->objects.v[i]->object) ||
+		    !load->objects.v[i]->held)
+			return false;
+	return json_array_size(json_object_get(load->copy, "behind")) == 0;
 }
 
 static bool wants_former(const struct load *load, const char *rel)
 {
-	for (size_t i = 0; i < load->count; i++) {
-		_cleanup_free_ char *have = dir_rel(&load->objects[i].key);
+	for (size_t i = 0; i < load->objects.count; i++) {
+		struct store_key key = manifest_key(load->objects.v[i]);
+		_cleanup_free_ char *have = dir_rel(&key);
 
 		if (!strcmp(have, rel))
 			return false;
@@ -327,7 +387,7 @@ static void load_text(struct load *load)
 	}
 	docs_flatten_lists(docs);
 	for (size_t i = 0; i < docs->count; i++)
-		add_document(load, docs->v[i].root, docs->v[i].line);
+		add_document(load, TAKE_PTR(docs->v[i].root), docs->v[i].line);
 }
 
 static void clear_problems(struct manifests *manifests, const struct manifest_file *file)
@@ -338,31 +398,70 @@ static void clear_problems(struct manifests *manifests, const struct manifest_fi
 	problem_clear_prefix(&manifests->dir->store, prefix);
 }
 
+static void run(struct load *load)
+{
+	load->copy = read_copy(load->manifests, load->file);
+	load->former = json_object_get(load->copy, "objects");
+	load->born = births(load->former);
+	load_text(load);
+	add_former(load);
+	json_decref(load->born);
+	for (size_t i = 0; i < load->refused_count; i++)
+		free(load->refused[i]);
+	free(load->refused);
+}
+
 void manifest_file_load(struct manifests *manifests, struct manifest_file *file)
 {
 	struct load load = { .manifests = manifests, .file = file };
 
 	clear_problems(manifests, file);
-	load.copy = read_copy(manifests, file);
-	load.former = json_object_get(load.copy, "objects");
-	load.born = births(load.former);
-	load_text(&load);
-	add_former(&load);
+	run(&load);
 	find_held(&load);
-	for (size_t i = 0; i < load.refused_count; i++)
-		free(load.refused[i]);
-	free(load.refused);
-	json_decref(load.copy);
-	json_decref(load.born);
-	manifest_objects_free(file->objects, file->count);
+	file->dirty = !is_kept(&load);
+	file->old = file->objects;
 	file->objects = load.objects;
-	file->count = load.count;
-	file->dirty = true;
+	file->former = json_incref(load.former);
+	json_decref(load.copy);
+	file->loaded = true;
 }
 
 void manifest_file_forget(struct manifests *manifests, struct manifest_file *file)
 {
 	clear_problems(manifests, file);
+	file->former = read_objects(manifests, file);
+	file->old = file->objects;
+	file->objects = (struct manifest_list){ 0 };
 	if (manifests->keep)
 		store_copy(manifests, file, NULL);
+}
+
+/* --- contents again --- */
+
+static bool has_all(const json_t *contents, const struct manifest_list *list)
+{
+	if (json_array_size(contents) != list->count)
+		return false;
+	for (size_t i = 0; i < list->count; i++)
+		if (!manifest_is(json_array_get(contents, i), list->v[i]))
+			return false;
+	return true;
+}
+
+json_t *manifest_file_contents(struct manifests *manifests, struct manifest_file *file)
+{
+	struct load load = { .manifests = manifests, .file = file, .quiet = true };
+	json_t *contents = read_objects(manifests, file);
+
+	if (contents && has_all(contents, &file->objects))
+		return contents;
+	/* The copy could not be written, or was lost. */
+	json_decref(contents);
+	run(&load);
+	contents = json_array();
+	for (size_t i = 0; i < load.objects.count; i++)
+		json_array_append(contents, load.objects.v[i]->object);
+	manifest_list_free(manifests, &load.objects);
+	json_decref(load.copy);
+	return contents;
 }

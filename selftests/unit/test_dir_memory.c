@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects of manifests once they were handed on: what one costs, and that its content is read
+ * again. */
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+#include "selftests/lib/store_test.h"
+
+#define MANY 8000
+#define BYTES_AN_OBJECT 120 /* a tree of this size is 2 KiB */
+
+static size_t heap_bytes(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+static char *many_sets(void)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	for (int i = 0; i < MANY; i++)
+		fprintf(out,
+			"---\napiVersion: projectcalico.org/v3\nkind: NetworkSet\n"
+			"metadata: {name: set-%d, namespace: a}\n"
+			"spec: {nets: [10.0.0.0/8, 11.0.0.0/8, 12.0.0.0/8]}\n",
+			i);
+	fclose(out);
+	return text;
+}
+
+static void test_bytes_an_object(void **state)
+{
+	_cleanup_free_ char *text = many_sets();
+	struct store_test test;
+	struct store_options options = { .manifests = test.manifests, .instance = "n1" };
+	struct store *store;
+	size_t before, each;
+
+	(void)state;
+	store_test_init(&test);
+	assert_int_equal(mkdir(test.manifests, 0755), 0);
+	store = store_test_open(&test, &options);
+	before = heap_bytes();
+	test_write(&test, "manifests.d/many.yaml", text);
+	store_close(store);
+	store = store_test_open(&test, &options);
+	each = (heap_bytes() - before) / MANY;
+	print_message("%zu bytes an object\n", each);
+#ifndef __SANITIZE_ADDRESS__
+	assert_in_range(each, 20, BYTES_AN_OBJECT);
+#endif
+	store_close(store);
+	store_test_done(&test);
+}
+
+/* From the last valid copy, else from the file. */
+static void test_lost_copy(void **state)
+{
+	struct store_test test;
+	struct store_options options = { .manifests = test.manifests, .instance = "n1" };
+	struct store_key key = test_key("a", "x");
+	struct watch_log log = { 0 };
+	struct store *store;
+
+	(void)state;
+	store_test_init(&test);
+	assert_int_equal(mkdir(test.manifests, 0755), 0);
+	test_write(&test, "manifests.d/x.yaml",
+		   "apiVersion: projectcalico.org/v3\nkind: NetworkSet\n"
+		   "metadata: {name: x, namespace: a}\nspec: {nets: [2.0.0.0/8]}\n");
+	store = store_test_open(&test, &options);
+	test_watch(store, &log);
+	settle(store);
+	for (int lost = 0; lost < 2; lost++) {
+		_cleanup_free_ char *copy = test_path(&test, "store/manifests/n1/x.yaml.json");
+		_cleanup_json_ json_t *got = NULL;
+
+		if (lost)
+			assert_int_equal(unlink(copy), 0);
+		assert_int_equal(store_get(store, &key, &got, NULL), 0);
+		assert_string_equal(test_net(got), "2.0.0.0/8");
+	}
+	/* Its last content is lost with the file; its key is not. */
+	{
+		_cleanup_free_ char *file = test_path(&test, "manifests.d/x.yaml");
+
+		assert_int_equal(unlink(file), 0);
+	}
+	assert_true(wait_log(store, &log, "-a/x"));
+	store_close(store);
+	store_test_done(&test);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bytes_an_object),
+		cmocka_unit_test(test_lost_copy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
