@@ -121,7 +121,8 @@ struct agent {
 	struct grace *grace;
 	struct event *ipam_event, *ipam_store_event;
 	int64_t ipam_due; /* rpc_now() of the next tick; INT64_MAX: none */
-	struct event *store_event, *store_timer;
+	struct event *store_event, *store_timer, *tidy_event;
+	size_t told;		  /* objects since the heap was tidied */
 	struct event *node_event; /* the Node object is to be written */
 	struct event *netlink_event, *check_event, *events_event, *publish_event;
 	struct event *released_event; /* inotify on the plugin's folder */

@@ -33,6 +33,7 @@
 #include "agent/tunnels.h"
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/rpc.h"
 
@@ -324,6 +325,7 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int r;
 
+	heap_configure();
 	r = agent_config_load(&agent.config, argc, argv, &err);
 	if (r < 0) {
 		log_error("cannot start", "why", err.text, NULL);

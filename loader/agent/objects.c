@@ -17,11 +17,15 @@
 #include "agent/trace.h"
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "model/decode.h"
 
 #define KINDS_MAX 64
 #define ADDRESS_MAX 4096
+#define TIDY_SECONDS 1	      /* behind the last change */
+#define TIDY_AGAIN_SECONDS 10 /* what is written behind is done by then */
+#define TIDY_OBJECTS 500
 
 static int decode(struct agent *agent, const struct store_event *event, struct object **ret_object)
 {
@@ -125,6 +129,29 @@ static void tell_ipam(struct agent *agent, const struct store_event *event)
 	event_active(agent->ipam_event, 0, 0);
 }
 
+/* Trees of objects come and go in the heap: what a start or a crowd of changes left is given back
+ * when it is over. */
+static void on_tidy(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval again = { .tv_sec = TIDY_AGAIN_SECONDS };
+	struct agent *agent = context;
+
+	(void)fd;
+	(void)what;
+	agent->told = 0;
+	if (heap_tidy())
+		event_add(agent->tidy_event, &again);
+}
+
+static void tidy_later(struct agent *agent, size_t told)
+{
+	const struct timeval when = { .tv_sec = TIDY_SECONDS };
+
+	agent->told += told;
+	if (agent->tidy_event && agent->told >= TIDY_OBJECTS)
+		event_add(agent->tidy_event, &when);
+}
+
 /* --- which store this node has known ------------------------------------------------------- */
 
 /* An empty folder in place of the store (a mount that is missing) would open every pod: what was
@@ -181,6 +208,7 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 	if (synced && !agent->synced)
 		note_store(agent);
 	agent->synced |= synced;
+	tidy_later(agent, count);
 	agent_dirty(agent, CHANGE_POLICY);
 }
 
@@ -214,6 +242,12 @@ static void on_store(evutil_socket_t fd, short what, void *context)
 	arm_timer(agent);
 }
 
+/* Nobody here reads these: the allocator asks the store itself. There is a handle for each pod. */
+static bool is_read(enum kind kind)
+{
+	return kind_info(kind)->effect && kind != KIND_IPAM_HANDLE && kind != KIND_BLOCK_AFFINITY;
+}
+
 static size_t wanted_kinds(struct store_query *queries)
 {
 	size_t count, used = 0;
@@ -223,7 +257,7 @@ static size_t wanted_kinds(struct store_query *queries)
 
 	for (size_t i = 0; i < count && used < KINDS_MAX; i++) {
 		if (!kind_find(store_kind_api_version(&kinds[i], api), kinds[i].kind, &kind) &&
-		    kind_info(kind)->effect)
+		    is_read(kind))
 			queries[used++] = (struct store_query){ .kind = &kinds[i] };
 	}
 	return used;
@@ -262,6 +296,8 @@ int objects_start(struct agent *agent, struct err *err)
 				       on_store, agent);
 	agent->store_timer = evtimer_new(agent->base, on_store, agent);
 	event_add(agent->store_event, NULL);
+	agent->tidy_event = evtimer_new(agent->base, on_tidy, agent);
+	tidy_later(agent, TIDY_OBJECTS);
 	arm_timer(agent);
 	return 0;
 }
@@ -274,6 +310,8 @@ void objects_stop(struct agent *agent)
 		event_free(agent->store_timer);
 	pools_stop(agent);
 	problems_stop(agent);
+	if (agent->tidy_event)
+		event_free(agent->tidy_event);
 	follow_close(agent->follow);
 	store_close(agent->store);
 }
