@@ -10,8 +10,9 @@
 #include "state/internal.h"
 
 struct state_slice {
-	char *key; /* "namespace/name" */
-	const struct object *object;
+	char *key;		       /* "namespace/name" */
+	struct engine_member *members; /* all that is kept of the object */
+	size_t count;
 	struct state_service *service; /* NULL: of none */
 	struct state_slice *prev, *next;
 	UT_hash_handle hh;
@@ -28,24 +29,47 @@ struct members {
 	size_t count, room;
 };
 
-static void add_member(struct members *members, const union mg_addr *addr,
-		       const struct slice_port *port)
+static void add_member(struct members *members, const struct engine_member *member)
 {
 	if (members->count == members->room) {
 		members->room = members->room ? members->room * 2 : 16;
 		members->v = xrealloc(members->v, members->room, sizeof(*members->v));
 	}
-	members->v[members->count++] = (struct engine_member){ .addr = *addr,
-							       .port = port->port,
-							       .proto = port->protocol };
+	members->v[members->count++] = *member;
 }
 
 static void add_endpoint(struct members *members, const struct endpoint_slice *slice,
 			 const struct slice_endpoint *endpoint)
 {
-	for (size_t i = 0; i < endpoint->addr_count; i++)
+	for (size_t i = 0; i < endpoint->addr_count; i++) {
 		for (size_t k = 0; k < slice->port_count; k++)
-			add_member(members, &endpoint->addrs[i], &slice->ports[k]);
+			add_member(members,
+				   &(struct engine_member){ .addr = endpoint->addrs[i],
+							    .port = slice->ports[k].port,
+							    .proto = slice->ports[k].protocol });
+	}
+}
+
+static void drop_members(struct state *state, struct state_slice *slice)
+{
+	slab_free(&state->slab, slice->members, slice->count * sizeof(*slice->members));
+	slice->members = NULL;
+	slice->count = 0;
+}
+
+static void take_members(struct state *state, struct state_slice *slice,
+			 const struct endpoint_slice *from)
+{
+	struct members members = { 0 };
+
+	for (size_t i = 0; i < from->endpoint_count; i++)
+		add_endpoint(&members, from, &from->endpoints[i]);
+	if (members.count) {
+		slice->count = members.count;
+		slice->members = slab_alloc(&state->slab, members.count * sizeof(*members.v));
+		memcpy(slice->members, members.v, members.count * sizeof(*members.v));
+	}
+	free(members.v);
 }
 
 static void tell(struct state *state, const struct state_service *service)
@@ -54,10 +78,8 @@ static void tell(struct state *state, const struct state_service *service)
 	const struct state_slice *slice;
 
 	DL_FOREACH(service->slices, slice) {
-		const struct endpoint_slice *from = endpoint_slice_of(slice->object);
-
-		for (size_t i = 0; i < from->endpoint_count; i++)
-			add_endpoint(&members, from, &from->endpoints[i]);
+		for (size_t i = 0; i < slice->count; i++)
+			add_member(&members, &slice->members[i]);
 	}
 	engine_service_set(state->engine, service->key, members.v, members.count);
 	free(members.v);
@@ -87,13 +109,13 @@ static void service_forget(struct state *state, struct state_service *service)
 }
 
 /* Puts a slice into its service's list, or takes it out. */
-static void enlist(struct state *state, struct state_slice *slice)
+static void enlist(struct state *state, struct state_slice *slice,
+		   const struct endpoint_slice *from)
 {
-	const struct endpoint_slice *from = endpoint_slice_of(slice->object);
-
 	if (!*from->service)
 		return;
-	slice->service = service_get(state, slice->object->ns, from->service);
+	take_members(state, slice, from);
+	slice->service = service_get(state, from->base.ns, from->service);
 	DL_APPEND(slice->service->slices, slice);
 	tell(state, slice->service);
 }
@@ -106,6 +128,7 @@ static void delist(struct state *state, struct state_slice *slice)
 	tell(state, slice->service);
 	service_forget(state, slice->service);
 	slice->service = NULL;
+	drop_members(state, slice);
 }
 
 static struct state_slice *slice_find(const struct state *state, const char *ns, const char *name)
@@ -120,7 +143,7 @@ static struct state_slice *slice_find(const struct state *state, const char *ns,
 static void slice_free(struct state *state, struct state_slice *slice)
 {
 	HASH_DEL(state->slices, slice);
-	object_unref((struct object *)slice->object);
+	drop_members(state, slice);
 	free(slice->key);
 	free(slice);
 }
@@ -145,9 +168,7 @@ void slice_set(struct state *state, const struct object *object)
 		HASH_ADD_KEYPTR(hh, state->slices, slice->key, strlen(slice->key), slice);
 	}
 	delist(state, slice);
-	object_unref((struct object *)slice->object);
-	slice->object = object_ref(object);
-	enlist(state, slice);
+	enlist(state, slice, endpoint_slice_of(object));
 }
 
 void slices_free(struct state *state)
