@@ -134,6 +134,13 @@ def resident(pid, key="VmRSS"):
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith(key + ":"))
 
 
+def cpu_seconds(pid):
+    """User and system time so far: on a loaded machine it says more than the wall clock."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def map_memory(node):
     """Bytes by map, as the kernel accounts them, of what the agent has pinned."""
     sizes = {}
@@ -151,22 +158,110 @@ def known(node):
     return len(json.loads(done.stdout))
 
 
-def memory(cluster, table, count):
+def write_manifests(node, name, documents):
+    """So many documents a file, each file renamed into place."""
+    documents = list(documents)
+    for first in range(0, len(documents), DOCUMENTS_A_FILE):
+        text = "---\n" + "\n---\n".join(documents[first:first + DOCUMENTS_A_FILE])
+        node.run("tee", f"{MANIFESTS}/.next", stdin=text)
+        node.sh(f"mv {MANIFESTS}/.next {MANIFESTS}/{name}-{first:06}.yaml")
+
+
+def apply_objects(node, documents):
+    documents = list(documents)
+    for first in range(0, len(documents), DOCUMENTS_A_FILE):
+        node.run(f"{places.BUILD}/margayctl", "apply", "-f", "-", timeout=120,
+                 stdin="---\n" + "\n---\n".join(documents[first:first + DOCUMENTS_A_FILE]))
+
+
+def services(count):
+    """A service with one EndpointSlice of ten endpoints, all of them pods of endpoints()."""
+    for i in range(count):
+        pods = [f"10.{100 + k // 62500}.{k // 250 % 250}.{k % 250 + 1}" for k in range(i * 10, i * 10 + 10)]
+        yield json.dumps({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": f"service-{i}", "namespace": "default"},
+            "spec": {"clusterIP": f"10.96.{i // 250}.{i % 250 + 1}", "selector": {"app": f"app-{i % 100}"},
+                     "ports": [{"port": 80, "targetPort": 8080}]}})
+        yield json.dumps({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": f"service-{i}-x", "namespace": "default",
+                         "labels": {"kubernetes.io/service-name": f"service-{i}"}},
+            "ports": [{"port": 8080, "protocol": "TCP"}], "endpoints": [{"addresses": [a]} for a in pods]})
+
+
+def policies(count):
+    """Policies of two rules for as many applications, of which a hundred have pods."""
+    for i in range(count):
+        yield json.dumps({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": f"policy-{i}", "namespace": "default"},
+            "spec": {"podSelector": {"matchLabels": {"app": f"app-{i}"}}, "ingress": [
+                {"from": [{"podSelector": {"matchLabels": {"app": f"app-{(i + 1) % 100}"}}}],
+                 "ports": [{"protocol": "TCP", "port": 8080}]},
+                {"from": [{"ipBlock": {"cidr": f"172.16.{i % 250}.0/24"}}]}]}})
+
+
+def settled(node):
+    """Waits until the agent's resident memory stands still for 15 s: it gives back up to 10 s after the work."""
+    seen = []
+
+    def still():
+        seen.append(resident(node.agent.pid))
+        return len(seen) > 30 and max(seen[-30:]) - min(seen[-30:]) < 0.05
+
+    places.wait_for(still, lambda: f"the agent's memory stands still {seen[-30:]}", 180, 0.5)
+
+
+def put_resident(table, node, what):
+    settled(node)
+    with open(f"/proc/{node.agent.pid}/smaps_rollup") as rollup:
+        pss = next(int(line.split()[1]) / 1024 for line in rollup if line.startswith("Pss:"))
+    table.add("memory", f"agent, RSS, {what}", "MiB", [resident(node.agent.pid)])
+    table.add("memory", f"agent, PSS, {what}", "MiB", [pss])
+    table.add("memory", f"agent, peak RSS, {what}", "MiB", [resident(node.agent.pid, "VmHWM")])
+
+
+def wait_known(node, count):
+    places.wait_for(lambda: known(node) >= count, lambda: f"{count} pods known ({known(node)})\n" + node.tail(), 180, 0.5)
+
+
+def idle_memory(cluster, table):
+    node = cluster["n1"]
+    put_resident(table, node, "0 pods")
+    maps = list(map_memory(node))
+    table.add("memory", "maps, 0 pods", "MiB", [sum(size for _, size in maps) / 2**20])
+    for name, size in sorted(maps, key=lambda m: -m[1])[:6]:
+        table.add("memory", f"map {name}", "MiB", [size / 2**20])
+
+
+def manifest_memory(cluster, table, count, more):
+    """more: services and policies on top."""
+    node = cluster["n1"]
+    before, begin, cpu = known(node), time.monotonic(), cpu_seconds(node.agent.pid)
+    write_manifests(node, "pods", endpoints(0, count))
+    wait_known(node, before + count)
+    table.add("memory", f"{count} pods known, from manifests", "s", [time.monotonic() - begin])
+    table.add("memory", f"{count} pods known, CPU time", "s", [cpu_seconds(node.agent.pid) - cpu])
+    put_resident(table, node, f"{count} pods from manifests")
+    table.add("memory", f"maps, {count} pods", "MiB", [sum(size for _, size in map_memory(node)) / 2**20])
+    if more:
+        write_manifests(node, "services", services(5000))
+        put_resident(table, node, f"{count} pods, 5000 services with 50000 endpoints")
+        write_manifests(node, "policies", policies(1000))
+        put_resident(table, node, f"{count} pods, 5000 services, 1000 policies")
+
+
+def store_memory(cluster, table, count):
+    """Objects of the store: told one after the other, then read by an agent that starts."""
     node = cluster["n1"]
     before = known(node)
+    apply_objects(node, endpoints(0, count))
+    wait_known(node, before + count)
+    put_resident(table, node, f"{count} pods from the store")
+    node.kill_agent()
     begin = time.monotonic()
-    for first in range(0, count, DOCUMENTS_A_FILE):
-        text = "---\n" + "\n---\n".join(endpoints(first, min(first + DOCUMENTS_A_FILE, count)))
-        node.run("tee", f"{MANIFESTS}/.next", stdin=text)
-        node.sh(f"mv {MANIFESTS}/.next {MANIFESTS}/pods-{first:06}.yaml")
-    if count:
-        places.wait_for(lambda: known(node) >= before + count,
-                        lambda: f"{count} pods known ({known(node)})\n" + node.tail(), 120, 0.5)
-        table.add("memory", f"{count} pods known, from the files", "s", [time.monotonic() - begin])
-    table.add("memory", f"agent, RSS, {count} pods", "MiB", [resident(node.agent.pid)])
-    table.add("memory", f"agent, peak RSS, {count} pods", "MiB", [resident(node.agent.pid, "VmHWM")])
-    maps = list(map_memory(node))
-    table.add("memory", f"maps, {count} pods", "MiB", [sum(size for _, size in maps) / 2**20])
-    if not count:
-        for name, size in sorted(maps, key=lambda m: -m[1])[:6]:
-            table.add("memory", f"map {name}", "MiB", [size / 2**20])
+    node.start_agent(wait=False)
+    node.wait_ready(120)
+    table.add("memory", f"start with {count} pods in the store", "s", [time.monotonic() - begin])
+    table.add("memory", f"start with {count} pods in the store, CPU time", "s", [cpu_seconds(node.agent.pid)])
+    put_resident(table, node, f"{count} pods, after a start")
