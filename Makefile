@@ -92,8 +92,10 @@ $(BUILD)/loader/dataplane/object.o: $(SKEL)
 # From users to used; a static link needs this order.
 LIBS_ALL := cni sync state policy ipam datastore dataplane model base
 ARCHIVES := $(LIBS_ALL:%=$(BUILD)/lib%.a)
+# Of libcrypto the digests alone (base/sha.h).
+STATIC_CRYPTO := -Wl,-Bstatic -lcrypto -Wl,-Bdynamic
 SYSTEM_LIBS := -lbpf -lelf -lz -lnl-route-3 -lnl-genl-3 -lnl-3 -lyaml -ljansson -lcurl \
-	-levent_core -levent_extra -lcrypto -lcap -lseccomp
+	-levent_core -levent_extra $(STATIC_CRYPTO) -lcap -lseccomp
 
 # --- programs --------------------------------------------------------------------------------
 AGENT_SRC := $(wildcard loader/agent/*.c)

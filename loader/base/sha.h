@@ -3,8 +3,9 @@
  * SHA-256 (FIPS 180-4), for digests of content: names of files, versions of manifests, numbers
  * that survive a restart. Not for secrets or signatures; TLS has its own library.
  *
- * Here and not from libcrypto, because its first hash sets up providers and configuration: 2 MiB
- * of resident memory in an agent that has no other use for it (docs/decisions/memory.md).
+ * By libcrypto's functions below EVP, linked statically: EVP's first hash sets up providers and
+ * configuration, 2 MiB of resident memory in an agent that has no other use for them, and the
+ * shared library costs half of one (docs/decisions/memory.md).
  */
 #ifndef MARGAY_BASE_SHA_H
 #define MARGAY_BASE_SHA_H
