@@ -6,6 +6,10 @@
  * and every judgement in the step log must be the oracle's. The programs' verdict must be that of
  * the step log as well: a denied packet is dropped, an allowed one to a pod here is handed over.
  *
+ * The step log is the trace copy's. Each packet goes through the load that works on packets too,
+ * over the same rows with flows and counters of its own, as on a node: what trace says is what
+ * happens, packet by packet by return code, and in the end drop for drop by hook and reason.
+ *
  * MARGAY_SEED repeats a run; MARGAY_VERDICTS asks for more (`make check-long`: 1,000,000).
  */
 #include <setjmp.h>
@@ -23,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/maps.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "selftests/lib/fixture.h"
@@ -35,9 +40,11 @@
 #define VERDICTS 200000
 #define PACKETS_PER_WORLD 3000
 #define UPLINK 77
+#define DIFFERENT INT_MIN /* no code of a program */
 
 struct rig {
 	struct fixture fx;
+	struct margay *plain; /* without the step log */
 	struct policy_world world;
 	struct policy_kernel *kernel;
 	struct engine *engine;
@@ -49,6 +56,41 @@ struct rig {
 static struct rig rig;
 static uint64_t seed;
 
+static bool is_derived(const char *name)
+{
+#define ROW(map, key, value, class, help) { #map, #class },
+	static const char *const rows[][2] = { MG_MAPS(ROW) };
+#undef ROW
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!strcmp(rows[i][0], name))
+			return !strcmp(rows[i][1], "DERIVED");
+	return false;
+}
+
+/* Rows of the model are shared as dataplane/trace.h shares them; the rest is its own. */
+static int share(struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+
+	if (!strcmp(name, "mg_chunk0"))
+		return bpf_map__set_autocreate(map, false); /* stands in mg_pages */
+	return is_derived(name) ? bpf_map__reuse_fd(map, fixture_map(&rig.fx, name)) : 0;
+}
+
+static int open_plain(void)
+{
+	struct bpf_map *map;
+
+	rig.plain = margay__open();
+	if (!rig.plain)
+		return -1;
+	rig.plain->rodata->mg_config = rig.fx.config;
+	rig.plain->rodata->mg_config.trace = 0;
+	bpf_object__for_each_map(map, rig.plain->obj) if (share(map)) return -1;
+	return margay__load(rig.plain);
+}
+
 static int open_rig(void **state)
 {
 	char root[PATH_MAX];
@@ -57,6 +99,8 @@ static int open_rig(void **state)
 	if (sandbox_enter(root))
 		return -1;
 	fixture_open(&rig.fx, NULL, 0);
+	if (open_plain())
+		return -1;
 	for (__u32 slot = 1; slot <= PW_PODS; slot++)
 		fixture_device(MG_IFINDEX_BASE + slot);
 	fixture_device(UPLINK);
@@ -66,6 +110,7 @@ static int open_rig(void **state)
 static int close_rig(void **state)
 {
 	(void)state;
+	margay__destroy(rig.plain);
 	fixture_close(&rig.fx);
 	return 0;
 }
@@ -176,10 +221,10 @@ static void put_endpoints(void)
 }
 
 /* Deletes behind the walk: from the first key each time, a hash is read from its start. */
-static void empty(const char *map, size_t key_size)
+static void empty(int fd, size_t key_size)
 {
 	unsigned char key[2][64];
-	int fd = fixture_map(&rig.fx, map), r = bpf_map_get_next_key(fd, NULL, key[0]);
+	int r = bpf_map_get_next_key(fd, NULL, key[0]);
 
 	for (unsigned int i = 0; !r; i = !i) {
 		assert_true(key_size <= sizeof(key[0]));
@@ -193,10 +238,12 @@ static void clear_maps(void)
 {
 	const struct mg_slot none = { 0 };
 
-	empty("mg_flow_t", sizeof(struct mg_flow_key));
-	empty("mg_flow_e", sizeof(struct mg_flow_key));
-	empty("mg_addrs", sizeof(union mg_addr));
-	empty("mg_nets", sizeof(struct mg_prefix));
+	empty(fixture_map(&rig.fx, "mg_flow_t"), sizeof(struct mg_flow_key));
+	empty(fixture_map(&rig.fx, "mg_flow_e"), sizeof(struct mg_flow_key));
+	empty(bpf_map__fd(rig.plain->maps.mg_flow_t), sizeof(struct mg_flow_key));
+	empty(bpf_map__fd(rig.plain->maps.mg_flow_e), sizeof(struct mg_flow_key));
+	empty(fixture_map(&rig.fx, "mg_addrs"), sizeof(union mg_addr));
+	empty(fixture_map(&rig.fx, "mg_nets"), sizeof(struct mg_prefix));
 	for (__u32 slot = 1; slot <= PW_PODS; slot++)
 		fixture_put_at(&rig.fx, "mg_slots", slot, &none);
 	commit(0);
@@ -223,31 +270,45 @@ static struct wire_spec spec_of(const struct oracle_packet *packet, const struct
 	return spec;
 }
 
+static const struct bpf_program *program_of(const struct margay *skel, enum mg_hook hook)
+{
+	if (hook == MG_HOOK_TO_POD)
+		return skel->progs.to_pod;
+	return hook == MG_HOOK_FROM_NETDEV ? skel->progs.from_netdev : skel->progs.from_pod;
+}
+
+/* The return code of a hook's program. */
+static int run_one(const struct bpf_program *program, enum mg_hook hook, __u32 ifindex,
+		   const struct wire *wire)
+{
+	struct __sk_buff context = { .ifindex = ifindex };
+	unsigned char out[WIRE_MAX];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = wire->data,
+		    .data_size_in = (__u32)wire->length, .data_out = out,
+		    .data_size_out = sizeof(out), .ctx_in = &context,
+		    .ctx_size_in = sizeof(context), .repeat = 1);
+
+	if (hook == MG_HOOK_TO_POD)
+		context.ingress_ifindex = UPLINK;
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program), &opts), 0);
+	return (int)opts.retval;
+}
+
+/* Through both loads: the code of the one at work, the step log of the other. */
 static int run(enum mg_hook hook, __u32 ifindex, const struct wire_spec *spec,
 	       struct mg_steps *ret_steps)
 {
 	static const struct mg_steps none;
-	const struct bpf_program *program = rig.fx.skel->progs.from_pod;
-	struct __sk_buff context = { .ifindex = ifindex };
-	unsigned char out[WIRE_MAX];
 	struct wire wire;
 	__u32 zero = 0;
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = wire.data, .data_out = out,
-		    .data_size_out = sizeof(out), .ctx_in = &context,
-		    .ctx_size_in = sizeof(context), .repeat = 1);
+	int code, traced;
 
-	if (hook == MG_HOOK_TO_POD) {
-		program = rig.fx.skel->progs.to_pod;
-		context.ingress_ifindex = UPLINK;
-	} else if (hook == MG_HOOK_FROM_NETDEV) {
-		program = rig.fx.skel->progs.from_netdev;
-	}
 	wire_make(&wire, spec);
-	opts.data_size_in = (__u32)wire.length;
 	fixture_put_at(&rig.fx, "mg_steps", 0, &none);
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program), &opts), 0);
+	code = run_one(program_of(rig.plain, hook), hook, ifindex, &wire);
+	traced = run_one(program_of(rig.fx.skel, hook), hook, ifindex, &wire);
 	assert_true(fixture_get(&rig.fx, "mg_steps", &zero, ret_steps));
-	return (int)opts.retval;
+	return code == traced ? code : DIFFERENT;
 }
 
 static const struct mg_step *find_step(const struct mg_steps *steps, enum mg_step_kind kind)
@@ -318,6 +379,8 @@ static void check_case(const struct pw_view *view, const struct pw_case *c)
 	ifindex = hook == MG_HOOK_FROM_NETDEV ? UPLINK
 					      : MG_IFINDEX_BASE + (leaves_here ? from : to)->slot;
 	code = run(hook, ifindex, &spec, &steps);
+	if (code == DIFFERENT)
+		disagree(view, c, "trace says something else than what happens");
 	if (!find_step(&steps, MG_STEP_EGRESS) && !find_step(&steps, MG_STEP_INGRESS) &&
 	    find_step(&steps, MG_STEP_FLOW) && find_step(&steps, MG_STEP_FLOW)->a)
 		return; /* without ports it is a flow that was opened before */
@@ -331,6 +394,39 @@ static void check_case(const struct pw_view *view, const struct pw_case *c)
 		disagree(view, c, "allowed and not handed over");
 	if (allowed && hook == MG_HOOK_TO_POD && code == TC_ACT_SHOT)
 		disagree(view, c, "allowed and dropped");
+}
+
+static __u64 dropped(int fd, __u32 index)
+{
+	struct mg_drop_count each[512];
+	int cpus = libbpf_num_possible_cpus();
+	__u64 packets = 0;
+
+	assert_true(cpus <= (int)(sizeof(each) / sizeof(each[0])));
+	assert_int_equal(bpf_map_lookup_elem(fd, &index, each), 0);
+	for (int i = 0; i < cpus; i++)
+		packets += each[i].packets;
+	return packets;
+}
+
+/* Both loads have dropped as many packets for each reason at each hook. (Reason "none" counts
+ * records that were not told, which goes by the clock.) */
+static void check_drops(void)
+{
+	int traced = fixture_map(&rig.fx, "mg_drops"),
+	    plain = bpf_map__fd(rig.plain->maps.mg_drops);
+	__u64 all = 0;
+
+	for (__u32 i = 0; i < MG_HOOK_MAX * MG_DROP_SLOTS; i++) {
+		if (i % MG_DROP_SLOTS == MG_DROP_NONE)
+			continue;
+		if (dropped(traced, i) != dropped(plain, i))
+			fail_msg("%s at hook %u: trace drops %llu, the programs at work %llu",
+				 fixture_reason_name(i % MG_DROP_SLOTS), i / MG_DROP_SLOTS,
+				 dropped(traced, i), dropped(plain, i));
+		all += dropped(plain, i);
+	}
+	assert_true(all > 0);
 }
 
 static void programs_agree_with_oracle(void **state)
@@ -361,6 +457,7 @@ static void programs_agree_with_oracle(void **state)
 		engine_free(rig.engine);
 		pk_free(rig.kernel);
 	}
+	check_drops();
 	printf("# %u verdicts of the programs agree, %u allow\n", rig.verdicts, rig.allowed);
 }
 
