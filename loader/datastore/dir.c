@@ -38,13 +38,18 @@ static int check_folder(struct dir *dir, bool create, struct err *err)
 	return r;
 }
 
-int dir_reopen(struct dir *dir, struct err *err)
+int dir_reopen(struct dir *dir, bool create, struct err *err)
 {
 	int root = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;
 
 	if (root < 0)
 		return err_errno(err, -errno, "datastore %s", dir->path);
+	if (!create && faccessat(root, "lock", F_OK, 0) < 0) {
+		close(root);
+		return err_set(err, -EIO, "datastore %s: no store is there now, is it mounted?",
+			       dir->path);
+	}
 	close_p(&dir->root);
 	close_p(&dir->lock);
 	dir->root = root;
@@ -86,7 +91,7 @@ static int init(struct dir *dir, const struct store_options *options, struct err
 	if (!r)
 		r = check_folder(dir, options->create, err);
 	if (!r)
-		r = dir_reopen(dir, err);
+		r = dir_reopen(dir, options->create, err);
 	if (!r)
 		r = manifests_open(dir, options, err);
 	return r;

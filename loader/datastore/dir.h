@@ -53,8 +53,9 @@ static inline struct dir *to_dir(struct store *store)
 
 /* --- dir.c --- */
 
-/* Opens PATH again: another folder may lie there now. */
-int dir_reopen(struct dir *dir, struct err *err);
+/* Opens PATH again: another folder may lie there now. -EIO: it holds no store, and none shall be
+ * made; the one that was open stays. */
+int dir_reopen(struct dir *dir, bool create, struct err *err);
 
 /* --- dir_path.c: names --- */
 

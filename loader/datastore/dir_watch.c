@@ -253,7 +253,7 @@ static void reopen_if_replaced(struct dir *dir)
 	if (stat(dir->path, &now) < 0 ||
 	    (now.st_ino == dir->watches->root.st_ino && now.st_dev == dir->watches->root.st_dev))
 		return;
-	if (dir_reopen(dir, NULL) < 0)
+	if (dir_reopen(dir, false, NULL) < 0)
 		return;
 	close_inotify(dir->watches);
 	open_inotify(dir);

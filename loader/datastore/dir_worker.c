@@ -72,7 +72,7 @@ static int follow_path(struct dir *own, struct err *err)
 	if (own->root >= 0 && !stat(own->path, &there) && !fstat(own->root, &here) &&
 	    there.st_ino == here.st_ino && there.st_dev == here.st_dev)
 		return 0;
-	return dir_reopen(own, err);
+	return dir_reopen(own, false, err);
 }
 
 static void run_job(struct dir *own, struct job *job)

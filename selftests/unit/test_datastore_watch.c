@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -62,6 +64,34 @@ static void test_watch_labels(void **state)
 	store_test_put(f->store, "b", "x", "1.0.0.0/8"); /* another namespace */
 	assert_true(wait_log(f->store, &log, "-a/x|"));
 	assert_string_equal(log.text, "+a/x=1.0.0.0/8|~a/x=1.0.0.0/8|-a/x|");
+}
+
+/* An empty folder in the store's place, as a mount that went leaves it: nothing is forgotten, and
+ * no other store begins there. */
+static void test_watch_missing(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct store_options options = { .create = true, .scan = 1 };
+	_cleanup_json_ json_t *more = test_set("a", "more", "10.0.0.0/8", NULL);
+	_cleanup_free_ char *away = test_path(&f->test, "away");
+	struct store *store = store_test_open(&f->test, &options);
+	struct timespec begin, now; /* for more than a scan */
+	struct watch_log log = { 0 };
+
+	store_test_put(store, "a", "x", "1.0.0.0/8");
+	test_watch(store, &log);
+	assert_int_equal(rename(f->test.path, away), 0);
+	assert_int_equal(mkdir(f->test.path, 0700), 0);
+	(void)store_create(store, more, NULL, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		settle(store);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec - begin.tv_sec < 3);
+	assert_false(log.list_again);
+	assert_int_equal(rmdir(f->test.path), 0); /* still empty */
+	assert_int_equal(rename(away, f->test.path), 0);
+	store_close(store);
 }
 
 static void test_watch_trimmed(void **state)
@@ -325,10 +355,15 @@ static void test_label_queries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_watch_resume),  CASE(test_watch_labels),
-		CASE(test_watch_trimmed), CASE(test_two_stores),
-		CASE(test_async),	  CASE(test_async_outcomes),
-		CASE(test_follow),	  cmocka_unit_test(test_label_queries),
+		CASE(test_watch_resume),
+		CASE(test_watch_labels),
+		CASE(test_watch_missing),
+		CASE(test_watch_trimmed),
+		CASE(test_two_stores),
+		CASE(test_async),
+		CASE(test_async_outcomes),
+		CASE(test_follow),
+		cmocka_unit_test(test_label_queries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
