@@ -323,6 +323,7 @@ int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err
 	lists_resolve(e);
 	identify(e);
 	e->nets_over = identify_fit(e);
+	identify_order(e);
 	compile_policies(e);
 	extend_sets(e);
 	compile_sets(e);

@@ -156,6 +156,8 @@ struct ident_key identify_net_key(struct engine *engine, const struct net *net);
 void identify(struct engine *engine);
 /* Rows of mg_nets beyond the limit, which takes those of this build's rules back: 0 if all fit. */
 uint32_t identify_fit(struct engine *engine);
+/* Moves into the order in which they may be written. */
+void identify_order(struct engine *engine);
 
 /* columns.c */
 void columns_init(struct columns *columns);

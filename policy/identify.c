@@ -395,3 +395,30 @@ uint32_t identify_fit(struct engine *e)
 	e->move.n = kept;
 	return rows - e->limits.nets;
 }
+
+/* --- order --------------------------------------------------------------------------------- */
+
+/* An exact row is found before any prefix. */
+static int move_len(const struct plan_move *move)
+{
+	return move->net ? move->prefix.len : MG_ADDR_BITS + 1;
+}
+
+/* Longest match goes from the old row of an address to its new one at once, never by way of a
+ * third: what stays or comes is written from the inside out, so that an address does not
+ * meet a new row around one still to come; then what is gone is removed from the outside in, so
+ * that nothing falls back on a row that goes as well. */
+static int move_cmp(const void *a, const void *b)
+{
+	const struct plan_move *x = a, *y = b;
+
+	if (x->gone != y->gone)
+		return x->gone - y->gone;
+	return x->gone ? move_len(x) - move_len(y) : move_len(y) - move_len(x);
+}
+
+void identify_order(struct engine *e)
+{
+	if (e->move.n > 1)
+		qsort(e->move.v, e->move.n, sizeof(*e->move.v), move_cmp);
+}

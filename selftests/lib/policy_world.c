@@ -114,6 +114,25 @@ void pw_done(struct policy_world *world)
 		pw_object_set(world, i, NULL);
 }
 
+void pw_copy(const struct policy_world *world, struct policy_world *ret_copy)
+{
+	*ret_copy = *world;
+	for (unsigned int i = 0; i < PW_NAMESPACES; i++) {
+		struct pw_namespace *ns = &ret_copy->ns[i];
+
+		ns->labels.v = ns->label;
+		for (unsigned int k = 0; k < PW_ACCOUNTS; k++)
+			ns->account_labels[k].v = ns->account_label[k];
+	}
+	for (unsigned int i = 0; i < PW_PODS; i++)
+		ret_copy->pod[i].labels.v = ret_copy->pod[i].label;
+	for (unsigned int i = 0; i < PW_OBJECTS; i++) {
+		json_incref(ret_copy->object[i].tree);
+		if (ret_copy->object[i].object)
+			object_ref(ret_copy->object[i].object);
+	}
+}
+
 /* --- packets ------------------------------------------------------------------------------- */
 
 static union mg_addr random_addr(struct policy_world *world, bool ip4)

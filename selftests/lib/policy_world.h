@@ -7,6 +7,7 @@
  *	policy_world.c	 pods and packets
  *	policy_random*.c objects
  *	policy_tell.c	 what engine and oracle are told, changes
+ *	policy_between.c what holds between a plan's moves and its commit
  */
 #ifndef MARGAY_SELFTESTS_POLICY_WORLD_H
 #define MARGAY_SELFTESTS_POLICY_WORLD_H
@@ -83,6 +84,7 @@ uint64_t pw_seed(void);
 
 void pw_init(struct policy_world *world, uint64_t seed);
 void pw_done(struct policy_world *world);
+void pw_copy(const struct policy_world *world, struct policy_world *ret_copy); /* pw_done() it */
 
 /* The object at a place, a new one. */
 json_t *pw_random_object(struct policy_world *world, unsigned int place);
@@ -121,6 +123,13 @@ struct pw_case {
 	enum policy_direction direction;
 };
 bool pw_case(struct policy_world *world, const struct pw_view *view, struct pw_case *ret_case);
+
+/* Changes of labels, addresses and nets take effect address by address, rules and what they say
+ * of their near end (the pod that is judged) all at once, later. True if the packet is allowed
+ * when the peer's address is as in view, where the case is from, and all else as in before.
+ * The pod is in both, and is not its own peer. */
+bool pw_between(const struct policy_world *before, const struct pw_view *view,
+		const struct pw_case *c);
 
 /* Takes away what still_fails() does not need: objects, then parts of them. */
 void pw_shrink(struct policy_world *world,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Network sets in the engine: however many nets a set has, it is one answer to a selector;
- * changed sets cost rows of what changed.
+ * changed sets cost rows of what changed, written in an order in which no address is ever anything
+ * but what it was or what it will be.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "policy/engine.h"
 #include "policy/front.h"
 #include "selftests/lib/decode.h"
+#include "selftests/lib/policy_kernel.h"
 
 #define NETS 100000
 
@@ -144,12 +146,102 @@ static void nested_nets_are_one_row(void **state)
 	engine_free(engine);
 }
 
+/* --- row by row ---------------------------------------------------------------------------- */
+
+static const char *const three_rules =
+	"apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\n"
+	"spec: {ingress: [{action: Allow, source: {selector: role == 'partner'}},\n"
+	"                 {action: Deny, source: {selector: role == 'other'}},\n"
+	"                 {action: Allow}]}\n";
+
+static void tell_set(struct engine *engine, const char *name, const char *role, const char *text)
+{
+	const struct engine_label label = { "role", role };
+	const struct engine_facts facts = { .kind = ENGINE_NETSET, .labels = { &label, 1 } };
+	struct mg_prefix net;
+
+	assert_int_equal(prefix_parse(text, false, &net), 0);
+	engine_netset_set(engine, name, &facts, &net, 1);
+}
+
+static void tell_partner(struct engine *engine, const union mg_addr *addr)
+{
+	const struct engine_facts facts = { .kind = ENGINE_POD,
+					    .namespace = "shop",
+					    .labels = { &partner, 1 } };
+
+	engine_addr_set(engine, addr, &facts);
+}
+
+static void assert_allowed(const struct policy_kernel *kernel, const union mg_addr *addr)
+{
+	const struct pk_packet packet = { .peer = *addr, .proto = IPPROTO_UDP, .dport = 53 };
+
+	assert_true(pk_allows(kernel, pk_judge(kernel, 1, MG_STAGE_WORKLOAD_IN, &packet)));
+}
+
+/* The address is let in before and after: no row on the way there may say anything else. */
+static void settle_watched(struct policy_kernel *kernel, struct engine *engine,
+			   const union mg_addr *addr)
+{
+	const struct plan *plan;
+
+	for (int turn = 0; engine_pending(engine); turn++) {
+		assert_true(turn < 8);
+		assert_int_equal(engine_build(engine, &plan, NULL), 0);
+		for (size_t i = 0; i < plan->row_count[PLAN_FILL]; i++)
+			pk_write_row(kernel, engine, &plan->row[PLAN_FILL][i]);
+		for (size_t i = 0; i < plan->move_count; i++) {
+			pk_move(kernel, &plan->move[i]);
+			assert_allowed(kernel, addr);
+		}
+		pk_phase(kernel, engine, plan, PLAN_PREPARE);
+		pk_phase(kernel, engine, plan, PLAN_COMMIT);
+		pk_phase(kernel, engine, plan, PLAN_AFTER);
+		assert_allowed(kernel, addr);
+		engine_applied(engine);
+		engine_grace_done(engine, engine_applied_build(engine));
+	}
+}
+
+/* Other nets of a set, sets inside another that go together, an address that is known from the
+ * moment on at which the net around it says something else: never by way of a third. */
+static void moves_have_an_order(void **state)
+{
+	_cleanup_object_ struct object *policy = decode_yaml(three_rules, DECODE_STRICT);
+	struct policy_kernel *kernel = pk_new();
+	struct engine *engine = with_policy("selector: role == 'none'");
+	union mg_addr addr = addr_from4(htonl(0x0a090909));
+
+	(void)state;
+	front_set(engine, policy);
+	tell_set(engine, "/around", "other", "0.0.0.0/0");
+	tell_set(engine, "/inside", "partner", "10.0.0.0/8");
+	pk_settle(kernel, engine);
+	tell_set(engine, "/inside", "partner", "10.9.9.0/24");
+	settle_watched(kernel, engine, &addr);
+	tell_set(engine, "/inside", "partner", "10.0.0.0/7");
+	settle_watched(kernel, engine, &addr);
+	engine_netset_del(engine, "/around");
+	engine_netset_del(engine, "/inside");
+	settle_watched(kernel, engine, &addr);
+	tell_set(engine, "/around", "other", "10.0.0.0/8");
+	tell_partner(engine, &addr);
+	settle_watched(kernel, engine, &addr);
+	engine_netset_del(engine, "/around");
+	engine_addr_del(engine, &addr);
+	settle_watched(kernel, engine, &addr);
+	engine_free(engine);
+	pk_free(kernel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_nets_are_one_identity),
 		cmocka_unit_test(nobody_asks),
 		cmocka_unit_test(nested_nets_are_one_row),
+		cmocka_unit_test(moves_have_an_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
