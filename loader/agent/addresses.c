@@ -6,6 +6,7 @@
 
 #include "agent/cni.h"
 #include "agent/endpoint.h"
+#include "agent/objects.h"
 #include "agent/server.h"
 #include "base/arena.h"
 #include "base/inet.h"
@@ -67,10 +68,12 @@ static const char *annotation(const struct object *object, const char *key)
 	return object ? labels_get(&object->annotations, key) : NULL;
 }
 
-void addresses_ask(struct agent *agent, const json_t *request, const struct ipam_owner *owner,
-		   ipam_done_fn *done, void *context)
+void addresses_ask(struct agent *agent, const struct addresses_wish *wish, ipam_done_fn *done,
+		   void *context)
 {
-	const struct object *pod = state_pod(agent->state, owner->namespace_name, owner->pod);
+	const struct ipam_owner *owner = &wish->owner;
+	const struct object *pod = wish->pod;
+	const json_t *request = wish->request;
 	const struct object *ns = state_namespace(agent->state, owner->namespace_name);
 	_cleanup_free_ char *pools4 = json_dumps(json_object_get(request, "ipv4_pools"), 0);
 	_cleanup_free_ char *pools6 = json_dumps(json_object_get(request, "ipv6_pools"), 0);
@@ -202,12 +205,17 @@ static void on_bare(void *context, const struct ipam_result *result)
 
 void op_ipam_allocate(struct agent *agent, struct server_call *call, const json_t *request)
 {
-	const struct ipam_owner owner = bare_owner(request);
+	struct addresses_wish wish = { .request = request, .owner = bare_owner(request) };
+	_cleanup_object_ struct object *pod = NULL;
 
-	if (!agent->synced)
+	if (!agent->synced) {
 		server_fail(call, CNI_TRY_AGAIN, "the agent has not read its datastore yet");
-	else
-		addresses_ask(agent, request, &owner, on_bare, call);
+		return;
+	}
+	if (*wish.owner.pod)
+		pod = objects_pod(agent, wish.owner.namespace_name, wish.owner.pod);
+	wish.pod = pod;
+	addresses_ask(agent, &wish, on_bare, call);
 }
 
 void op_ipam_release(struct agent *agent, struct server_call *call, const json_t *request)

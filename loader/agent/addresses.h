@@ -10,9 +10,14 @@
 #include "ipam/ipam.h"
 
 /* Asks as a request of docs/cni-socket.md says (families, pools, ips), with the annotations of
- * the Pod and Namespace of the owner. done: as ipam_request(). */
-void addresses_ask(struct agent *agent, const json_t *request, const struct ipam_owner *owner,
-		   ipam_done_fn *done, void *context);
+ * the Pod and of the owner's Namespace. Borrowed. done: as ipam_request(). */
+struct addresses_wish {
+	const json_t *request;
+	struct ipam_owner owner;
+	const struct object *pod; /* NULL: not known */
+};
+void addresses_ask(struct agent *agent, const struct addresses_wish *wish, ipam_done_fn *done,
+		   void *context);
 
 /* CNI error code of a result's status. */
 int addresses_code(int status);

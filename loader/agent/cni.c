@@ -11,6 +11,7 @@
 #include "agent/addresses.h"
 #include "agent/aside.h"
 #include "agent/endpoint.h"
+#include "agent/objects.h"
 #include "agent/record.h"
 #include "agent/server.h"
 #include "base/arena.h"
@@ -52,15 +53,11 @@ static bool has_address(const struct endpoint *endpoint)
 	return !addr_is_zero(&endpoint->ip4) || !addr_is_zero(&endpoint->ip6);
 }
 
-static const char *annotation(const struct object *object, const char *key)
+static json_t *allocation(const struct agent *agent, const struct endpoint *endpoint,
+			  const struct object *pod)
 {
-	return object ? labels_get(&object->annotations, key) : NULL;
-}
-
-static json_t *allocation(const struct agent *agent, const struct endpoint *endpoint)
-{
-	const struct object *pod = state_pod(agent->state, endpoint->ns, endpoint->pod);
-	const char *mac = annotation(pod, "cni.projectcalico.org/hwAddr");
+	const char *mac =
+		pod ? labels_get(&pod->annotations, "cni.projectcalico.org/hwAddr") : NULL;
 	json_t *addresses = json_array(), *answer;
 
 	add_address(addresses, &endpoint->ip4);
@@ -80,6 +77,7 @@ struct allocate {
 	struct server_call *call;
 	char *container;
 	char *ifname;
+	struct object *pod; /* NULL: not known */
 };
 
 static void on_addresses(void *context, const struct ipam_result *result)
@@ -101,24 +99,27 @@ static void on_addresses(void *context, const struct ipam_result *result)
 
 			*(addr_is4(addr) ? &endpoint->ip4 : &endpoint->ip6) = *addr;
 		}
-		server_answer(allocate->call, allocation(allocate->agent, endpoint));
+		server_answer(allocate->call, allocation(allocate->agent, endpoint, allocate->pod));
 	}
 	free(allocate->container);
 	free(allocate->ifname);
+	object_unref(allocate->pod);
 	free(allocate);
 }
 
+/* Takes over the pod's reference. */
 static void ask_ipam(struct agent *agent, struct server_call *call, const json_t *request,
-		     struct endpoint *endpoint)
+		     const struct endpoint *endpoint, struct object *pod)
 {
-	const struct ipam_owner owner = owner_of(endpoint);
+	const struct addresses_wish wish = { request, owner_of(endpoint), pod };
 	struct allocate *allocate = xcalloc(1, sizeof(*allocate));
 
 	allocate->agent = agent;
 	allocate->call = call;
 	allocate->container = xstrdup(endpoint->container);
 	allocate->ifname = xstrdup(endpoint->ifname);
-	addresses_ask(agent, request, &owner, on_addresses, allocate);
+	allocate->pod = pod;
+	addresses_ask(agent, &wish, on_addresses, allocate);
 }
 
 static void op_allocate(struct agent *agent, struct server_call *call, const json_t *request)
@@ -126,6 +127,7 @@ static void op_allocate(struct agent *agent, struct server_call *call, const jso
 	const char *container = text_of(request, "container"), *ifname = text_of(request, "ifname");
 	struct endpoint *endpoint = endpoint_find(agent, container, ifname);
 	const json_t *addresses = json_object_get(request, "addresses");
+	_cleanup_object_ struct object *pod = NULL;
 
 	if (!agent->synced) {
 		server_fail(call, CNI_TRY_AGAIN, "the agent has not read its datastore yet");
@@ -141,12 +143,15 @@ static void op_allocate(struct agent *agent, struct server_call *call, const jso
 	endpoint_name(endpoint, request);
 	endpoint_wishes(endpoint, request);
 	endpoint->external = addresses != NULL;
+	/* Without a Pod name it is the container's id. */
+	if (strcmp(endpoint->pod, container))
+		pod = objects_pod(agent, endpoint->ns, endpoint->pod);
 	if (!addresses) {
-		ask_ipam(agent, call, request, endpoint);
+		ask_ipam(agent, call, request, endpoint, TAKE_PTR(pod));
 		return;
 	}
 	endpoint_addresses(endpoint, addresses);
-	server_answer(call, allocation(agent, endpoint));
+	server_answer(call, allocation(agent, endpoint, pod));
 }
 
 /* --- commit, del, check, gc, status -------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "model/decode.h"
 
@@ -241,6 +242,34 @@ static void on_store(evutil_socket_t fd, short what, void *context)
 	agent->store_down = r < 0;
 	arm_timer(agent);
 }
+
+/* --- the Pod of an ADD --------------------------------------------------------------------- */
+
+/* State keeps objects of Pods of this node alone. The watch may be behind whoever starts the pod:
+ * it knows no such Pod yet, or the former one of that name, on another node. */
+struct object *objects_pod(struct agent *agent, const char *ns, const char *name)
+{
+	const struct store_key key = { .kind = store_kind(KIND_POD), .ns = ns, .name = name };
+	const struct decode_options options = { .mode = DECODE_LENIENT };
+	const struct object *known = state_pod(agent->state, ns, name);
+	_cleanup_problems_ struct problems problems = { 0 };
+	_cleanup_json_ json_t *root = NULL;
+	struct object *object = NULL;
+	struct err err = { 0 };
+	int r;
+
+	if (known)
+		return object_ref(known);
+	r = store_get(agent->store, &key, &root, &err);
+	if (!r) /* what does not decode is not served */
+		r = object_decode(root, &options, &object, &problems);
+	else if (r != -ENOENT)
+		log_warning("a Pod is added without its annotations", "namespace", ns, "pod", name,
+			    "why", err.text, NULL);
+	return r < 0 ? NULL : object;
+}
+
+/* --- following ----------------------------------------------------------------------------- */
 
 /* Nobody here reads these: the allocator asks the store itself. There is a handle for each pod. */
 static bool is_read(enum kind kind)

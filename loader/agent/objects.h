@@ -10,4 +10,8 @@ int objects_open(struct agent *agent, struct err *err);
 int objects_start(struct agent *agent, struct err *err);
 void objects_stop(struct agent *agent);
 
+/* A Pod that is added here, for its annotations: as the watch has it, else read from the store,
+ * once. One reference; NULL: there is none, or (the log tells) it cannot be read. */
+struct object *objects_pod(struct agent *agent, const char *ns, const char *name);
+
 #endif

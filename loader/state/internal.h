@@ -78,7 +78,7 @@ struct local_endpoint {
 	UT_hash_handle hh; /* by slot */
 };
 
-/* The object of a Pod that may be added here: ADD asks for its annotations. */
+/* The object of a Pod that names this node or none: its ADD asks for its annotations. */
 struct kept_pod {
 	char *key; /* "namespace/name" */
 	const struct object *object;

@@ -206,22 +206,7 @@ static void kept_del(struct state *state, struct kept_pod *kept)
 	free(kept);
 }
 
-/* ADD reads these. They are rare, so that who wishes something is kept wherever it is said to run.
- */
-static bool has_wish(const struct labels *annotations)
-{
-	static const char *const keys[] = { "cni.projectcalico.org/hwAddr",
-					    "cni.projectcalico.org/ipAddrs",
-					    "cni.projectcalico.org/ipv4pools",
-					    "cni.projectcalico.org/ipv6pools" };
-
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (labels_get(annotations, keys[i]))
-			return true;
-	return false;
-}
-
-/* Others that run elsewhere are not added here, and if they are, their object says nothing. */
+/* Of Pods that run elsewhere no ADD is to be expected; the agent reads the object if one comes. */
 static void keep_pod(struct state *state, const struct object *object)
 {
 	const char *node = pod_of(object)->node;
@@ -229,7 +214,7 @@ static void keep_pod(struct state *state, const struct object *object)
 
 	if (kept)
 		kept_del(state, kept);
-	if (*node && !here(state, node) && !has_wish(&object->annotations))
+	if (*node && !here(state, node))
 		return;
 	kept = xcalloc(1, sizeof(*kept));
 	kept->key = xasprintf("%s/%s", object->ns, object->name);

@@ -101,6 +101,17 @@ def test_fixed_addresses_by_annotation(cluster, pod):
     cluster["n1"].ctl("delete", "pod", "fixed")
 
 
+def test_annotations_of_a_pod_known_elsewhere(cluster, pod):
+    """A StatefulSet's Pod that moves: whoever starts it may know its object before the agent's watch does."""
+    wish = json.dumps({"cni.projectcalico.org/ipAddrs": '["10.244.77.8"]',
+                       "cni.projectcalico.org/hwAddr": "02:11:22:33:44:55"})
+    cluster["n1"].apply(POD.format(name="moved", node="n3", annotations=wish))
+    one = pod("n1", "moved")
+    assert [ip["address"] for ip in one.result["ips"]] == ["10.244.77.8/32"]
+    assert [i["mac"] for i in one.result["interfaces"] if i.get("sandbox")] == ["02:11:22:33:44:55"]
+    cluster["n1"].ctl("delete", "pod", "moved")
+
+
 def test_fixed_address_out_of_another_reserve(cluster, pod):
     pod("n2", "holder")
 
