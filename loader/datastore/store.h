@@ -157,7 +157,9 @@ void store_writes_done(struct store_write *writes, size_t count);
 bool store_is_atomic(const struct store *store);
 
 /* The same without waiting: done is called from store_dispatch(), never from within. writes stays
- * the caller's and must live until then; store_close() calls done with -ECANCELED. */
+ * the caller's and must live until then. store_close() calls done for all that are left: those that
+ * were carried out by then have their own result, the others -ECANCELED, and nothing of them was
+ * written. */
 typedef void (*store_done_fn)(int result, struct store_write *writes, size_t count,
 			      const struct err *err, void *arg);
 int store_commit_async(struct store *store, struct store_write *writes, size_t count,

@@ -155,20 +155,82 @@ static void test_async(void **state)
 {
 	struct store_fixture *f = *state;
 	_cleanup_json_ json_t *object = test_set("a", "x", "1.0.0.0/8", NULL);
-	struct store_write writes[2] = { { .op = STORE_CREATE, .object = object },
-					 { .op = STORE_CREATE, .object = object } };
-	struct store *other = store_test_open(&f->test, NULL);
-	int first = 0, second = 0;
+	struct store_write write = { .op = STORE_CREATE, .object = object };
+	int called = 0;
 
-	assert_int_equal(store_commit_async(f->store, &writes[0], 1, async_done, &first), 0);
-	assert_int_equal(first, 0);
-	assert_true(wait_for(f->store, is_set, &first));
-	assert_int_equal(first, 1);
-	assert_string_equal(test_net(writes[0].stored), "1.0.0.0/8");
-	store_writes_done(writes, 1);
-	assert_int_equal(store_commit_async(other, &writes[1], 1, async_done, &second), 0);
-	store_close(other);
-	assert_int_equal(second, -ECANCELED);
+	assert_int_equal(store_commit_async(f->store, &write, 1, async_done, &called), 0);
+	assert_int_equal(called, 0);
+	assert_true(wait_for(f->store, is_set, &called));
+	assert_int_equal(called, 1);
+	assert_string_equal(test_net(write.stored), "1.0.0.0/8");
+	store_writes_done(&write, 1);
+}
+
+/* Nothing of it was begun: what is not acceptable is looked at in store_dispatch(). */
+static void test_close_gives_up(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_json_ json_t *object = json_object();
+	struct store_write write = { .op = STORE_CREATE, .object = object };
+	struct store *store = store_test_open(&f->test, NULL);
+	int called = 0;
+
+	assert_int_equal(store_commit_async(store, &write, 1, async_done, &called), 0);
+	store_close(store);
+	assert_int_equal(called, -ECANCELED);
+}
+
+/* It is in the store, and its caller has not heard of it yet. */
+static void test_close_tells_what_was_done(void **state)
+{
+	struct store_fixture *f = *state;
+	_cleanup_json_ json_t *object = test_set("a", "x", "1.0.0.0/8", NULL);
+	struct store_write write = { .op = STORE_CREATE, .object = object };
+	struct store *store = store_test_open(&f->test, NULL);
+	struct watch_log log = { 0 };
+	int called = 0;
+
+	test_watch(f->store, &log);
+	assert_int_equal(store_commit_async(store, &write, 1, async_done, &called), 0);
+	assert_true(wait_log(f->store, &log, "+a/x"));
+	assert_int_equal(called, 0);
+	store_close(store);
+	assert_int_equal(called, 1);
+	assert_string_equal(test_net(write.stored), "1.0.0.0/8");
+	store_writes_done(&write, 1);
+}
+
+#define CLOSING 64
+
+/* However far the thread has come: what each one is told is true, and they were made in order. */
+static void test_close_between_writes(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store *store = store_test_open(&f->test, NULL);
+	struct store_write writes[CLOSING];
+	int called[CLOSING] = { 0 };
+	bool made = true;
+
+	for (int i = 0; i < CLOSING; i++) {
+		_cleanup_free_ char *name = xasprintf("x%d", i);
+
+		writes[i] =
+			(struct store_write){ .op = STORE_CREATE,
+					      .object = test_set("a", name, "1.0.0.0/8", NULL) };
+		store_commit_async(store, &writes[i], 1, async_done, &called[i]);
+	}
+	store_close(store);
+	for (int i = 0; i < CLOSING; i++) {
+		_cleanup_json_ json_t *got = NULL;
+		struct store_key key;
+
+		assert_int_equal(store_key_of(writes[i].object, &key, NULL), 0);
+		made &= called[i] == 1;
+		assert_int_equal(called[i], made ? 1 : -ECANCELED);
+		assert_int_equal(store_get(f->store, &key, &got, NULL), made ? 0 : -ENOENT);
+		json_decref((json_t *)writes[i].object);
+	}
+	store_writes_done(writes, CLOSING);
 }
 
 struct outcome {
@@ -361,6 +423,9 @@ int main(void)
 		CASE(test_watch_trimmed),
 		CASE(test_two_stores),
 		CASE(test_async),
+		CASE(test_close_gives_up),
+		CASE(test_close_tells_what_was_done),
+		CASE(test_close_between_writes),
 		CASE(test_async_outcomes),
 		CASE(test_follow),
 		cmocka_unit_test(test_label_queries),
