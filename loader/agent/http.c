@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "agent/tls.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/log.h"
 
 #define HEADERS_MAX 4096
 #define TIMEOUT_SECONDS 10
@@ -83,9 +88,39 @@ static void on_metrics(struct evhttp_request *request, void *context)
 	reply(request, HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text, size);
 }
 
+/* Port 0: the kernel chose one, which only the log can tell. */
+static void tell_port(struct evhttp_bound_socket *bound, const char *host)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} at = {};
+	socklen_t size = sizeof(at);
+	char port[8];
+
+	if (getsockname(evhttp_bound_socket_get_fd(bound), &at.any, &size) < 0)
+		return;
+	snprintf(port, sizeof(port), "%u",
+		 ntohs(at.any.sa_family == AF_INET6 ? at.v6.sin6_port : at.v4.sin_port));
+	log_info("listening at a port that the kernel chose", "host", host, "port", port, NULL);
+}
+
+static struct evhttp_bound_socket *bind_to(struct evhttp *evhttp, const char *host,
+					   unsigned int port)
+{
+	struct evhttp_bound_socket *bound =
+		evhttp_bind_socket_with_handle(evhttp, *host ? host : "::", (ev_uint16_t)port);
+
+	return bound || *host
+		       ? bound
+		       : evhttp_bind_socket_with_handle(evhttp, "0.0.0.0", (ev_uint16_t)port);
+}
+
 static int listen_at(struct event_base *base, const char *host, unsigned int port,
 		     struct evhttp **ret_evhttp, struct err *err)
 {
+	struct evhttp_bound_socket *bound;
 	struct evhttp *evhttp = evhttp_new(base);
 
 	if (!evhttp)
@@ -94,12 +129,14 @@ static int listen_at(struct event_base *base, const char *host, unsigned int por
 	evhttp_set_max_headers_size(evhttp, HEADERS_MAX);
 	evhttp_set_max_body_size(evhttp, 0);
 	evhttp_set_timeout(evhttp, TIMEOUT_SECONDS);
-	if (evhttp_bind_socket(evhttp, *host ? host : "::", (ev_uint16_t)port) < 0 &&
-	    (*host || evhttp_bind_socket(evhttp, "0.0.0.0", (ev_uint16_t)port) < 0)) {
+	bound = bind_to(evhttp, host, port);
+	if (!bound) {
 		evhttp_free(evhttp);
 		return err_errno(err, errno ? -errno : -EADDRINUSE, "listen at %s:%u",
 				 *host ? host : "[::]", port);
 	}
+	if (!port)
+		tell_port(bound, host);
 	*ret_evhttp = evhttp;
 	return 0;
 }

@@ -33,7 +33,7 @@ enum http_client {
 struct http_config {
 	const char *health_host;  /* NULL: no health listener */
 	const char *metrics_host; /* NULL: no metrics listener; "" is every address */
-	unsigned int health_port;
+	unsigned int health_port; /* 0: the kernel chooses one, and the log tells it */
 	unsigned int metrics_port;
 	/* Metrics over TLS 1.2 and up where cert and key are given (PEM files); ca: of clients. */
 	const char *cert;

@@ -319,6 +319,15 @@ static void each_route(void *context, const struct state_route *route)
 
 /* --- files, objects, notes ----------------------------------------------------------------- */
 
+static void plan_listener(struct host_plan *plan, const char *host, unsigned int port,
+			  const char *what)
+{
+	if (port)
+		row(plan, "listen", host, "port %u: %s", port, what);
+	else
+		row(plan, "listen", host, "a port that the kernel chooses: %s", what);
+}
+
 static void plan_writes(struct host_plan *plan)
 {
 	const struct felix_params *params = state_params(plan->state);
@@ -338,9 +347,9 @@ static void plan_writes(struct host_plan *plan)
 	    : plan->own_stored ? "addresses brought up to date"
 			       : "created");
 	if (params->health)
-		row(plan, "listen", params->health_host, "port %u: health", params->health_port);
+		plan_listener(plan, params->health_host, params->health_port, "health");
 	if (params->metrics)
-		row(plan, "listen", params->metrics_host, "port %u: metrics", params->metrics_port);
+		plan_listener(plan, params->metrics_host, params->metrics_port, "metrics");
 }
 
 static void plan_later(struct host_plan *plan)

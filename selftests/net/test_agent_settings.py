@@ -258,6 +258,23 @@ def test_listeners_move(node, felix):
     wait_for(lambda: status(node)["ready"], "ready again")
 
 
+def test_health_at_any_free_port(node, felix):
+    """Port 0 is the kernel's choice, as everywhere; the log is where it can be found."""
+    def told():
+        found = re.findall(r"port that the kernel chose.* host=127\.0\.0\.1 port=(\d+)", node.tail(200))
+        return found[-1] if found else None
+    felix({"healthPort": 0, "healthHost": "127.0.0.1"})
+    port = wait_for(told, "the port is told")
+    assert curl(node, f"http://127.0.0.1:{port}/healthz") == "ok\n"
+    assert curl(node, "http://127.0.0.1:9099/healthz") is None
+    # What changes elsewhere does not move it.
+    felix({"healthPort": 0, "healthHost": "127.0.0.1", "vxlanVNI": 99})
+    wait_for(lambda: local(node)["vni"] == 99, "another parameter")
+    assert told() == port and curl(node, f"http://127.0.0.1:{port}/readyz") == "ok\n"
+    felix({})
+    wait_for(lambda: curl(node, "http://127.0.0.1:9099/readyz") == "ok\n", "health is back")
+
+
 def test_log_level(node, felix):
     felix({"logSeverityScreen": "Error", "bpfDataIfacePattern": "^(eth|dum).*"})
     node.sh("ip link add dum1 type bridge && ip link set dum1 up")
