@@ -216,10 +216,13 @@ static void identify_addrs(struct engine *e, const range_list *ranges, bool merg
 static void identify_net(struct engine *e, struct net *net)
 {
 	struct ident_key key = net_key(e, net);
-	uint16_t old = net->identity, before = old;
+	uint16_t old = net->identity, before = old, row = old;
 
-	if (old == NO_IDENTITY && e->restored && net_wanted(&e->nets, net))
-		before = known_get(e, &net->prefix, true);
+	/* A row from before a restart that nobody wanted then may be wanted in the build after. */
+	if (old == NO_IDENTITY && net_wanted(&e->nets, net))
+		row = known_get(e, &net->prefix, true);
+	if (e->restored)
+		before = row;
 	if (!net_wanted(&e->nets, net)) {
 		if (old != NO_IDENTITY)
 			ident_unref(&e->idents, old);
@@ -229,7 +232,7 @@ static void identify_net(struct engine *e, struct net *net)
 	} else {
 		net->identity = exchange(e, old, &key);
 	}
-	move(e, &net->prefix, true, before, net->identity);
+	move(e, &net->prefix, true, row, net->identity);
 }
 
 static void identify_nets(struct engine *e, bool touched, bool merged)
@@ -290,7 +293,7 @@ static bool drop_atoms(struct engine *e)
 	for (size_t i = 0; i < e->facts.by_index.n; i++)
 		if (e->facts.by_index.v[i] && e->facts.by_index.v[i]->truth)
 			truth_follow(&e->truths, &e->facts.by_index.v[i]->truth);
-	nets_follow(&e->nets);
+	nets_follow(&e->nets, dead);
 	idents_follow(&e->idents);
 	truths_settle(&e->truths);
 	atoms_drop(&e->atoms, dead);

@@ -293,8 +293,25 @@ bool nets_update(struct nets *nets)
 	return derive_all(nets) || nets->gone.n;
 }
 
-void nets_follow(struct nets *nets)
+/* A member that a service got while its atom was dying would bring the atom's number back. */
+static void forget_changes(struct nets *nets, const uint64_t *dropped)
 {
+	size_t n = 0;
+
+	for (size_t i = 0; i < nets->change.n; i++) {
+		const struct net_change *change = &nets->change.v[i];
+		uint32_t atom = truth_atom(change->entry);
+
+		if (change->has_entry && !change->member && dropped[atom / 64] >> atom % 64 & 1)
+			continue;
+		nets->change.v[n++] = *change;
+	}
+	nets->change.n = n;
+}
+
+void nets_follow(struct nets *nets, const uint64_t *dropped)
+{
+	forget_changes(nets, dropped);
 	for (size_t i = 0; i < nets->net.n; i++) {
 		truth_follow(nets->truths, &nets->net.v[i].here);
 		truth_follow(nets->truths, &nets->net.v[i].all);

@@ -69,8 +69,9 @@ bool nets_update(struct nets *nets);
 /* Does it need a row? Not where the prefix around it says the same. */
 bool net_wanted(const struct nets *nets, const struct net *net);
 
-/* Entries of dropped atoms go (truths_without() was called). Nothing is touched. */
-void nets_follow(struct nets *nets);
+/* Entries of dropped atoms (a bit set) go, those noted down too; truths_without() was called.
+ * Nothing is touched. */
+void nets_follow(struct nets *nets, const uint64_t *dropped);
 
 /* The longest prefix that contains this one (len 128: an address); NULL: none. */
 struct net *nets_match(const struct nets *nets, const struct mg_prefix *prefix);

@@ -30,6 +30,12 @@ runtime = "runc"
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 seccomp_profile = "unconfined"
 """
+# A node's /var/lib is an overlay, over which podman's own would need a mount program; on a host's disk it needs neither.
+STORAGE = """[storage]
+driver = "vfs"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/node"
+"""
 CGROUPS = "/sys/fs/cgroup"
 
 
@@ -76,6 +82,7 @@ class Podman:
         dirs = ", ".join(f'"{path}"' for path in plugins or cluster.CNI_PATH.split(":"))
         node.sh("mkdir -p /etc/cni/net.d /etc/containers && rm -f /etc/cni/net.d/*")
         node.run("tee", "/etc/containers/containers.conf", stdin=CONF.format(dirs=dirs))
+        node.run("tee", "/etc/containers/storage.conf", stdin=STORAGE)
         self.write_network(self.network)
         make_rootfs(node)
 

@@ -21,10 +21,11 @@ def _sysctls(node):
 
 
 def _files(node):
-    """Whatever the node wrote: its own folders, and the layers over /etc and /var/lib that its writes go to."""
+    """Whatever the node wrote: its own folders, and the layers over /etc and /var/lib that its writes go to. Objects in
+    the store are the user's: they stay."""
     own = f"{node.folder}/own"
     return _lines(node, "sh", "-c", f"find /run /sys/fs/bpf {own}/etc/up {own}/var/lib/up -xdev 2>/dev/null | "
-                  "grep -v -e maps.debug -e progs.debug")
+                  "grep -v -e maps.debug -e progs.debug -e /margay/store/")
 
 
 def _bpf(node):

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from cluster import TOP, Cluster
-from containers import CGROUPS, CONF, writable
+from containers import CGROUPS, CONF, STORAGE, writable
 
 PAGE = os.path.join(TOP, "docs", "first-hour.md")
 BLOCK = re.compile(r"<!-- run ([a-z0-9 ]+) -->\n```sh\n(.*?)```\n(?:```text\n(.*?)```)?", re.S)
@@ -62,6 +62,7 @@ def prepare(node):
     conf = CONF[CONF.index("[engine]"):]
     node.sh("rm -rf /etc/cni/net.d /etc/containers && mkdir -p /etc/containers")
     node.run("tee", "/etc/containers/containers.conf", stdin=conf)
+    node.run("tee", "/etc/containers/storage.conf", stdin=STORAGE)
 
 
 def clean(node):
