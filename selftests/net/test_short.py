@@ -44,6 +44,8 @@ def pair():
         made.start()
         for name in ("00-pools.yaml", "10-namespaces.yaml"):
             made["n1"].ctl("apply", "-f", os.path.join(EXAMPLES, name))
+        # What is in use before a test must not grow by itself.
+        wait_for(lambda: made["n1"].ctl("get", "nodes", "-o", "yaml").count("ipv4IPIPTunnelAddr:") == 2, "tunnel addresses", 30)
         yield made
 
 
