@@ -111,6 +111,8 @@ char *key_text(const struct store_key *key);
 void object_name_write(json_t *object, const char *field, const char *text);
 /* uid and creationTimestamp of a new object. */
 void object_stamp(json_t *object);
+/* Of apiVersion, kind and metadata {namespace, name} alone: a key whose content is not known. */
+json_t *object_bare(const struct store_key *key);
 /* Equal but for resourceVersion. */
 bool object_same(const json_t *a, const json_t *b);
 

@@ -151,18 +151,9 @@ static int known_note(struct follow *follow, const struct store_kind *kind, cons
 
 static json_t *tombstone(const struct known *known)
 {
-	json_t *metadata = json_object(), *object = json_object();
 	struct store_key key = known_key(known);
-	char api[80];
 
-	json_object_set_new(metadata, "name", json_string(key.name));
-	if (key.kind->namespaced)
-		json_object_set_new(metadata, "namespace", json_string(key.ns));
-	json_object_set_new(object, "apiVersion",
-			    json_string(store_kind_api_version(key.kind, api)));
-	json_object_set_new(object, "kind", json_string(key.kind->kind));
-	json_object_set_new(object, "metadata", metadata);
-	return object;
+	return object_bare(&key);
 }
 
 static void schedule(struct follow *follow)

@@ -37,21 +37,12 @@ json_t *manifest_pick(const json_t *contents, const struct manifest_object *obje
 	return NULL;
 }
 
-/* A key with nothing behind it, where the last content is lost. */
+/* Where the last content is lost: a key with nothing behind it. */
 static json_t *bare(const struct manifest_object *object)
 {
 	struct store_key key = manifest_key(object);
-	char api[80];
-	json_t *metadata = json_object(), *content = json_object();
 
-	json_object_set_new(metadata, "name", json_string(key.name));
-	if (key.kind->namespaced)
-		json_object_set_new(metadata, "namespace", json_string(key.ns));
-	json_object_set_new(content, "apiVersion",
-			    json_string(store_kind_api_version(key.kind, api)));
-	json_object_set_new(content, "kind", json_string(key.kind->kind));
-	json_object_set_new(content, "metadata", metadata);
-	return content;
+	return object_bare(&key);
 }
 
 json_t *manifest_last(const struct manifest_object *object)

@@ -199,3 +199,18 @@ bool object_same(const json_t *a, const json_t *b)
 	json_object_set_new(y, "metadata", my);
 	return json_equal(x, y);
 }
+
+json_t *object_bare(const struct store_key *key)
+{
+	json_t *metadata = json_object(), *object = json_object();
+	char api[80];
+
+	json_object_set_new(metadata, "name", json_string(key->name));
+	if (key->kind->namespaced)
+		json_object_set_new(metadata, "namespace", json_string(key->ns));
+	json_object_set_new(object, "apiVersion",
+			    json_string(store_kind_api_version(key->kind, api)));
+	json_object_set_new(object, "kind", json_string(key->kind->kind));
+	json_object_set_new(object, "metadata", metadata);
+	return object;
+}
