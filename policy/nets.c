@@ -8,17 +8,10 @@
 static const struct mg_prefix all_ip4 = { .len = MG_V4_PREFIX_BITS,
 					  .addr.b = { [10] = 0xff, [11] = 0xff } };
 
-static int prefix_cmp(const struct mg_prefix *a, const struct mg_prefix *b)
-{
-	int order = memcmp(&a->addr, &b->addr, sizeof(a->addr));
-
-	return order ? order : (int)a->len - (int)b->len;
-}
-
 static int change_cmp(const void *a, const void *b)
 {
 	const struct net_change *x = a, *y = b;
-	int order = prefix_cmp(&x->prefix, &y->prefix);
+	int order = prefix_order(&x->prefix, &y->prefix);
 
 	return order ? order : (int)x->order - (int)y->order;
 }
@@ -122,7 +115,7 @@ static void net_change(struct nets *nets, struct net *net, const struct net_chan
 static bool net_needed(const struct net *net)
 {
 	return net->owned || net->here->count || net->sets->count ||
-	       !prefix_cmp(&net->prefix, &all_ip4);
+	       !prefix_order(&net->prefix, &all_ip4);
 }
 
 /* Merges the sorted changes into the array. */
@@ -137,7 +130,8 @@ static void merge(struct nets *nets)
 		struct net net;
 
 		if (next == nets->change.n ||
-		    (at < nets->net.n && prefix_cmp(&nets->net.v[at].prefix, &change->prefix) <= 0))
+		    (at < nets->net.n &&
+		     prefix_order(&nets->net.v[at].prefix, &change->prefix) <= 0))
 			net = nets->net.v[at++];
 		else
 			net = (struct net){ .prefix = change->prefix,
@@ -145,7 +139,7 @@ static void merge(struct nets *nets)
 					    .sets = truth_ref(nets->members.none),
 					    .identity = NO_IDENTITY };
 		for (; next < nets->change.n &&
-		       !prefix_cmp(&net.prefix, &nets->change.v[next].prefix);
+		       !prefix_order(&net.prefix, &nets->change.v[next].prefix);
 		     next++)
 			net_change(nets, &net, &nets->change.v[next]);
 		if (net_needed(&net)) {
@@ -238,7 +232,7 @@ bool net_wanted(const struct nets *nets, const struct net *net)
 	if (net->owned || net->here->count)
 		return true;
 	/* What ::/0 says is not said of IPv4. */
-	if (!prefix_cmp(&net->prefix, &all_ip4))
+	if (!prefix_order(&net->prefix, &all_ip4))
 		return around || net->sets->count;
 	return net->all != (around ? around->all : nets->truths->none);
 }
@@ -250,7 +244,7 @@ static bool derive(struct nets *nets, uint32_t i)
 	struct truth *all;
 
 	net->parent = parent_of(nets, i);
-	if (net->parent != NET_NONE && prefix_cmp(&net->prefix, &all_ip4))
+	if (net->parent != NET_NONE && prefix_order(&net->prefix, &all_ip4))
 		around = &nets->net.v[net->parent];
 	if (net->kind == ENGINE_NET_INHERIT)
 		unknown = around && around->unknown;
@@ -329,7 +323,7 @@ struct net *nets_match(const struct nets *nets, const struct mg_prefix *prefix)
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
-		if (prefix_cmp(&nets->net.v[mid].prefix, prefix) <= 0)
+		if (prefix_order(&nets->net.v[mid].prefix, prefix) <= 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -344,5 +338,5 @@ struct net *nets_find(const struct nets *nets, const struct mg_prefix *prefix)
 {
 	struct net *net = nets_match(nets, prefix);
 
-	return net && !prefix_cmp(&net->prefix, prefix) ? net : NULL;
+	return net && !prefix_order(&net->prefix, prefix) ? net : NULL;
 }
