@@ -174,7 +174,8 @@ typedef VEC(struct set_part) part_vec;
 static uint32_t stage_bit(enum mg_stage stage)
 {
 	switch (stage) {
-	case MG_STAGE_UNTRACKED:
+	case MG_STAGE_UNTRACKED_IN:
+	case MG_STAGE_UNTRACKED_OUT:
 		return POLICY_AT_UNTRACKED;
 	case MG_STAGE_PREDNAT:
 		return POLICY_AT_PREDNAT;
@@ -195,8 +196,9 @@ static uint32_t stage_bit(enum mg_stage stage)
 
 static enum policy_direction stage_direction(enum mg_stage stage)
 {
-	return stage == MG_STAGE_FORWARD_OUT || stage == MG_STAGE_NORMAL_OUT ||
-			       stage == MG_STAGE_WORKLOAD_OUT || stage == MG_STAGE_STAGED_OUT
+	return stage == MG_STAGE_UNTRACKED_OUT || stage == MG_STAGE_FORWARD_OUT ||
+			       stage == MG_STAGE_NORMAL_OUT || stage == MG_STAGE_WORKLOAD_OUT ||
+			       stage == MG_STAGE_STAGED_OUT
 		       ? POLICY_OUT
 		       : POLICY_IN;
 }

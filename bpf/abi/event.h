@@ -74,7 +74,9 @@ struct mg_drop_count {
 	X(DELIVER, "delivery", "a: slot, b: ifindex, c: 1 peer, 2 device, 3 stack")                \
 	X(FORWARD, "forward", "a: ifindex, b: node")                                               \
 	X(DROP, "drop", "a: reason")                                                               \
-	X(RESET, "reset", "to the sender; a: sequence number, b: acknowledged number")
+	X(RESET, "reset", "to the sender; a: sequence number, b: acknowledged number")             \
+	X(HOST, "host policy", "a: stage << 16 | slot, b: verdict, c: rule")                       \
+	X(FAILSAFE, "failsafe port", "a: port, b: protocol, c: 1 of what leaves")
 
 #define MG_STEP_ENUM(name, text, help) MG_STEP_##name,
 enum mg_step_kind { MG_STEPS(MG_STEP_ENUM) MG_STEP_MAX };

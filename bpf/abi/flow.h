@@ -49,6 +49,11 @@ struct mg_flow_key {
 #define MG_FLOW_WAY_CROSS (1U << 14)
 #define MG_FLOW_HOST (1U << 15) /* translated: of a socket of this node, see MG_KEY_HOST */
 
+/* mg_flow.set of a side that no pod's policy judged (MG_FLOW_JUDGED_OUT, _IN): the slot of the host
+ * endpoint at the interface by which the flow comes to this node (sender's side) or leaves it
+ * (receiver's side), 0: there is none; or MG_SIDE_OWN: a socket of this node is that end. */
+#define MG_SIDE_OWN (1U << 31)
+
 /* mg_flow.state: TCP. Direction 0 goes from a to b; of a translated pair it is the opener's. */
 #define MG_TCP_SYN (1U << 0)
 #define MG_TCP_SYNACK (1U << 1)
@@ -71,7 +76,7 @@ struct mg_flow {
 	__u32 seen;    /* tick (2^20 ns) of the last packet */
 	__u32 change;  /* mg_control.change at the last check */
 	__u32 epoch;   /* sum of both ends' epochs (and host_epoch) when it was judged */
-	__u32 set[2];  /* sets that judged it: as sender, as receiver; 0: not here */
+	__u32 set[2];  /* sets that judged it: as sender, as receiver; 0: not here (MG_SIDE_OWN) */
 	__u32 rule[2]; /* deciding rules of the two sides */
 	__u16 flags;   /* MG_FLOW_* */
 	__u8 state;    /* MG_TCP_* */

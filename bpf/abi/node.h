@@ -22,6 +22,10 @@
 #define MG_LOCAL_FLOW_EVENTS (1U << 8) /* somebody reads MG_EVENT_FLOW records */
 #define MG_LOCAL_NO_IPV6                                                                           \
 	(1U << 9) /* pods' IPv6 is dropped (ipv6-off), the node's own passes to the stack */
+/* defaultEndpointToHostAction, of what pods of this node send to it: Drop; Return, where the policy
+ * of the host endpoint for all interfaces decides. Neither: Accept. */
+#define MG_LOCAL_POD_HOST_DROP (1U << 10)
+#define MG_LOCAL_POD_HOST_JUDGE (1U << 11)
 
 #define MG_NAT_RANGES 4
 
@@ -63,7 +67,8 @@ struct mg_local {
 	struct mg_port_range nat[MG_NAT_RANGES];
 	__u32 timeout[MG_TMO_MAX];
 	__u32 vxlan_ifindex; /* the idle device; 0: none */
-	__u32 pad2;
+	__u16 host_any;	     /* slot of the host endpoint for all interfaces ("*"); 0: none */
+	__u8 pad2[2];
 };
 
 /* mg_peer.flags */
@@ -106,11 +111,13 @@ struct mg_uplink {
 	__u32 mtu;
 	union mg_addr ip4; /* source of what leaves here; zero: none */
 	union mg_addr ip6;
+	__u16 host; /* slot of the host endpoint that judges here, in mg_slots; 0: none does */
+	__u8 pad[6];
 };
 
 _Static_assert(sizeof(struct mg_local) == 160, "mg_local");
 _Static_assert(sizeof(struct mg_peer) == 104, "mg_peer");
 _Static_assert(sizeof(struct mg_pmtu) == 16, "mg_pmtu");
-_Static_assert(sizeof(struct mg_uplink) == 40, "mg_uplink");
+_Static_assert(sizeof(struct mg_uplink) == 48, "mg_uplink");
 
 #endif

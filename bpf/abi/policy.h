@@ -20,8 +20,11 @@ struct mg_page {
 	__u32 v[MG_PAGE_ENTRIES];
 };
 
+/* Those of a host endpoint first: policies with doNotTrack, with preDNAT (of what comes in alone),
+ * with applyOnForward, and all others. */
 enum mg_stage {
-	MG_STAGE_UNTRACKED,
+	MG_STAGE_UNTRACKED_IN,
+	MG_STAGE_UNTRACKED_OUT,
 	MG_STAGE_PREDNAT,
 	MG_STAGE_FORWARD_IN,
 	MG_STAGE_FORWARD_OUT,
@@ -47,10 +50,11 @@ struct mg_slot {
 #define MG_SET_ALLOW_ALL 2 /* no policy selects the endpoint */
 #define MG_SET_FIRST 3
 
-#define MG_SET_BOTH_ENDS (1U << 0) /* table maps the near identity to the far identity's table */
+#define MG_SET_BOTH_ENDS (1U << 0) /* of a host endpoint: see mg_set.table */
 
 struct mg_set {
-	__u32 table; /* root: peer identity -> class number */
+	__u32 table; /* root: peer identity -> class number; of MG_SET_BOTH_ENDS: near identity ->
+		      * root of such a table for the far one */
 	__u32 flags; /* MG_SET_BOTH_ENDS */
 };
 
@@ -115,7 +119,7 @@ struct mg_rule_stats {
 };
 
 _Static_assert(sizeof(struct mg_page) == 1024, "mg_page");
-_Static_assert(sizeof(struct mg_slot) == 160, "mg_slot");
+_Static_assert(sizeof(struct mg_slot) == 176, "mg_slot");
 _Static_assert(sizeof(struct mg_set) == 8, "mg_set");
 _Static_assert(sizeof(struct mg_class) == 72, "mg_class");
 _Static_assert(sizeof(struct mg_verdict) == 16, "mg_verdict");

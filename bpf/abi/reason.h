@@ -43,7 +43,10 @@
 	X(BLACKHOLE, "blackhole", "an address of one of our blocks that no pod has")               \
 	X(REDIRECT, "redirect-failed", "the kernel refused the hand-over")                         \
 	X(ANSWERED, "answered", "consumed: Margay answered it itself (ARP, neighbour discovery)")  \
-	X(IPV6_OFF, "ipv6-off", "IPv6 from or to a pod on a node that does not handle it")
+	X(IPV6_OFF, "ipv6-off", "IPv6 from or to a pod on a node that does not handle it")         \
+	X(HOST_INGRESS, "host-ingress", "the host endpoint's policy does not let it in")           \
+	X(HOST_EGRESS, "host-egress", "the host endpoint's policy does not let it out")            \
+	X(HOST_CLOSED, "host-closed", "pods may not reach their node: defaultEndpointToHostAction")
 
 #define MG_REASON_ENUM(name, text, help) MG_DROP_##name,
 enum mg_reason { MG_REASONS(MG_REASON_ENUM) MG_DROP_MAX };
