@@ -215,17 +215,17 @@ static const char *text_at(const json_t *object, const char *part, const char *k
 	return json_string_value(json_object_get(json_object_get(object, part), key));
 }
 
-static void remove_leftover(struct agent *agent, const json_t *object)
+static int remove_leftover(size_t query, json_t *object, void *arg)
 {
 	const char *node = text_at(object, "spec", "node");
 	const char *ns = text_at(object, "metadata", "namespace");
 	const char *name = text_at(object, "metadata", "name");
-	char *key;
+	struct agent *agent = arg;
 
-	if (!node || !ns || !name || strcmp(node, agent->config.node) || is_known(agent, ns, name))
-		return;
-	key = xasprintf("%s/%s", ns, name);
-	put(agent, key, xstrdup(ns), xstrdup(name), NULL);
+	(void)query;
+	if (node && ns && name && !strcmp(node, agent->config.node) && !is_known(agent, ns, name))
+		put(agent, xasprintf("%s/%s", ns, name), xstrdup(ns), xstrdup(name), NULL);
+	return 0;
 }
 
 /* A former agent may have ended between ADD or DEL and the write behind it. */
@@ -233,16 +233,13 @@ static int review(struct agent *agent, struct err *err)
 {
 	const struct store_query query = { .kind = store_kind_find("projectcalico.org/v3",
 								   "WorkloadEndpoint") };
-	struct store_list list = { 0 };
-	json_t *object;
-	size_t i;
-	int r = store_list(agent->store, &query, 1, &list, err);
+	const struct store_reading reading = {
+		.queries = &query, .count = 1, .fn = remove_leftover, .arg = agent
+	};
+	int r = store_read(agent->store, &reading, err);
 
 	if (r < 0)
 		return r;
-	json_array_foreach(list.items, i, object)
-		remove_leftover(agent, object);
-	store_list_done(&list);
 	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
 		if (ep->committed)
 			publish_endpoint(agent, ep);

@@ -27,9 +27,10 @@ struct store_ops {
 	void (*close)(struct store *store); /* frees it too */
 	int (*get)(struct store *store, const struct store_key *key, json_t **ret_object,
 		   struct err *err);
-	/* Filling all lists: items need not be filtered by labels. */
-	int (*list)(struct store *store, const struct store_query *queries, size_t count,
-		    struct store_list *lists, struct err *err);
+	/* Calls fn for each object as it comes, with no more of them in memory than one read or one
+	 * page brings; they need not be filtered by labels. versions is not NULL. What fn returns
+	 * other than 0 ends it and is returned. */
+	int (*read)(struct store *store, const struct store_reading *reading, struct err *err);
 	int (*commit)(struct store *store, struct store_write *writes, size_t count,
 		      struct err *err);
 	/* NULL, or a failure: the front calls commit from store_dispatch(). */
@@ -71,6 +72,7 @@ struct store {
 	int epoll;
 	int wake; /* eventfd in epoll: there is something to do without any file's event */
 	bool dispatching;
+	bool reading; /* within store_read(): nothing else may be asked */
 	struct store_watch *watches;
 	struct store_pending *pending;
 	struct store_problem_list problems;

@@ -135,8 +135,7 @@ int dir_mend(struct dir *dir, const char *rel, json_t **ret_object);
 /* --- the rest of the vtable --- */
 
 int dir_get(struct store *store, const struct store_key *key, json_t **ret_object, struct err *err);
-int dir_list(struct store *store, const struct store_query *queries, size_t count,
-	     struct store_list *lists, struct err *err);
+int dir_read(struct store *store, const struct store_reading *reading, struct err *err);
 int dir_commit(struct store *store, struct store_write *writes, size_t count, struct err *err);
 int dir_watch(struct store *store, struct store_watch *watch, struct err *err);
 int dir_timeout_ms(const struct store *store);

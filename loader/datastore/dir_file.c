@@ -163,7 +163,7 @@ static bool is_json(const char *name)
 static void walk_folder(struct dir *dir, const struct dir_walk *walk, const char *path, int level)
 {
 	struct dirent **names;
-	int count = scandirat(dir->root, path, &names, visible, NULL);
+	int count = scandirat(dir->root, path, &names, visible, alphasort);
 
 	if (count < 0)
 		return;

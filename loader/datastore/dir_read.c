@@ -34,129 +34,114 @@ int dir_get(struct store *store, const struct store_key *key, json_t **ret_objec
 
 /* --- lists --- */
 
-struct item {
-	const char *ns, *name;
-	json_t *object;
-};
-
+/* One query of a reading. */
 struct listing {
 	struct dir *dir;
-	const struct store_query *query;
-	struct item *items;
-	size_t count, room;
-	char **damaged; /* to be mended once the lock is free */
+	const struct store_reading *reading;
+	size_t query;
+	char **damaged; /* to be mended once the lock is free; owned */
 	size_t damaged_count;
-	int r;
+	struct err *err;
+	int r; /* not 0: the end of the reading */
 };
 
-static void add_item(struct listing *listing, json_t *object)
+static void hand_on(struct listing *listing, json_t *object)
 {
-	const char *name = object_meta(object, "name"), *ns = object_meta(object, "namespace");
+	const struct store_reading *reading = listing->reading;
+	const char *name = object_meta(object, "name");
+	const char *wanted = reading->queries[listing->query].name;
 
-	if (!name || (listing->query->name && strcmp(name, listing->query->name))) {
-		json_decref(object);
-		return;
-	}
-	if (listing->count == listing->room) {
-		listing->room = listing->room ? listing->room * 2 : 64;
-		listing->items = xrealloc(listing->items, listing->room, sizeof(*listing->items));
-	}
-	listing->items[listing->count++] =
-		(struct item){ .ns = ns ? ns : "", .name = name, .object = object };
+	if (name && (!wanted || !strcmp(wanted, name)))
+		listing->r = reading->fn(listing->query, object, reading->arg);
+}
+
+static void note_damaged(struct listing *listing, const char *rel)
+{
+	listing->damaged =
+		xrealloc(listing->damaged, listing->damaged_count + 1, sizeof(*listing->damaged));
+	listing->damaged[listing->damaged_count++] = xstrdup(rel);
 }
 
 static void list_file(void *arg, const char *rel)
 {
+	_cleanup_json_ json_t *object = NULL;
 	struct listing *listing = arg;
 	struct store_key key;
-	json_t *object;
-	int r = dir_read_served(listing->dir, rel, &object);
+	int r;
 
-	if (r == -EBADMSG || r == -EFBIG) {
-		listing->damaged = xrealloc(listing->damaged, listing->damaged_count + 1,
-					    sizeof(*listing->damaged));
-		listing->damaged[listing->damaged_count++] = xstrdup(rel);
-	} else if (r < 0 && r != -ENOENT) {
-		listing->r = r;
-	} else if (!r) {
-		bool ours =
-			!store_key_of(object, &key, NULL) && !manifests_find(listing->dir, &key);
-
-		if (ours)
-			add_item(listing, object);
-		else
-			json_decref(object);
-	}
+	if (listing->r)
+		return;
+	r = dir_read_served(listing->dir, rel, &object);
+	if (r == -EBADMSG || r == -EFBIG)
+		note_damaged(listing, rel);
+	else if (r < 0 && r != -ENOENT)
+		listing->r = err_errno(listing->err, r, "datastore %s/served/%s",
+				       listing->dir->path, rel);
+	else if (!r && !store_key_of(object, &key, NULL) && !manifests_find(listing->dir, &key))
+		hand_on(listing, object);
 }
 
 static void list_manifest(void *arg, json_t *object)
 {
-	add_item(arg, json_incref(object));
+	struct listing *listing = arg;
+
+	if (!listing->r)
+		hand_on(listing, object);
 }
 
-static int compare_items(const void *a, const void *b)
+/* Under the lock. */
+static void list_query(struct listing *listing)
 {
-	const struct item *x = a, *y = b;
-	int r = strcmp(x->ns, y->ns);
+	const struct store_query *query = &listing->reading->queries[listing->query];
+	const struct dir_walk walk = { .top = "served",
+				       .kind = query->kind,
+				       .ns = query->kind->namespaced ? query->ns : NULL,
+				       .fn = list_file,
+				       .arg = listing };
 
-	return r ? r : strcmp(x->name, y->name);
+	dir_walk(listing->dir, &walk);
+	if (!listing->r)
+		manifests_each(listing->dir, query, list_manifest, listing);
 }
 
 static void mend_all(struct listing *listing)
 {
 	for (size_t i = 0; i < listing->damaged_count; i++) {
-		json_t *object;
+		_cleanup_json_ json_t *object = NULL;
 
-		if (!dir_mend(listing->dir, listing->damaged[i], &object))
-			add_item(listing, object);
+		if (!listing->r && !dir_mend(listing->dir, listing->damaged[i], &object))
+			hand_on(listing, object);
 		free(listing->damaged[i]);
 	}
 	free(listing->damaged);
 }
 
-static void finish(struct listing *listing, struct store_list *list)
+int dir_read(struct store *store, const struct store_reading *reading, struct err *err)
 {
-	mend_all(listing);
-	if (listing->count)
-		qsort(listing->items, listing->count, sizeof(*listing->items), compare_items);
-	list->items = json_array();
-	for (size_t i = 0; i < listing->count; i++)
-		json_array_append_new(list->items, listing->items[i].object);
-	free(listing->items);
-}
-
-int dir_list(struct store *store, const struct store_query *queries, size_t count,
-	     struct store_list *lists, struct err *err)
-{
-	_cleanup_free_ struct listing *listings = xcalloc(count, sizeof(*listings));
+	_cleanup_free_ struct listing *listings = xcalloc(reading->count, sizeof(*listings));
+	const struct store_query *queries = reading->queries;
 	struct dir *dir = to_dir(store);
 	int r;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < reading->count; i++)
 		dir_scan(dir, queries[i].kind, queries[i].kind->namespaced ? queries[i].ns : NULL);
 	r = dir_lock(dir, LOCK_SH, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < count; i++) {
-		const struct dir_walk walk = { .top = "served",
-					       .kind = queries[i].kind,
-					       .ns = queries[i].kind->namespaced ? queries[i].ns
-										 : NULL,
-					       .fn = list_file,
-					       .arg = &listings[i] };
-
-		listings[i].dir = dir;
-		listings[i].query = &queries[i];
-		dir_walk(dir, &walk);
-		manifests_each(dir, &queries[i], list_manifest, &listings[i]);
-		dir_version_text(dir, dir->version, lists[i].version);
+	for (size_t i = 0; i < reading->count; i++) {
+		listings[i] = (struct listing){
+			.dir = dir, .reading = reading, .query = i, .err = err, .r = r
+		};
+		if (!r)
+			list_query(&listings[i]);
+		r = listings[i].r;
+		dir_version_text(dir, dir->version, reading->versions[i]);
 	}
 	dir_unlock(dir);
-	for (size_t i = 0; i < count; i++) {
-		finish(&listings[i], &lists[i]);
-		if (listings[i].r < 0)
-			r = err_errno(err, listings[i].r, "datastore %s: %s", dir->path,
-				      queries[i].kind->kind);
+	for (size_t i = 0; i < reading->count; i++) {
+		listings[i].r = r;
+		mend_all(&listings[i]);
+		r = listings[i].r;
 	}
 	return r;
 }

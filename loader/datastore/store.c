@@ -123,6 +123,12 @@ bool store_unreachable(int r)
 
 /* --- reading --- */
 
+/* A list may hold the store's lock while its objects are handed on. */
+static int check_idle(const struct store *store, struct err *err)
+{
+	return store->reading ? err_set(err, -EBUSY, "datastore: asked while it is being read") : 0;
+}
+
 /* Namespace as back ends want it: "" for kinds of the cluster. */
 static struct store_key normal_key(const struct store_key *key)
 {
@@ -139,8 +145,9 @@ int store_get(struct store *store, const struct store_key *key, json_t **ret_obj
 	      struct err *err)
 {
 	struct store_key normal = normal_key(key);
+	int r = check_idle(store, err);
 
-	return store->ops->get(store, &normal, ret_object, err);
+	return r < 0 ? r : store->ops->get(store, &normal, ret_object, err);
 }
 
 int store_origin(struct store *store, const struct store_key *key, char **ret_file)
@@ -148,13 +155,6 @@ int store_origin(struct store *store, const struct store_key *key, char **ret_fi
 	struct store_key normal = normal_key(key);
 
 	return store->ops->origin(store, &normal, ret_file);
-}
-
-static void filter_labels(json_t *items, const char *labels)
-{
-	for (size_t i = json_array_size(items); labels && i--;)
-		if (!query_labels_match(labels, object_labels(json_array_get(items, i))))
-			json_array_remove(items, i);
 }
 
 static int check_queries(const struct store_query *queries, size_t count, struct err *err)
@@ -170,20 +170,94 @@ static int check_queries(const struct store_query *queries, size_t count, struct
 	return 0;
 }
 
+/* Between a back end and who reads: labels are looked at here. */
+static int read_matching(size_t query, json_t *object, void *arg)
+{
+	const struct store_reading *reading = arg;
+
+	if (!query_labels_match(reading->queries[query].labels, object_labels(object)))
+		return 0;
+	return reading->fn(query, object, reading->arg);
+}
+
+int store_read(struct store *store, const struct store_reading *reading, struct err *err)
+{
+	_cleanup_free_ char(*versions)[STORE_VERSION_MAX] = NULL;
+	struct store_reading filtered = *reading;
+	int r = check_idle(store, err);
+
+	if (!r)
+		r = check_queries(reading->queries, reading->count, err);
+	if (r < 0)
+		return r;
+	if (!reading->versions)
+		filtered.versions = versions = xcalloc(reading->count, sizeof(*versions));
+	filtered.fn = read_matching;
+	filtered.arg = (void *)reading;
+	store->reading = true;
+	r = store->ops->read(store, &filtered, err);
+	store->reading = false;
+	return r;
+}
+
+static int collect(size_t query, json_t *object, void *arg)
+{
+	struct store_list *lists = arg;
+
+	json_array_append(lists[query].items, object);
+	return 0;
+}
+
+struct item {
+	const char *ns, *name;
+	json_t *object;
+};
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+	int r = strcmp(x->ns, y->ns);
+
+	return r ? r : strcmp(x->name, y->name);
+}
+
+static void sort_items(struct store_list *list)
+{
+	size_t count = json_array_size(list->items);
+	_cleanup_free_ struct item *items = xcalloc(count + 1, sizeof(*items));
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *object = json_incref(json_array_get(list->items, i));
+
+		items[i] = (struct item){ .ns = object_meta(object, "namespace") ?: "",
+					  .name = object_meta(object, "name") ?: "",
+					  .object = object };
+	}
+	qsort(items, count, sizeof(*items), compare_items);
+	for (size_t i = 0; i < count; i++)
+		json_array_set_new(list->items, i, items[i].object);
+}
+
 int store_list(struct store *store, const struct store_query *queries, size_t count,
 	       struct store_list *ret_lists, struct err *err)
 {
-	int r = check_queries(queries, count, err);
+	_cleanup_free_ char(*versions)[STORE_VERSION_MAX] = xcalloc(count + 1, sizeof(*versions));
+	const struct store_reading reading = { .queries = queries,
+					       .count = count,
+					       .fn = collect,
+					       .arg = ret_lists,
+					       .versions = versions };
+	int r;
 
-	if (r < 0)
-		return r;
-	memset(ret_lists, 0, count * sizeof(*ret_lists));
-	r = store->ops->list(store, queries, count, ret_lists, err);
+	for (size_t i = 0; i < count; i++)
+		ret_lists[i] = (struct store_list){ .items = json_array() };
+	r = store_read(store, &reading, err);
 	for (size_t i = 0; i < count; i++) {
-		if (r < 0)
+		memcpy(ret_lists[i].version, versions[i], sizeof(versions[i]));
+		if (r)
 			store_list_done(&ret_lists[i]);
 		else
-			filter_labels(ret_lists[i].items, queries[i].labels);
+			sort_items(&ret_lists[i]);
 	}
 	return r;
 }
@@ -231,8 +305,10 @@ static int check_writes(struct store_write *writes, size_t count, struct err *er
 
 int store_commit(struct store *store, struct store_write *writes, size_t count, struct err *err)
 {
-	int r = check_writes(writes, count, err);
+	int r = check_idle(store, err);
 
+	if (!r)
+		r = check_writes(writes, count, err);
 	return r < 0 || !count ? r : store->ops->commit(store, writes, count, err);
 }
 

@@ -112,13 +112,33 @@ struct store_query {
 	const char *from;   /* store_watch() only: the list's version */
 };
 
+/* Gets one object of a list as it is read, of the query of that number; valid until it returns
+ * (json_incref to keep). Not 0 ends the reading with that value. The store is being read: of it
+ * only store_commit_async(), store_origin() and store_problems() may be called, the rest answers
+ * -EBUSY. */
+typedef int (*store_object_fn)(size_t query, json_t *object, void *arg);
+
+struct store_reading {
+	const struct store_query *queries;
+	size_t count;
+	store_object_fn fn;
+	void *arg;
+	/* Filled, one a query: what a watch goes on from. NULL: not wanted. */
+	char (*versions)[STORE_VERSION_MAX];
+};
+
+/* Lists object by object: of 50,000 a few are in memory at a time. In no order within a query.
+ * Where the back end can (dir:), all are of one moment. A failure may come after objects were
+ * handed on: the list is then to be made anew. */
+int store_read(struct store *store, const struct store_reading *reading, struct err *err);
+
 struct store_list {
 	json_t *items; /* array, ordered by namespace and name */
 	char version[STORE_VERSION_MAX];
 };
 
-/* One list a query. Where the back end can (dir:), all are of one moment. The caller releases each
- * with store_list_done(); on failure there is nothing to release. */
+/* The same as trees, all at once; one list a query. The caller releases each with
+ * store_list_done(); on failure there is nothing to release. */
 int store_list(struct store *store, const struct store_query *queries, size_t count,
 	       struct store_list *ret_lists, struct err *err);
 void store_list_done(struct store_list *list);

@@ -110,42 +110,36 @@ static int fake_get_op(struct store *store, const struct store_key *key, json_t 
 	return 0;
 }
 
-static int by_key(const void *a, const void *b)
+static int read_kind(const struct store_reading *reading, size_t query,
+		     const struct fake_content *content)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	const char *kind = reading->queries[query].kind->kind, *key;
+	_cleanup_json_ json_t *objects = json_copy(content->objects);
+	size_t length = strlen(kind);
+	json_t *object;
+	int r = 0;
+
+	json_object_foreach(objects, key, object) {
+		_cleanup_json_ json_t *copy = NULL;
+
+		if (r || strncmp(key, kind, length) || key[length] != '/')
+			continue;
+		copy = json_deep_copy(object);
+		r = reading->fn(query, copy, reading->arg);
+	}
+	return r;
 }
 
-static json_t *list_kind(const struct fake_content *content, const char *kind)
-{
-	const char **keys = xcalloc(json_object_size(content->objects) + 1, sizeof(*keys));
-	size_t count = 0, length = strlen(kind);
-	json_t *list = json_array(), *object;
-	const char *key;
-
-	json_object_foreach(content->objects, key, object)
-		if (!strncmp(key, kind, length) && key[length] == '/')
-			keys[count++] = key;
-	qsort(keys, count, sizeof(*keys), by_key);
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list,
-				      json_deep_copy(json_object_get(content->objects, keys[i])));
-	free(keys);
-	return list;
-}
-
-static int fake_list_op(struct store *store, const struct store_query *queries, size_t count,
-			struct store_list *lists, struct err *err)
+static int fake_read_op(struct store *store, const struct store_reading *reading, struct err *err)
 {
 	struct fake_content *content = options_of(store)->content;
 	int r = hook(store, FAKE_READ, err);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < count; i++) {
-		lists[i].items = list_kind(content, queries[i].kind->kind);
-		snprintf(lists[i].version, sizeof(lists[i].version), "%lu", content->version);
+	for (size_t i = 0; !r && i < reading->count; i++) {
+		snprintf(reading->versions[i], STORE_VERSION_MAX, "%lu", content->version);
+		r = read_kind(reading, i, content);
 	}
-	return 0;
+	return r;
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -249,7 +243,7 @@ static const struct store_ops atomic_ops = {
 	.atomic = true,
 	.close = fake_close,
 	.get = fake_get_op,
-	.list = fake_list_op,
+	.read = fake_read_op,
 	.commit = fake_commit_op,
 };
 
@@ -257,7 +251,7 @@ static const struct store_ops loose_ops = {
 	.scheme = "fake",
 	.close = fake_close,
 	.get = fake_get_op,
-	.list = fake_list_op,
+	.read = fake_read_op,
 	.commit = fake_commit_op,
 };
 

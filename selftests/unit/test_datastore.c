@@ -247,6 +247,61 @@ static void test_list(void **state)
 		store_list_done(&lists[i]);
 }
 
+/* --- object by object --- */
+
+struct read_log {
+	struct store *store;
+	size_t count, last; /* objects; of the last query */
+	size_t end;	    /* ends with -EINTR at this many; 0: never */
+};
+
+static int read_log_fn(size_t query, json_t *object, void *arg)
+{
+	struct read_log *log = arg;
+	struct store_key key = test_key("a", "x");
+	struct store_query again = test_query(NULL);
+	struct store_list list;
+	json_t *got = NULL;
+
+	assert_true(query >= log->last);
+	log->last = query;
+	/* The store is locked meanwhile. */
+	assert_int_equal(store_get(log->store, &key, &got, NULL), -EBUSY);
+	assert_int_equal(store_list(log->store, &again, 1, &list, NULL), -EBUSY);
+	assert_int_equal(store_update(log->store, object, NULL, NULL), -EBUSY);
+	return ++log->count == log->end ? -EINTR : 0;
+}
+
+static void test_read(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_query queries[] = { test_query(NULL), test_query("a"), test_query(NULL) };
+	char versions[3][STORE_VERSION_MAX];
+	struct read_log log = { .store = f->store };
+	struct store_reading reading = {
+		.queries = queries, .count = 3, .fn = read_log_fn, .arg = &log, .versions = versions
+	};
+	_cleanup_json_ json_t *labelled = test_set("a", "l", "4.0.0.0/8", "app=web"), *got = NULL;
+	struct store_key key = test_key("a", "l");
+	struct store_list list;
+
+	queries[2].labels = "app=web";
+	store_test_put(f->store, "b", "y", "2.0.0.0/8");
+	store_test_put(f->store, "a", "x", "1.0.0.0/8");
+	assert_int_equal(store_create(f->store, labelled, NULL, NULL), 0);
+	assert_int_equal(store_read(f->store, &reading, NULL), 0);
+	assert_int_equal(log.count, 3 + 2 + 1);
+	assert_int_equal(store_list(f->store, queries, 1, &list, NULL), 0);
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(versions[i], list.version);
+	store_list_done(&list);
+	/* Who reads may end it, and the lock is free again. */
+	log = (struct read_log){ .store = f->store, .end = 2 };
+	assert_int_equal(store_read(f->store, &reading, NULL), -EINTR);
+	assert_int_equal(log.count, 2);
+	assert_int_equal(store_get(f->store, &key, &got, NULL), 0);
+}
+
 /* --- several processes --- */
 
 #define COUNTERS 4
@@ -319,13 +374,11 @@ static void test_no_lost_update(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_create_get),	   CASE(test_namespace_default),
-		CASE(test_errors),	   CASE(test_bad_names),
-		CASE(test_similar_names),  CASE(test_compare_and_swap),
-		CASE(test_unchanged),	   CASE(test_other_uid),
-		CASE(test_status),	   CASE(test_transaction),
-		CASE(test_too_large),	   CASE(test_list),
-		CASE(test_no_lost_update),
+		CASE(test_create_get),	CASE(test_namespace_default), CASE(test_errors),
+		CASE(test_bad_names),	CASE(test_similar_names),     CASE(test_compare_and_swap),
+		CASE(test_unchanged),	CASE(test_other_uid),	      CASE(test_status),
+		CASE(test_transaction), CASE(test_too_large),	      CASE(test_list),
+		CASE(test_read),	CASE(test_no_lost_update),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Objects of manifests once they were handed on: what one costs, and that its content is read
- * again. */
+ * again. And what a list costs while it is read. */
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,11 +106,75 @@ static void test_lost_copy(void **state)
 	store_test_done(&test);
 }
 
+/* --- lists --- */
+
+#define STORED 4000
+#define PEAK_AN_OBJECT 200 /* its name; a tree is 2 KiB */
+
+struct peak {
+	size_t count, bytes;
+};
+
+static int note_peak(size_t query, json_t *object, void *arg)
+{
+	struct peak *peak = arg;
+	size_t bytes = heap_bytes();
+
+	(void)query;
+	(void)object;
+	peak->count++;
+	if (bytes > peak->bytes)
+		peak->bytes = bytes;
+	return 0;
+}
+
+static void put_many(struct store *store)
+{
+	struct store_write *writes = calloc(STORED, sizeof(*writes));
+
+	for (int i = 0; i < STORED; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "set-%d", i);
+		writes[i] = (struct store_write){ .op = STORE_CREATE,
+						  .object = test_set("a", name, "10.0.0.0/8",
+								     "app=web,tier=front") };
+	}
+	assert_int_equal(store_commit(store, writes, STORED, NULL), 0);
+	store_writes_done(writes, STORED);
+	for (int i = 0; i < STORED; i++)
+		json_decref((json_t *)writes[i].object);
+	free(writes);
+}
+
+/* A list that is handed on object by object is never in memory whole. */
+static void test_peak_of_a_list(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_query query = test_query(NULL);
+	struct peak peak = { 0 };
+	const struct store_reading reading = {
+		.queries = &query, .count = 1, .fn = note_peak, .arg = &peak
+	};
+	size_t before;
+
+	put_many(f->store);
+	before = heap_bytes();
+	assert_int_equal(store_read(f->store, &reading, NULL), 0);
+	assert_int_equal(peak.count, STORED);
+	print_message("%zu bytes an object at the most\n", (peak.bytes - before) / STORED);
+#ifndef __SANITIZE_ADDRESS__
+	assert_in_range((peak.bytes - before) / STORED, 0, PEAK_AN_OBJECT);
+#endif
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes_an_object),
 		cmocka_unit_test(test_lost_copy),
+		cmocka_unit_test_setup_teardown(test_peak_of_a_list, store_fixture_setup,
+						store_fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
