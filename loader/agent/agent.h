@@ -143,6 +143,7 @@ struct agent {
 
 	struct store *store;
 	struct follow *follow;
+	json_t *questions; /* TraceRequests seen, to be answered */
 	bool store_down;
 	struct engine *engine;
 	struct state *state;

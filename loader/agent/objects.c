@@ -187,6 +187,27 @@ static void note_store(const struct agent *agent)
 	}
 }
 
+/* Other nodes' questions: the answer is written, and needs what else the list had. */
+static void answer(struct agent *agent)
+{
+	json_t *question;
+	size_t i;
+
+	json_array_foreach(agent->questions, i, question)
+		trace_object(agent, question);
+	json_array_clear(agent->questions);
+}
+
+/* Nothing of a list is missing any more: what concerns several objects is looked at now. */
+static void on_whole(struct agent *agent)
+{
+	pools_settle(agent);
+	if (!agent->synced)
+		note_store(agent);
+	agent->synced = true;
+	answer(agent);
+}
+
 static void on_events(const struct store_event *events, size_t count, bool synced, void *arg)
 {
 	struct agent *agent = arg;
@@ -197,7 +218,7 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 		tell_ipam(agent, &events[i]);
 		if (!strcmp(events[i].kind->kind, "TraceRequest")) {
 			if (events[i].type != STORE_DELETED)
-				trace_object(agent, events[i].object);
+				json_array_append(agent->questions, events[i].object);
 			continue;
 		}
 		if (events[i].type == STORE_DELETED)
@@ -205,10 +226,8 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 		else if (!decode(agent, &events[i], &object))
 			on_set(agent, object);
 	}
-	pools_settle(agent);
-	if (synced && !agent->synced)
-		note_store(agent);
-	agent->synced |= synced;
+	if (synced)
+		on_whole(agent);
 	tidy_later(agent, count);
 	agent_dirty(agent, CHANGE_POLICY);
 }
@@ -317,6 +336,7 @@ int objects_start(struct agent *agent, struct err *err)
 	int r;
 
 	args.count = wanted_kinds(queries);
+	agent->questions = json_array();
 	r = follow_open(agent->store, &args, &agent->follow, err);
 	if (r < 0)
 		return r;
@@ -343,4 +363,5 @@ void objects_stop(struct agent *agent)
 		event_free(agent->tidy_event);
 	follow_close(agent->follow);
 	store_close(agent->store);
+	json_decref(agent->questions);
 }

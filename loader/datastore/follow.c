@@ -12,6 +12,7 @@
 
 #define RETRY_FIRST_MS 200
 #define RETRY_LAST_MS 10000
+#define PART 128 /* objects of a list that are told together */
 
 /* What the handler was told of one object: 50,000 of them are 3 MiB. */
 struct known {
@@ -59,10 +60,16 @@ static void events_add(struct events *events, struct store_event event)
 	events->all[events->count++] = event;
 }
 
-static void events_done(struct events *events)
+static void events_clear(struct events *events)
 {
 	for (size_t i = 0; i < events->count; i++)
 		json_decref(events->all[i].object);
+	events->count = 0;
+}
+
+static void events_done(struct events *events)
+{
+	events_clear(events);
 	free(events->all);
 }
 
@@ -223,29 +230,31 @@ static void bury(struct follow *follow, struct events *events)
 	free(gone);
 }
 
-/* The difference between what the handler knows and what was listed. */
-static void diff_lists(struct follow *follow, const struct store_list *lists, struct events *events)
+struct telling {
+	struct follow *follow;
+	struct events events; /* of the part that grows */
+};
+
+/* The difference between what the handler knows and what is listed. */
+static int on_listed(size_t query, json_t *object, void *arg)
 {
-	follow->round++;
-	for (size_t q = 0; q < follow->count; q++) {
-		const struct store_kind *kind = follow->queries[q].kind;
-		json_t *object;
-		size_t i;
+	struct telling *telling = arg;
+	struct follow *follow = telling->follow;
+	struct store_event event = { .kind = follow->queries[query].kind, .object = object };
+	int type = known_note(follow, event.kind, object);
 
-		json_array_foreach(lists[q].items, i, object) {
-			int type = known_note(follow, kind, object);
-
-			if (type >= 0)
-				events_add(events, (struct store_event){
-							   .type = (enum store_event_type)type,
-							   .kind = kind,
-							   .object = object });
-		}
-	}
-	bury(follow, events);
+	if (type < 0)
+		return 0;
+	event.type = (enum store_event_type)type;
+	events_add(&telling->events, event);
+	if (telling->events.count < PART)
+		return 0;
+	follow->fn(telling->events.all, telling->events.count, false, follow->arg);
+	events_clear(&telling->events);
+	return 0;
 }
 
-static int start_watch(struct follow *follow, const struct store_list *lists, struct err *err)
+static int start_watch(struct follow *follow, char (*versions)[STORE_VERSION_MAX], struct err *err)
 {
 	const struct store_watch_args args = {
 		.queries = follow->queries, .count = follow->count, .fn = on_batch, .arg = follow
@@ -253,34 +262,39 @@ static int start_watch(struct follow *follow, const struct store_list *lists, st
 	int r;
 
 	for (size_t i = 0; i < follow->count; i++)
-		follow->queries[i].from = lists[i].version;
+		follow->queries[i].from = versions[i];
 	r = store_watch(follow->store, &args, &follow->watch, err);
 	for (size_t i = 0; i < follow->count; i++)
 		follow->queries[i].from = NULL;
 	return r;
 }
 
+/* What a list that failed had told stays told: the next one goes on from there. */
 static int list_and_watch(struct follow *follow, struct err *err)
 {
-	struct store_list *lists = xcalloc(follow->count, sizeof(*lists));
-	struct events events = { 0 };
-	bool first = !follow->synced;
-	int r = store_list(follow->store, follow->queries, follow->count, lists, err);
+	_cleanup_free_ char(*versions)[STORE_VERSION_MAX] =
+		xcalloc(follow->count, sizeof(*versions));
+	struct telling telling = { .follow = follow };
+	const struct store_reading reading = { .queries = follow->queries,
+					       .count = follow->count,
+					       .fn = on_listed,
+					       .arg = &telling,
+					       .versions = versions };
+	int r;
 
+	follow->round++;
+	r = store_read(follow->store, &reading, err);
+	if (!r)
+		r = start_watch(follow, versions, err);
 	if (!r) {
-		r = start_watch(follow, lists, err);
-		if (!r) {
-			diff_lists(follow, lists, &events);
-			follow->synced = true;
-			follow->retry_ms = 0;
-		}
-		for (size_t i = 0; i < follow->count; i++)
-			store_list_done(&lists[i]);
+		bury(follow, &telling.events);
+		follow->synced = true;
+		follow->retry_ms = 0;
 	}
-	if (!r && (events.count || first))
-		follow->fn(events.all, events.count, true, follow->arg);
-	events_done(&events);
-	free(lists);
+	/* Noted as told, so it is told. */
+	if (!r || telling.events.count)
+		follow->fn(telling.events.all, telling.events.count, !r, follow->arg);
+	events_done(&telling.events);
 	return r;
 }
 

@@ -16,9 +16,12 @@
 
 struct follow;
 
-/* Events that came into force together. synced: from here on the handler has seen everything that
- * the store held when it was listed; the first batch with it may be empty. A deletion found by a
- * second list carries an object of apiVersion, kind and metadata {namespace, name} alone. */
+/* Events that came into force together, or a part of a list: those come one behind the other within
+ * one call of follow_open() or follow_dispatch(). synced: the handler has seen everything that the
+ * store held when it was listed, which the last part of a list says (it may be empty). While a list
+ * is told, the store may not be asked (store_read() in store.h); with synced it may.
+ * A deletion found by a second list carries an object of apiVersion, kind and metadata
+ * {namespace, name} alone. */
 typedef void (*follow_fn)(const struct store_event *events, size_t count, bool synced, void *arg);
 
 struct follow_args {
@@ -28,8 +31,8 @@ struct follow_args {
 	void *arg;
 };
 
-/* The first list is made at once and handed to fn in one batch; when the store is out of reach, it
- * is made later from follow_dispatch(). */
+/* The first list is made at once; when the store is out of reach, it is made later from
+ * follow_dispatch(). */
 int follow_open(struct store *store, const struct follow_args *args, struct follow **ret_follow,
 		struct err *err);
 void follow_close(struct follow *follow); /* accepts NULL; before store_close() */

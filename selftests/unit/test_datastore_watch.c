@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store as its users see it: watches, follow, asynchronous writes, queries by label. */
+/* The store as its users see it: watches, asynchronous writes, queries by label. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,6 @@
 
 #include "base/arena.h"
 #include "base/json.h"
-#include "datastore/follow.h"
 #include "datastore/labels.h"
 #include "selftests/lib/store_test.h"
 
@@ -307,58 +306,6 @@ static void test_async_outcomes(void **state)
 	assert_int_equal(store_get(f->store, &key, &got, NULL), -ENOENT);
 }
 
-/* --- follow --- */
-
-struct follow_log {
-	char text[1024];
-	bool synced;
-};
-
-static void follow_log_fn(const struct store_event *events, size_t count, bool synced, void *arg)
-{
-	struct follow_log *log = arg;
-	size_t used = strlen(log->text);
-
-	log->synced |= synced;
-	for (size_t i = 0; i < count; i++)
-		used += (size_t)snprintf(log->text + used, sizeof(log->text) - used, "%c%s ",
-					 "+~-"[events[i].type],
-					 json_text_at(events[i].object, "metadata.name"));
-}
-
-static void test_follow(void **state)
-{
-	struct store_fixture *f = *state;
-	const struct store_options options = { .create = true, .history = 2 };
-	struct store_query query = test_query(NULL);
-	struct follow_log log = { .text = "" };
-	const struct follow_args args = {
-		.queries = &query, .count = 1, .fn = follow_log_fn, .arg = &log
-	};
-	struct store *writer = store_test_open(&f->test, &options);
-	struct store_key key = test_key("a", "x");
-	struct follow *follow;
-
-	store_test_put(writer, "a", "x", "1.0.0.0/8");
-	store_test_put(writer, "a", "y", "1.0.0.0/8");
-	assert_int_equal(follow_open(f->store, &args, &follow, NULL), 0);
-	assert_true(log.synced);
-	assert_string_equal(log.text, "+x +y ");
-	/* More changes than the log keeps: the second list tells what differs. */
-	log.text[0] = 0;
-	store_test_put(writer, "a", "z", "1.0.0.0/8");
-	store_test_put(writer, "a", "y", "2.0.0.0/8");
-	assert_int_equal(store_delete(writer, &key, NULL, NULL), 0);
-	store_test_put(writer, "a", "y", "3.0.0.0/8");
-	settle(f->store);
-	assert_int_equal(follow_timeout_ms(follow), 0);
-	assert_int_equal(follow_dispatch(follow, NULL), 0);
-	assert_int_equal(follow_timeout_ms(follow), -1);
-	assert_string_equal(log.text, "~y +z -x ");
-	follow_close(follow);
-	store_close(writer);
-}
-
 /* --- label selectors of queries (Kubernetes documentation, "Labels and Selectors") --- */
 
 static void test_label_queries(void **state)
@@ -427,7 +374,7 @@ int main(void)
 		CASE(test_close_tells_what_was_done),
 		CASE(test_close_between_writes),
 		CASE(test_async_outcomes),
-		CASE(test_follow),
+
 		cmocka_unit_test(test_label_queries),
 	};
 
