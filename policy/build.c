@@ -38,17 +38,20 @@ static uint32_t over(const struct engine *e)
 	       e->tables.rules.over + e->sets.numbers.over + e->idents.numbers.over + e->nets_over;
 }
 
-/* Puts a new root into a set that is in force: one store, after its pages. Where there is no
- * room the old root stays, in which new identities are denied. */
-static void replace_root(struct engine *e, struct set *set, uint32_t root, uint32_t over_before)
+/* Puts a new root into a set that is in force: one store, after its pages. False: there is no
+ * room, the old root stays, in which new identities are denied. */
+static bool replace_root(struct engine *e, struct set *set, uint32_t root, uint32_t over_before)
 {
-	if (root == set->root || over(e) > over_before) {
+	bool fits = over(e) <= over_before;
+
+	if (root == set->root || !fits) {
 		table_unref(&e->tables, root);
-		return;
+		return fits;
 	}
 	table_unref(&e->tables, set->root);
 	set->root = root;
 	number_write(&e->sets.numbers, &set->num);
+	return true;
 }
 
 /* Any identity that no table knows yet? */
@@ -83,10 +86,10 @@ static uint32_t inherit(struct engine *e, const struct set *set)
 }
 
 /* Sets in force learn the new identities before an address gets one; those that a program may
- * still be reading as well. */
-static void extend_sets(struct engine *e)
+ * still be reading as well. False: one of them could not. */
+static bool extend_sets(struct engine *e)
 {
-	bool fresh = new_identities(e);
+	bool fresh = new_identities(e), all = true;
 
 	e->rows.phase = PLAN_FILL;
 	for (size_t i = 0; i < e->sets.numbers.by_number.n; i++) {
@@ -98,13 +101,14 @@ static void extend_sets(struct engine *e)
 		if (set->restored && set->pending) {
 			set->pending = set->restored = false;
 			set->compiled = true;
-			replace_root(e, set, set_adopt(&e->sets, set), before);
+			all &= replace_root(e, set, set_adopt(&e->sets, set), before);
 		} else if (set->restored) {
-			replace_root(e, set, inherit(e, set), before);
+			all &= replace_root(e, set, inherit(e, set), before);
 		} else if (fresh && set->compiled) {
-			replace_root(e, set, set_extend(&e->sets, set), before);
+			all &= replace_root(e, set, set_extend(&e->sets, set), before);
 		}
 	}
+	return all;
 }
 
 /* Sets no column names yet. */
@@ -306,6 +310,7 @@ static void plan_make(struct engine *e)
 
 int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err)
 {
+	bool learned, held;
 	int r;
 
 	*ret_plan = &e->plan;
@@ -325,11 +330,12 @@ int engine_build(struct engine *e, const struct plan **ret_plan, struct err *err
 	e->nets_over = identify_fit(e);
 	identify_order(e);
 	compile_policies(e);
-	extend_sets(e);
+	learned = extend_sets(e) && !e->idents.numbers.over;
+	held = !learned && hold_back(e);
 	compile_sets(e);
 	r = over(e) ? full(e, err) : 0;
 	if (r) {
-		e->starved = e->idents.numbers.over || e->nets_over;
+		e->starved = held || e->idents.numbers.over || e->nets_over;
 		take_back(e);
 		abort_numbers(e);
 	}

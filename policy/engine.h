@@ -190,9 +190,10 @@ struct plan_row {
 struct plan_move {
 	struct mg_prefix prefix;
 	uint16_t identity;
-	bool net;   /* row of mg_nets */
-	bool gone;  /* remove the row, unless the caller has its own reason for it */
-	bool fresh; /* was not there before */
+	uint16_t before; /* what the row had, unless fresh */
+	bool net;	 /* row of mg_nets */
+	bool gone;	 /* remove the row, unless the caller has its own reason for it */
+	bool fresh;	 /* was not there before */
 };
 
 struct plan {

@@ -3,6 +3,7 @@
  * The engine's inside, shared by its files. One build goes:
  *	lists.c     which sets endpoints want
  *	identify.c  truth of atoms, identities, moves
+ *	hold_back.c moves of a refused build that need not be
  *	build.c     policies and sets compiled, sets in force extended, what does not fit taken back
  *	columns.c   slots' cells, commit row
  */
@@ -120,7 +121,7 @@ struct engine {
 	bool pending;	    /* something was told since the last build */
 	bool regions;	    /* what is true of prefixes changed by itself (pools, services) */
 	bool lists_dirty;   /* an endpoint is dirty */
-	bool starved;	    /* identities ran out: look at every address again */
+	bool starved;	    /* there was no room: look at every address again */
 	uint32_t nets_over; /* rows of mg_nets beyond its limit in this build */
 	bool failed;	    /* the last build did not fit */
 };
@@ -158,6 +159,10 @@ void identify(struct engine *engine);
 uint32_t identify_fit(struct engine *engine);
 /* Moves into the order in which they may be written. */
 void identify_order(struct engine *engine);
+
+/* hold_back.c: takes moves back to identities that sets in force could not learn, where those
+ * they had do as well. True if it took any. */
+bool hold_back(struct engine *engine);
 
 /* columns.c */
 void columns_init(struct columns *columns);

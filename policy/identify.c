@@ -118,6 +118,7 @@ static void move(struct engine *e, const struct mg_prefix *prefix, bool net, uin
 	vec_push(&e->move, (struct plan_move){ .prefix = *prefix,
 					       .net = net,
 					       .identity = to == NO_IDENTITY ? 0 : to,
+					       .before = from,
 					       .gone = to == NO_IDENTITY,
 					       .fresh = from == NO_IDENTITY });
 }

@@ -476,6 +476,7 @@ static void refused_change_keeps_the_old(void **state)
 	(void)state;
 	expect_old_verdicts(&(struct engine_limits){ .pages = 70, .classes = 60 });
 	expect_old_verdicts(&(struct engine_limits){ .nets = 9 });
+	expect_old_verdicts(&(struct engine_limits){ .identities = 12 });
 }
 
 int main(void)
