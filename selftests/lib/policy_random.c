@@ -226,8 +226,9 @@ static json_t *random_slice(struct policy_world *world, unsigned int i)
 			json_array_append_new(endpoints, json_pack("{s:[s]}", "addresses", addr));
 	}
 	for (unsigned int n = 1 + pw_random(world, 2); n; n--)
-		json_array_append_new(ports, json_pack("{s:s,s:i}", "protocol", pick(world, names),
-						       "port", pick(world, numbers)));
+		json_array_append_new(ports, json_pack("{s:s,s:s,s:i}", "name", n > 1 ? "more" : "",
+						       "protocol", pick(world, names), "port",
+						       pick(world, numbers)));
 	return json_pack("{s:s,s:s,s:{s:s,s:s,s:{s:s}},s:s,s:o,s:o}", "apiVersion",
 			 "discovery.k8s.io/v1", "kind", "EndpointSlice", "metadata", "name", name,
 			 "namespace", pw_ns_names[pw_random(world, 2)], "labels",
