@@ -6,7 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "model/slice.h"
+#include "model/service.h"
 #include "state/internal.h"
 
 struct state_slice {
