@@ -76,7 +76,7 @@ $(1)_OBJ := $$($(1)_SRC:%.c=$$(BUILD)/%.o)
 $$(BUILD)/lib$(1).a: $$($(1)_OBJ)
 	$$(call say,AR,$$@) rm -f $$@ && $$(AR) rcsD $$@ $$^
 endef
-$(foreach l,base dataplane model datastore state sync,$(eval $(call layer_rules,$(l),loader/$(l))))
+$(foreach l,base dataplane model datastore controller state sync,$(eval $(call layer_rules,$(l),loader/$(l))))
 $(eval $(call layer_rules,policy,policy))
 $(eval $(call layer_rules,ipam,ipam))
 $(eval $(call layer_rules,cni,cni))
@@ -90,7 +90,7 @@ $(BUILD)/%.o: %.c
 $(BUILD)/loader/dataplane/object.o: $(SKEL)
 
 # From users to used; a static link needs this order.
-LIBS_ALL := cni sync state policy ipam datastore dataplane model base
+LIBS_ALL := cni sync state policy controller ipam datastore dataplane model base
 ARCHIVES := $(LIBS_ALL:%=$(BUILD)/lib%.a)
 # Of libcrypto the digests alone (base/sha.h).
 STATIC_CRYPTO := -Wl,-Bstatic -lcrypto -Wl,-Bdynamic

@@ -14,6 +14,8 @@
 #include "abi/addr.h"
 #include "model/object.h"
 
+#define LABEL_ZONE "topology.kubernetes.io/zone"
+
 struct node {
 	struct object base;
 	/* The node's own address with its subnet's length, host bits kept; without a length in
