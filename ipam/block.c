@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/inet.h"
+#include "base/utc.h"
 
 void block_free(struct block *block)
 {
@@ -147,7 +148,7 @@ int block_parse(json_t *object, struct block **ret_block, struct err *err)
 	if (text && *text)
 		block->affinity = xstrdup(text);
 	block->claimed_ms =
-		block_time_parse(json_string_value(json_object_get(spec, "affinityClaimTime")));
+		utc_parse(json_string_value(json_object_get(spec, "affinityClaimTime")));
 	block->sequence = (__u64)json_integer_value(json_object_get(spec, "sequenceNumber"));
 	block->deleted = json_is_true(json_object_get(spec, "deleted"));
 	block->object = json_incref(object);
@@ -207,7 +208,7 @@ json_t *block_encode(const struct block *block)
 	json_t *object = object_frame(block);
 	const json_t *old = json_object_get(object, "spec");
 	json_t *spec = old ? json_copy((json_t *)old) : json_object();
-	char text[PREFIX_TEXT_MAX], claimed[32];
+	char text[PREFIX_TEXT_MAX], claimed[UTC_TEXT_MAX];
 
 	json_object_set_new(spec, "cidr", json_string(prefix_format(&block->cidr, text)));
 	json_object_set_new(spec, "sequenceNumber", json_integer((json_int_t)block->sequence + 1));
@@ -220,7 +221,7 @@ json_t *block_encode(const struct block *block)
 		json_object_set_new(spec, "affinity", json_string(block->affinity));
 	if (block->affinity && block->claimed_ms)
 		json_object_set_new(spec, "affinityClaimTime",
-				    json_string(block_time_format(block->claimed_ms, claimed)));
+				    json_string(utc_format(block->claimed_ms, claimed)));
 	encode_allocations(block, spec);
 	json_object_set_new(object, "spec", spec);
 	return object;

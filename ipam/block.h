@@ -76,8 +76,4 @@ unsigned int block_count_free(const struct block *block, block_skip_fn *skip, co
 /* "10-244-0-0-26"; text has BLOCK_NAME_MAX; returns text. */
 const char *block_name(const struct mg_prefix *cidr, char *text);
 
-/* RFC 3339 in UTC; text has 32. 0: not a time. */
-const char *block_time_format(__u64 ms, char *text);
-__u64 block_time_parse(const char *text);
-
 #endif

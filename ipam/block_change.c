@@ -2,9 +2,9 @@
 /* Changes of a block, and the order in which its addresses are given out. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
+#include "base/utc.h"
 #include "ipam/block.h"
 
 /* Clocks of nodes differ; a release further ahead than this is a clock that was stepped. */
@@ -47,8 +47,8 @@ void block_hold(struct block *block, unsigned int ordinal, json_t *attr)
 
 void block_cool(struct block *block, unsigned int ordinal, __u64 now_ms)
 {
-	char text[32];
-	json_t *attr = json_pack("{s:s}", "releasedAt", block_time_format(now_ms, text));
+	char text[UTC_TEXT_MAX];
+	json_t *attr = json_pack("{s:s}", "releasedAt", utc_format(now_ms, text));
 
 	block_hold(block, ordinal, attr);
 	json_decref(attr);
@@ -94,7 +94,7 @@ unsigned int block_mature(struct block *block, __u64 now_ms, __u64 cooldown_ms)
 
 		if (!block_is_cooling(block, i))
 			continue;
-		released = block_time_parse(
+		released = utc_parse(
 			json_string_value(json_object_get(block->attrs[i], "releasedAt")));
 		if (has_rested(released, now_ms, cooldown_ms))
 			list[count++] = (struct rested){ released, i };
@@ -126,45 +126,4 @@ unsigned int block_count_free(const struct block *block, block_skip_fn *skip, co
 		count += !skip || !skip(arg, &addr);
 	}
 	return count;
-}
-
-const char *block_time_format(__u64 ms, char *text)
-{
-	time_t seconds = (time_t)(ms / 1000);
-	struct tm tm;
-	char date[24];
-
-	gmtime_r(&seconds, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text, 32, "%s.%03uZ", date, (unsigned int)(ms % 1000));
-	return text;
-}
-
-/* The fraction after the seconds as milliseconds; moves *text behind it. */
-static unsigned int parse_fraction(const char **text)
-{
-	unsigned int ms = 0, scale = 100;
-
-	if (**text != '.')
-		return 0;
-	for ((*text)++; **text >= '0' && **text <= '9'; (*text)++, scale /= 10)
-		ms += (unsigned int)(**text - '0') * scale;
-	return ms;
-}
-
-__u64 block_time_parse(const char *text)
-{
-	struct tm tm = {};
-	unsigned int ms, hours = 0, minutes = 0;
-	char sign;
-	time_t t;
-
-	text = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-	if (!text)
-		return 0;
-	t = timegm(&tm);
-	ms = parse_fraction(&text);
-	if (sscanf(text, "%c%2u:%2u", &sign, &hours, &minutes) == 3 && (sign == '+' || sign == '-'))
-		t -= (sign == '+' ? 1 : -1) * (time_t)(hours * 3600 + minutes * 60);
-	return t < 0 ? 0 : (__u64)t * 1000 + ms;
 }

@@ -14,7 +14,7 @@
 
 #include "model/object.h"
 #include "model/pod.h"
-#include "model/service.h"
+#include "model/slice.h"
 #include "model/tier.h"
 #include "policy/rule.h"
 

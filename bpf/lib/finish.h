@@ -54,6 +54,18 @@ static __always_inline int send_neigh(const struct packet *pkt)
 	return bpf_redirect_neigh(pkt->out_ifindex, &hop, sizeof(hop), 0);
 }
 
+/* What came in goes out of the same device; what was going out comes in by it, to be met by
+ * from_netdev as everything from there. */
+static __always_inline int send_back(struct __sk_buff *skb, const struct packet *pkt)
+{
+	if (pkt->hook == MG_HOOK_TO_NETDEV) {
+		mark_clear(skb);
+		return bpf_redirect(pkt->ifindex, BPF_F_INGRESS);
+	}
+	mark_set(skb);
+	return bpf_redirect(pkt->ifindex, 0);
+}
+
 __weak __noinline int finish_drop(struct __sk_buff *skb, struct packet *pkt, int reason)
 {
 	if (!pkt)
@@ -96,8 +108,7 @@ static __always_inline int finish_final(struct __sk_buff *skb, struct packet *pk
 		mark_set(skb);
 		return send_neigh(pkt);
 	case MG_FINAL_REPLY:
-		mark_set(skb);
-		return bpf_redirect(pkt->ifindex, 0);
+		return send_back(skb, pkt);
 	case MG_FINAL_STACK:
 	case MG_FINAL_NEXT:
 		return TC_ACT_UNSPEC;

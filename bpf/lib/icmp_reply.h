@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Turns a packet from a pod into the ICMP error that a router would send back about it (RFC 792,
- * 1191, 1812 section 4.3, 4443). As much of the packet as the RFCs ask for is quoted, in whole
- * words; the answer comes from the node's address and goes back where the packet came from.
+ * Turns a packet into the ICMP error that a router would send back about it (RFC 792, 1191, 1812
+ * section 4.3, 4443). As much of the packet as the RFCs ask for is quoted, in whole words; the
+ * answer goes back where the packet came from: to a pod from the node's address. The host's stack
+ * takes none of its own addresses for a source from outside: there the receiver speaks.
  */
 #ifndef MARGAY_LIB_ICMP_REPLY_H
 #define MARGAY_LIB_ICMP_REPLY_H
@@ -81,6 +82,13 @@ static long reply_sum_chunk(__u32 index, struct reply_sum *sum)
 	return 0;
 }
 
+/* Who answers; own: this node's address of the family, if it has one. */
+static __always_inline const union mg_addr *reply_source(const struct packet *pkt,
+							 const union mg_addr *own)
+{
+	return pkt->hook == MG_HOOK_TO_NETDEV || addr_is_zero(own) ? &pkt->dst : own;
+}
+
 static __always_inline void reply_ip4(struct packet *pkt, const struct mg_local *local,
 				      __u32 length)
 {
@@ -95,7 +103,7 @@ static __always_inline void reply_ip4(struct packet *pkt, const struct mg_local 
 	ip->tot_len = bpf_htons(length);
 	ip->ttl = REPLY_TTL;
 	ip->protocol = IPPROTO_ICMP;
-	ip->saddr = addr_is_zero(&local->ip4) ? pkt->dst.w[3] : local->ip4.w[3];
+	ip->saddr = reply_source(pkt, &local->ip4)->w[3];
 	ip->daddr = pkt->src.w[3];
 	for (int i = 0; i < 10; i++)
 		sum += half[i];
@@ -108,7 +116,7 @@ static __always_inline __u32 reply_ip6(struct packet *pkt, const struct mg_local
 {
 	struct ipv6hdr *ip = (void *)pkt->bytes;
 	__be32 pseudo[2] = { bpf_htonl(length), bpf_htonl(IPPROTO_ICMPV6) };
-	const union mg_addr *from = addr_is_zero(&local->ip6) ? &pkt->dst : &local->ip6;
+	const union mg_addr *from = reply_source(pkt, &local->ip6);
 	__u32 sum;
 
 	*(__be32 *)ip = bpf_htonl(6U << 28);

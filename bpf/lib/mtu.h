@@ -18,13 +18,9 @@
 
 #define HOP_BYTES (ETH_HLEN + 12) /* as far as hop limit and IPv4 checksum */
 
-/*
- * Step, after route_world() or route_node() and before anything is rewritten: out_mtu is what
- * fits. The sender is told (RFC 1191, 4443, 8201), with what a packet of its own may measure. An
- * IPv4 packet that may be fragmented goes to the stack, which does that by its own route to the
- * same place; to_netdev meets the fragments.
- */
-static __always_inline int too_big(struct __sk_buff *skb, struct packet *pkt)
+/* After route_world() or route_node(), before anything is rewritten: what a packet of the sender's
+ * may measure, where this one is larger; 0: it fits. */
+static __always_inline __u32 mtu_exceeded(const struct __sk_buff *skb, const struct packet *pkt)
 {
 	__u32 mtu = pkt->out_mtu;
 
@@ -33,9 +29,19 @@ static __always_inline int too_big(struct __sk_buff *skb, struct packet *pkt)
 		mtu = PMTU_LEAST6;
 	if (!mtu || (!skb->gso_size && pkt->l3_length <= mtu) || segment_length(skb, pkt) <= mtu)
 		return 0;
-	if (!(pkt->flags & PKT_DF))
-		return MG_FINAL_STACK;
-	return reply_too_big(skb, pkt, mtu);
+	return mtu;
+}
+
+/* Step of a pod's packet: its sender is told (RFC 1191, 4443, 8201). An IPv4 packet that may be
+ * fragmented goes to the stack, which does that by its own route to the same place; to_netdev meets
+ * the fragments. */
+static __always_inline int too_big(struct __sk_buff *skb, struct packet *pkt)
+{
+	__u32 mtu = mtu_exceeded(skb, pkt);
+
+	if (!mtu)
+		return 0;
+	return pkt->flags & PKT_DF ? reply_too_big(skb, pkt, mtu) : MG_FINAL_STACK;
 }
 
 /* One hop less, in place. Of a pod's packet no device has summed the bytes (it came over veth):

@@ -129,6 +129,18 @@ static __always_inline int relay_outer(struct __sk_buff *skb, struct packet *pkt
 	return ttl_store(skb, pkt, ENCAP_TTL);
 }
 
+/* What a router does with the packet inside, whose way is known: it fits, or is dropped, and has
+ * one hop less. Leaves a link header in front. */
+static __always_inline int relay_inner(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r;
+
+	if (segment_length(skb, pkt) > pkt->out_mtu)
+		return -MG_DROP_TOO_BIG;
+	r = add_link(skb, pkt);
+	return r ? r : ttl_decrement(skb, pkt);
+}
+
 /* Still in its tunnel: see above. */
 static __always_inline int relay_in_place(struct __sk_buff *skb, struct packet *pkt,
 					  const struct mg_local *local)
@@ -139,13 +151,8 @@ static __always_inline int relay_in_place(struct __sk_buff *skb, struct packet *
 	if (!peer)
 		return -MG_DROP_NO_NODE;
 	r = relay_route(pkt, peer, local);
-	if (r)
-		return r;
-	if (segment_length(skb, pkt) > pkt->out_mtu)
-		return -MG_DROP_TOO_BIG;
-	r = add_link(skb, pkt);
 	if (!r)
-		r = ttl_decrement(skb, pkt);
+		r = relay_inner(skb, pkt);
 	if (!r && pkt->encap == MG_ENCAP_VXLAN)
 		r = relay_link(skb, pkt, peer, local);
 	if (!r)
@@ -171,13 +178,8 @@ static __always_inline int relay_anew(struct __sk_buff *skb, struct packet *pkt)
 {
 	int r = route_node(pkt);
 
-	if (r)
-		return r;
-	if (segment_length(skb, pkt) > pkt->out_mtu)
-		return -MG_DROP_TOO_BIG;
-	r = add_link(skb, pkt);
 	if (!r)
-		r = ttl_decrement(skb, pkt);
+		r = relay_inner(skb, pkt);
 	return r ? r : encap(skb, pkt);
 }
 

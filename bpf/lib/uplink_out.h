@@ -15,9 +15,15 @@
 #include "lib/route.h"
 #include "lib/uplink.h"
 
-/* To another node's pod or block. Without encapsulation the kernel's route is as good as ours. */
+/*
+ * To another node's pod or block. Without encapsulation the kernel's route is as good as ours.
+ *
+ * Too large is what a router told of us alone (mg_pmtu): the route knows the rest. The sender is
+ * told in any case: without DF it is the stack that cuts packets, by what it then knows.
+ */
 static __always_inline int to_node(struct __sk_buff *skb, struct packet *pkt)
 {
+	__u32 mtu;
 	int r;
 
 	pkt->out_node = pkt->to.node;
@@ -26,8 +32,9 @@ static __always_inline int to_node(struct __sk_buff *skb, struct packet *pkt)
 		return r;
 	if (pkt->encap == MG_ENCAP_NONE)
 		return MG_FINAL_NEXT;
-	if (segment_length(skb, pkt) > pkt->out_mtu)
-		return -MG_DROP_TOO_BIG;
+	mtu = mtu_exceeded(skb, pkt);
+	if (mtu)
+		return reply_too_big(skb, pkt, mtu);
 	r = add_link(skb, pkt);
 	return r ? r : encap(skb, pkt);
 }

@@ -18,6 +18,7 @@
  *	cni.c		the plugin's requests (docs/cni-socket.md)
  *	aside.c		deletes interfaces that DEL put aside
  *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
+ *	duties.c	what one agent does for the whole cluster: EndpointSlices of Services
  *	reconcile.c	engine and tables into the kernel
  *	grace.c		when replaced numbers are free again
  *	control.c	margayctl's requests
@@ -54,6 +55,7 @@
 
 struct aside;
 struct dp_trace;
+struct duties;
 struct grace;
 struct http;
 struct kernel_drops;
@@ -175,6 +177,8 @@ struct agent {
 	struct publication *publications; /* waiting to be written */
 	struct publish_flight *publish_flight;
 	bool published; /* what a former agent left was compared */
+
+	struct duties *duties; /* NULL: the agent starts or ends */
 
 	struct server *cni;
 	struct server *ctl;

@@ -15,6 +15,7 @@
 #include "agent/aside.h"
 #include "agent/cni.h"
 #include "agent/control.h"
+#include "agent/duties.h"
 #include "agent/endpoint.h"
 #include "agent/http.h"
 #include "agent/monitor.h"
@@ -226,6 +227,7 @@ static int start(struct agent *agent, struct err *err)
 	agent->state = state_new(agent->config.node, agent->engine);
 	reconcile_start(agent);
 	publish_start(agent);
+	duties_start(agent);
 	r = prepare_folders(agent, err);
 	if (!r)
 		r = objects_open(agent, err);
@@ -272,6 +274,7 @@ static void stop(struct agent *agent)
 	records_stop(agent);
 	settings_stop(agent);
 	publish_stop(agent);
+	duties_stop(agent);
 	pool_switch_stop(agent);
 	objects_stop(agent);
 	node_stop(agent);

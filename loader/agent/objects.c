@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent/addresses.h"
+#include "agent/duties.h"
 #include "agent/pools.h"
 #include "agent/problems.h"
 #include "agent/settings.h"
@@ -84,6 +85,8 @@ static void on_set(struct agent *agent, const struct object *object)
 		pools_set(agent, object);
 		return;
 	}
+	if (object->kind == KIND_SERVICE)
+		duties_wanted(agent);
 	state_object_set(agent->state, object);
 	agent_dirty(agent, concerns(object->kind));
 }
@@ -253,6 +256,8 @@ static void on_store(evutil_socket_t fd, short what, void *context)
 	r = store_dispatch(agent->store, &err);
 	if (!r)
 		r = follow_dispatch(agent->follow, &err);
+	if (!r)
+		duties_dispatch(agent);
 	problems_look(agent);
 	if (r < 0 && !agent->store_down)
 		log_warning("datastore out of reach", "why", err.text, NULL);
@@ -290,10 +295,12 @@ struct object *objects_pod(struct agent *agent, const char *ns, const char *name
 
 /* --- following ----------------------------------------------------------------------------- */
 
-/* Nobody here reads these: the allocator asks the store itself. There is a handle for each pod. */
+/* Nobody here reads these: the allocator asks the store itself (there is a handle for each pod),
+ * and so do the duties, which Services call for. */
 static bool is_read(enum kind kind)
 {
-	return kind_info(kind)->effect && kind != KIND_IPAM_HANDLE && kind != KIND_BLOCK_AFFINITY;
+	return kind == KIND_SERVICE || (kind_info(kind)->effect && kind != KIND_IPAM_HANDLE &&
+					kind != KIND_BLOCK_AFFINITY && kind != KIND_LEASE);
 }
 
 static size_t wanted_kinds(struct store_query *queries)

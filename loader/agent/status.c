@@ -6,6 +6,7 @@
 
 #include "abi/event.h"
 #include "abi/reason.h"
+#include "agent/duties.h"
 #include "agent/http.h"
 #include "agent/problems.h"
 #include "base/arena.h"
@@ -200,6 +201,8 @@ static void metrics(void *context, FILE *out)
 	      agent->uplink_count);
 	gauge(out, "margay_datastore_up", "1 while the datastore is in reach.", !agent->store_down);
 	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
+	gauge(out, "margay_duties_held", "1 on the node that has the cluster's duties.",
+	      duties_held(agent));
 	head(out, "margay_bad_objects", "gauge",
 	     "Objects that are not in force as they are written, by what is wrong.");
 	problems_metric(agent, out);

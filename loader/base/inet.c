@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,19 @@ bool addr_is4(const union mg_addr *addr)
 bool addr_is_zero(const union mg_addr *addr)
 {
 	return !addr->d[0] && !addr->d[1];
+}
+
+bool addr_is_special(const union mg_addr *addr)
+{
+	const uint8_t *v4 = &addr->b[12];
+
+	if (addr_is4(addr))
+		return !addr->w[3] || v4[0] == 127 || (v4[0] == 169 && v4[1] == 254) ||
+		       (v4[0] == 224 && !v4[1] && !v4[2]);
+	if (!addr->d[0] && !addr->w[2])
+		return !addr->h[6] && !addr->b[14] && addr->b[15] <= 1;
+	return (addr->b[0] == 0xfe && (addr->b[1] & 0xc0) == 0x80) ||
+	       (addr->b[0] == 0xff && (addr->b[1] & 0x0f) == 2);
 }
 
 int addr_cmp(const union mg_addr *a, const union mg_addr *b)

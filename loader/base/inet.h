@@ -16,6 +16,9 @@
 
 bool addr_is4(const union mg_addr *addr);
 bool addr_is_zero(const union mg_addr *addr); /* :: (and only that) */
+/* No host's address beyond its own link: unspecified, loopback, link-local, and link-local
+ * multicast (what Kubernetes refuses as external address and endpoint). */
+bool addr_is_special(const union mg_addr *addr);
 int addr_cmp(const union mg_addr *a, const union mg_addr *b);
 union mg_addr addr_from4(__be32 v4);
 

@@ -131,6 +131,8 @@ static const struct field pod_spec_fields[] = {
 	FIELD("serviceAccountName", struct pod, service_account, read_text, .flags = FIELD_DROP,
 	      .is_valid = name_is_dns_subdomain, .what = "a DNS name (RFC 1123)"),
 	FIELD("nodeName", struct pod, node, read_text),
+	FIELD("hostname", struct pod, hostname, read_text),
+	FIELD("subdomain", struct pod, subdomain, read_text),
 	FIELD("hostNetwork", struct pod, host_network, read_bool),
 	{ .name = "containers", .read = read_containers },
 	{ .name = "initContainers", .read = read_init_containers },
@@ -172,11 +174,32 @@ static READER(read_single_ip)
 	}
 }
 
+static READER(read_conditions)
+{
+	struct pod *pod = at;
+	const json_t *item;
+	size_t index;
+
+	(void)d;
+	(void)path;
+	(void)field;
+	json_array_foreach(value, index, item) {
+		const char *type = json_string_value(json_object_get(item, "type"));
+		const char *status = json_string_value(json_object_get(item, "status"));
+
+		if (!type || !status || strcmp(type, "Ready"))
+			continue;
+		pod->judged = true;
+		pod->ready = !strcmp(status, "True");
+	}
+}
+
 static const struct field pod_status_fields[] = {
 	FIELD("phase", struct pod, phase, read_enum, .enums = phases, .flags = FIELD_DROP),
 	FIELD_LIST("podIPs", struct pod, ip_count, ips, &ip_field, .max = POD_IPS_MAX,
 		   .flags = FIELD_DROP),
 	{ .name = "podIP", .read = read_single_ip, .flags = FIELD_DROP },
+	{ .name = "conditions", .read = read_conditions },
 	FIELD_END
 };
 
@@ -221,6 +244,7 @@ static void pod_defaults(struct decode *d, void *object)
 	(void)d;
 	pod->service_account = "";
 	pod->node = "";
+	pod->hostname = pod->subdomain = "";
 }
 
 static const struct field pod_fields[] = { FIELD_SAME("spec", &pod_spec_shape),

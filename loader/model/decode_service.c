@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Service (core/v1) and EndpointSlice (discovery.k8s.io/v1). Unknown fields are no news. */
+/* Service (core/v1). Unknown fields are no news. */
 #include "model/service.h"
 
 #include <netinet/in.h>
@@ -8,82 +8,205 @@
 #include "base/arena.h"
 #include "base/inet.h"
 #include "model/decode_kinds.h"
+#include "model/decode_service.h"
 #include "model/names.h"
 
 #define ADDRS_MAX 64
+#define FAMILIES_MAX 2
+#define AFFINITY_TIMEOUT_S 10800
 
-/* "None" and "" are no addresses. */
+bool service_is_proxied(const struct service *service)
+{
+	return service->type != SERVICE_EXTERNAL_NAME && !service->headless &&
+	       !labels_get(&service->base.labels, LABEL_PROXY_NAME) &&
+	       !labels_get(&service->base.labels, LABEL_HEADLESS);
+}
+
+/* --- families and cluster addresses --------------------------------------------------------- */
+
+static const struct enum_text families[] = { { "IPv4", false }, { "IPv6", true }, { NULL, 0 } };
+static const struct field family_value = { .read = read_enum,
+					   .size = sizeof(bool),
+					   .enums = families };
+
+static READER(read_family)
+{
+	struct service *service = at;
+	const size_t bad = d->bad;
+	bool is6 = false;
+
+	(void)field;
+	read_enum(d, path, value, &family_value, &is6);
+	if (d->bad == bad && service->family_count && service->is6[0] == is6)
+		complain(d, path, "is given twice");
+	if (d->bad == bad)
+		service->is6[service->family_count++] = is6;
+}
+
+static const struct field family_field = { .read = read_family, .flags = FIELD_DROP };
+
+static READER(read_families)
+{
+	struct service *service = at;
+
+	(void)field;
+	service->is6 = arena_array(d->arena, FAMILIES_MAX, sizeof(*service->is6));
+	read_rows(d, path, value, FAMILIES_MAX, &family_field, service);
+}
+
+static bool has_cluster_ip(const struct service *service, const union mg_addr *addr)
+{
+	for (size_t i = 0; i < service->cluster_ip_count; i++)
+		if (addr_is4(&service->cluster_ips[i]) == addr_is4(addr))
+			return true;
+	return false;
+}
+
+static bool is_of_families(const struct service *service, const union mg_addr *addr)
+{
+	for (size_t i = 0; i < service->family_count; i++)
+		if (service->is6[i] != addr_is4(addr))
+			return true;
+	return !service->family_count;
+}
+
+static READER(read_cluster_ip)
+{
+	const char *text = json_string_value(value);
+	struct service *service = at;
+	const size_t bad = d->bad;
+	union mg_addr addr = { 0 };
+
+	if (text && (!*text || !strcmp(text, "None"))) {
+		service->headless |= *text;
+		return;
+	}
+	read_addr(d, path, value, field, &addr);
+	if (d->bad != bad)
+		return;
+	if (!is_of_families(service, &addr))
+		complain(d, path, "%s is of no family in ipFamilies", text);
+	else if (has_cluster_ip(service, &addr))
+		complain(d, path, "%s is the second of its family", text);
+	else
+		service->cluster_ips[service->cluster_ip_count++] = addr;
+}
+
+static const struct field cluster_ip_field = { .read = read_cluster_ip, .flags = FIELD_DROP };
+
 static READER(read_cluster_ips)
 {
 	struct service *service = at;
-	union mg_addr *v = arena_array(d->arena, ADDRS_MAX, sizeof(*v));
-	const json_t *item;
-	size_t index;
-
-	json_array_foreach(value, index, item) {
-		const struct path place = { .up = path, .index = index };
-		const char *text = json_string_value(item);
-
-		if (text && *text && strcmp(text, "None") && service->cluster_ip_count < ADDRS_MAX)
-			read_addr(d, &place, item, field, &v[service->cluster_ip_count++]);
-	}
-	service->cluster_ips = v;
-}
-
-static READER(read_target_port)
-{
-	const char *name = json_string_value(value);
-	struct service_port *port = at;
 
 	(void)field;
-	if (name)
-		port->target_name = arena_strdup(d->arena, name);
-	else if (json_integer_value(value) && int_in_range(d, path, value, 1, 65535))
-		port->target_port = (uint16_t)json_integer_value(value);
+	service->cluster_ips = arena_array(d->arena, FAMILIES_MAX, sizeof(*service->cluster_ips));
+	read_rows(d, path, value, FAMILIES_MAX, &cluster_ip_field, service);
 }
 
-static const struct field port_fields[] = {
-	FIELD("name", struct service_port, name, read_text),
-	FIELD("protocol", struct service_port, protocol, read_enum, .enums = transport_protocols),
-	FIELD("port", struct service_port, port, read_int, .flags = FIELD_REQUIRED, .min = 1,
-	      .max = 65535),
-	FIELD("nodePort", struct service_port, node_port, read_int, .max = 65535),
-	{ .name = "targetPort", .read = read_target_port },
-	FIELD_END
-};
+/* --- addresses from outside ----------------------------------------------------------------- */
 
-static void check_service_port(struct decode *d, const struct path *path, const json_t *value,
-			       void *at)
+static void read_outer_addr(struct decode *d, const struct path *path, const json_t *value,
+			    union mg_addr *addr)
 {
-	struct service_port *port = at;
+	const size_t bad = d->bad;
 
-	(void)d;
-	(void)path;
-	(void)value;
-	if (!port->name)
-		port->name = "";
-	if (!port->protocol)
-		port->protocol = IPPROTO_TCP;
+	read_addr(d, path, value, NULL, addr);
+	if (d->bad == bad && addr_is_special(addr))
+		complain(d, path, "%s is no address for others", json_string_value(value));
 }
 
-static const struct shape port_shape = { .fields = port_fields,
-					 .open = true,
-					 .check = check_service_port };
-static const struct field port_field = { .read = read_object,
-					 .shape = &port_shape,
-					 .flags = FIELD_DROP };
-static const struct field addr_field = { .read = read_addr, .flags = FIELD_DROP };
-static const struct field range_field = { .read = read_prefix,
-					  .flags = FIELD_DROP | FIELD_HOST_OK };
+static READER(read_external_ip)
+{
+	struct service *service = at;
+	const size_t bad = d->bad;
+	union mg_addr addr;
+
+	(void)field;
+	read_outer_addr(d, path, value, &addr);
+	for (size_t i = 0; d->bad == bad && i < service->external_ip_count; i++)
+		if (!addr_cmp(&service->external_ips[i], &addr))
+			complain(d, path, "is given twice");
+	if (d->bad == bad)
+		service->external_ips[service->external_ip_count++] = addr;
+}
+
+static const struct field external_ip_field = { .read = read_external_ip, .flags = FIELD_DROP };
+
+static READER(read_external_ips)
+{
+	struct service *service = at;
+
+	(void)field;
+	service->external_ips =
+		arena_array(d->arena, json_array_size(value), sizeof(*service->external_ips));
+	read_rows(d, path, value, ADDRS_MAX, &external_ip_field, service);
+}
+
+static READER(read_ingress_ip)
+{
+	struct service_ingress *ingress = at;
+
+	(void)field;
+	read_outer_addr(d, path, value, &ingress->addr);
+}
+
+static const struct enum_text ip_modes[] = { { "VIP", false }, { "Proxy", true }, { NULL, 0 } };
+static const struct field ingress_fields[] = { { .name = "ip", .read = read_ingress_ip },
+					       FIELD("ipMode", struct service_ingress, proxy,
+						     read_enum, .enums = ip_modes),
+					       FIELD_END };
+static const struct shape ingress_shape = { .fields = ingress_fields, .open = true };
+
+static READER(read_ingress)
+{
+	struct service_ingress ingress = { 0 };
+	struct service *service = at;
+	const size_t bad = d->bad;
+
+	(void)field;
+	read_shape(d, path, value, &ingress_shape, &ingress);
+	if (d->bad != bad || !json_string_length(json_object_get(value, "ip")))
+		return;
+	for (size_t i = 0; i < service->ingress_count; i++)
+		if (!addr_cmp(&service->ingress[i].addr, &ingress.addr))
+			complain(d, path, "is given twice");
+	if (d->bad == bad)
+		service->ingress[service->ingress_count++] = ingress;
+}
+
+static const struct field ingress_field = { .read = read_ingress, .flags = FIELD_DROP };
+
+static READER(read_ingresses)
+{
+	struct service *service = at;
+
+	(void)field;
+	service->ingress = arena_array(d->arena, json_array_size(value), sizeof(*service->ingress));
+	read_rows(d, path, value, ADDRS_MAX, &ingress_field, service);
+}
+
+/* --- spec ----------------------------------------------------------------------------------- */
 
 static const struct enum_text service_types[] = { { "ClusterIP", SERVICE_CLUSTER_IP },
 						  { "NodePort", SERVICE_NODE_PORT },
 						  { "LoadBalancer", SERVICE_LOAD_BALANCER },
 						  { "ExternalName", SERVICE_EXTERNAL_NAME },
 						  { NULL, 0 } };
+static const struct enum_text family_policies[] = {
+	{ "SingleStack", SERVICE_SINGLE_STACK },
+	{ "PreferDualStack", SERVICE_PREFER_DUAL_STACK },
+	{ "RequireDualStack", SERVICE_REQUIRE_DUAL_STACK },
+	{ NULL, 0 }
+};
 static const struct enum_text traffic[] = { { "Cluster", SERVICE_TRAFFIC_CLUSTER },
 					    { "Local", SERVICE_TRAFFIC_LOCAL },
 					    { NULL, 0 } };
+static const struct enum_text distributions[] = {
+	{ "PreferClose", SERVICE_DISTRIBUTION_SAME_ZONE },
+	{ "PreferSameZone", SERVICE_DISTRIBUTION_SAME_ZONE },
+	{ "PreferSameNode", SERVICE_DISTRIBUTION_SAME_NODE },
+	{ NULL, 0 }
+};
 static const struct enum_text affinities[] = { { "None", false },
 					       { "ClientIP", true },
 					       { NULL, 0 } };
@@ -98,61 +221,116 @@ static const struct field affinity_config_fields[] = { FIELD_SAME("clientIP", &c
 static const struct shape affinity_config_shape = { .fields = affinity_config_fields,
 						    .open = true };
 
-static const struct field service_spec_fields[] = {
+static const struct field range_field = { .read = read_prefix,
+					  .flags = FIELD_DROP | FIELD_HOST_OK };
+
+/* type and ipFamilies come before what is judged by them. */
+static const struct field spec_fields[] = {
 	FIELD("type", struct service, type, read_enum, .enums = service_types),
+	{ .name = "ipFamilies", .read = read_families },
+	FIELD("ipFamilyPolicy", struct service, family_policy, read_enum, .flags = FIELD_DROP,
+	      .enums = family_policies),
 	{ .name = "clusterIPs", .read = read_cluster_ips },
-	FIELD_LIST("externalIPs", struct service, external_ip_count, external_ips, &addr_field,
-		   .max = ADDRS_MAX),
+	{ .name = "externalIPs", .read = read_external_ips },
+	{ .name = "ports", .read = read_service_ports },
+	FIELD("selector", struct service, selector, read_labels),
 	FIELD_LIST("loadBalancerSourceRanges", struct service, source_range_count, source_ranges,
 		   &range_field, .max = 1000),
-	FIELD_LIST("ports", struct service, port_count, ports, &port_field, .max = 1000),
+	FIELD("loadBalancerClass", struct service, load_balancer_class, read_text,
+	      .is_valid = name_is_label_key, .what = "a class name"),
+	FIELD("loadBalancerIP", struct service, load_balancer_ip, read_addr, .flags = FIELD_DROP),
+	FIELD("allocateLoadBalancerNodePorts", struct service, allocate_node_ports, read_bool,
+	      .flags = FIELD_DROP),
 	FIELD("externalTrafficPolicy", struct service, external_traffic, read_enum,
-	      .enums = traffic),
+	      .flags = FIELD_DROP, .enums = traffic),
 	FIELD("internalTrafficPolicy", struct service, internal_traffic, read_enum,
-	      .enums = traffic),
-	FIELD("sessionAffinity", struct service, client_ip_affinity, read_enum,
+	      .flags = FIELD_DROP, .enums = traffic),
+	FIELD("trafficDistribution", struct service, distribution, read_enum, .flags = FIELD_DROP,
+	      .enums = distributions),
+	FIELD("sessionAffinity", struct service, client_ip_affinity, read_enum, .flags = FIELD_DROP,
 	      .enums = affinities),
-	FIELD_SAME("sessionAffinityConfig", &affinity_config_shape),
+	FIELD_SAME("sessionAffinityConfig", &affinity_config_shape, .flags = FIELD_DROP),
+	FIELD("publishNotReadyAddresses", struct service, publish_not_ready, read_bool,
+	      .flags = FIELD_DROP),
 	FIELD("healthCheckNodePort", struct service, health_check_node_port, read_int,
-	      .max = 65535),
+	      .flags = FIELD_DROP, .max = 65535),
+	FIELD("externalName", struct service, external_name, read_text, .flags = FIELD_DROP),
 	FIELD_END
 };
-static const struct shape service_spec_shape = { .fields = service_spec_fields, .open = true };
 
-static const struct field ingress_ip_fields[] = {
-	{ .name = "ip", .read = read_addr, .flags = FIELD_REQUIRED }, FIELD_END
-};
-static const struct shape ingress_ip_shape = { .fields = ingress_ip_fields, .open = true };
-static const struct field ingress_ip_field = { .read = read_object,
-					       .shape = &ingress_ip_shape,
-					       .flags = FIELD_DROP };
-static const struct field balancer_fields[] = { FIELD_LIST("ingress", struct service,
-							   ingress_ip_count, ingress_ips,
-							   &ingress_ip_field, .max = ADDRS_MAX),
+/* clusterIP says the same as clusterIPs[0], except from old writers and from people. */
+static void take_cluster_ip(struct decode *d, const struct path *path, const json_t *spec,
+			    struct service *service)
+{
+	const json_t *ip = json_object_get(spec, "clusterIP");
+	const json_t *first = json_array_get(json_object_get(spec, "clusterIPs"), 0);
+	const struct path ip_path = { .up = path, .key = "clusterIP" };
+
+	if (!json_string_length(ip))
+		return;
+	if (!first) {
+		service->cluster_ips = arena_alloc(d->arena, sizeof(*service->cluster_ips));
+		read_field(d, &ip_path, ip, &cluster_ip_field, service);
+	} else if (!json_equal((json_t *)(uintptr_t)ip, (json_t *)(uintptr_t)first)) {
+		complain_drop(d, &ip_path, "is not clusterIPs[0]");
+	}
+}
+
+static void check_spec(struct decode *d, const struct path *path, const json_t *value, void *at)
+{
+	struct service *service = at;
+	const json_t *ranges = json_object_get(value, "loadBalancerSourceRanges");
+
+	service->limits_sources = json_array_size(ranges) > 0;
+	take_cluster_ip(d, path, value, service);
+	check_service_addrs(d, path, service);
+	check_service_type(d, path, value, service);
+}
+
+static const struct shape spec_shape = { .fields = spec_fields, .open = true, .check = check_spec };
+
+static const struct field balancer_fields[] = { { .name = "ingress", .read = read_ingresses },
 						FIELD_END };
 static const struct shape balancer_shape = { .fields = balancer_fields, .open = true };
-static const struct field service_status_fields[] = { FIELD_SAME("loadBalancer", &balancer_shape),
-						      FIELD_END };
-static const struct shape service_status_shape = { .fields = service_status_fields, .open = true };
-static const struct field service_fields[] = { FIELD_SAME("spec", &service_spec_shape),
-					       FIELD_SAME("status", &service_status_shape),
-					       FIELD_END };
+static const struct field status_fields[] = { FIELD_SAME("loadBalancer", &balancer_shape),
+					      FIELD_END };
+static const struct shape status_shape = { .fields = status_fields, .open = true };
+static const struct field service_fields[] = { FIELD_SAME("spec", &spec_shape),
+					       FIELD_SAME("status", &status_shape), FIELD_END };
 
-/* clusterIP says the same as clusterIPs[0], except from old writers. */
+/* --- Calico's annotations ------------------------------------------------------------------- */
+
+static const struct enum_text booleans[] = { { "false", false }, { "true", true }, { NULL, 0 } };
+static const struct enum_text strategies[] = { { "", false }, { "maglev", true }, { NULL, 0 } };
+static const struct enum_text cleanups[] = { { "", SERVICE_UDP_CLEANUP_GONE },
+					     { "TerminatingImmediately",
+					       SERVICE_UDP_CLEANUP_TERMINATING },
+					     { NULL, 0 } };
+
+static const struct field annotation_fields[] = {
+	FIELD("projectcalico.org/natExcludeService", struct service, nat_exclude, read_enum,
+	      .flags = FIELD_DROP, .enums = booleans),
+	FIELD("lb.projectcalico.org/external-traffic-strategy", struct service, maglev, read_enum,
+	      .flags = FIELD_DROP, .enums = strategies),
+	FIELD("projectcalico.org/udpConntrackCleanup", struct service, udp_cleanup, read_enum,
+	      .flags = FIELD_DROP, .enums = cleanups),
+	FIELD_END
+};
+static const struct shape annotation_shape = { .fields = annotation_fields, .open = true };
+
 static void check_service(struct decode *d, const struct path *path, const json_t *value, void *at)
 {
-	const json_t *ip = json_object_get(json_object_get(value, "spec"), "clusterIP");
-	const struct path spec = { .up = path, .key = "spec" };
-	const struct path ip_path = { .up = &spec, .key = "clusterIP" };
+	const json_t *metadata = json_object_get(value, "metadata");
+	const json_t *annotations = json_object_get(metadata, "annotations");
+	const struct path metadata_path = { .up = path, .key = "metadata" };
+	const struct path annotations_path = { .up = &metadata_path, .key = "annotations" };
 	struct service *service = at;
-	json_t *list;
 
-	if (service->cluster_ip_count || !json_string_length(ip))
-		return;
-	list = json_array();
-	json_array_append(list, (json_t *)(uintptr_t)ip);
-	read_cluster_ips(d, &ip_path, list, &addr_field, service);
-	json_decref(list);
+	if (json_is_object(annotations))
+		read_shape(d, &annotations_path, annotations, &annotation_shape, at);
+	/* What a load balancer left behind. */
+	if (service->type != SERVICE_LOAD_BALANCER)
+		service->ingress_count = 0;
 }
 
 static const struct shape service_shape = { .fields = service_fields,
@@ -161,118 +339,15 @@ static const struct shape service_shape = { .fields = service_fields,
 
 static void service_defaults(struct decode *d, void *object)
 {
+	struct service *service = object;
+
 	(void)d;
-	((struct service *)object)->affinity_timeout_s = 10800;
+	service->affinity_timeout_s = AFFINITY_TIMEOUT_S;
+	service->allocate_node_ports = true;
+	service->load_balancer_class = "";
+	service->external_name = "";
 }
 
 const struct decoder decoder_service = { .size = sizeof(struct service),
 					 .shape = &service_shape,
 					 .defaults = service_defaults };
-
-/* --- EndpointSlice -------------------------------------------------------------------------- */
-
-static const struct field slice_port_fields[] = {
-	FIELD("name", struct slice_port, name, read_text),
-	FIELD("protocol", struct slice_port, protocol, read_enum, .enums = transport_protocols),
-	FIELD("port", struct slice_port, port, read_int, .max = 65535), FIELD_END
-};
-
-static void check_slice_port(struct decode *d, const struct path *path, const json_t *value,
-			     void *at)
-{
-	struct slice_port *port = at;
-
-	(void)d;
-	(void)path;
-	(void)value;
-	if (!port->name)
-		port->name = "";
-	if (!port->protocol)
-		port->protocol = IPPROTO_TCP;
-}
-
-static const struct shape slice_port_shape = { .fields = slice_port_fields,
-					       .open = true,
-					       .check = check_slice_port };
-static const struct field slice_port_field = { .read = read_object,
-					       .shape = &slice_port_shape,
-					       .flags = FIELD_DROP };
-
-static const struct field condition_fields[] = {
-	FIELD("ready", struct slice_endpoint, ready, read_bool),
-	FIELD("serving", struct slice_endpoint, serving, read_bool),
-	FIELD("terminating", struct slice_endpoint, terminating, read_bool), FIELD_END
-};
-static const struct shape condition_shape = { .fields = condition_fields, .open = true };
-
-/* Only a target of kind Pod is kept. */
-static READER(read_target)
-{
-	const char *kind = json_string_value(json_object_get(value, "kind"));
-	const char *name = json_string_value(json_object_get(value, "name"));
-	struct slice_endpoint *endpoint = at;
-
-	(void)path;
-	(void)field;
-	if (kind && name && !strcmp(kind, "Pod"))
-		endpoint->pod = arena_strdup(d->arena, name);
-}
-
-static const struct field endpoint_fields[] = {
-	FIELD_LIST("addresses", struct slice_endpoint, addr_count, addrs, &addr_field, .max = 100),
-	FIELD_SAME("conditions", &condition_shape),
-	FIELD("nodeName", struct slice_endpoint, node, read_text),
-	FIELD("zone", struct slice_endpoint, zone, read_text),
-	{ .name = "targetRef", .read = read_target },
-	FIELD_END
-};
-static const struct shape endpoint_shape = { .fields = endpoint_fields, .open = true };
-
-/* Missing conditions: ready and serving unless said otherwise (serving follows ready). */
-static READER(read_endpoint)
-{
-	const json_t *conditions = json_object_get(value, "conditions");
-	struct slice_endpoint *endpoint = at;
-
-	(void)field;
-	*endpoint = (struct slice_endpoint){ .ready = true, .node = "", .zone = "", .pod = "" };
-	read_shape(d, path, value, &endpoint_shape, endpoint);
-	if (!json_is_boolean(json_object_get(conditions, "serving")))
-		endpoint->serving = endpoint->ready;
-}
-
-static const struct field endpoint_field = { .read = read_endpoint, .flags = FIELD_DROP };
-
-static const struct enum_text families[] = {
-	{ "IPv4", false }, { "IPv6", true }, { "FQDN", false }, { NULL, 0 }
-};
-
-static const struct field slice_fields[] = {
-	FIELD("addressType", struct endpoint_slice, is6, read_enum, .flags = FIELD_REQUIRED,
-	      .enums = families),
-	FIELD_LIST("ports", struct endpoint_slice, port_count, ports, &slice_port_field,
-		   .max = 1000),
-	FIELD_LIST("endpoints", struct endpoint_slice, endpoint_count, endpoints, &endpoint_field,
-		   .max = 1000),
-	FIELD_END
-};
-
-static void check_slice(struct decode *d, const struct path *path, const json_t *value, void *at)
-{
-	const char *type = json_string_value(json_object_get(value, "addressType"));
-	struct endpoint_slice *slice = at;
-	const char *service = labels_get(&slice->base.labels, "kubernetes.io/service-name");
-
-	(void)d;
-	(void)path;
-	slice->service = service ? service : "";
-	if (type && !strcmp(type, "FQDN"))
-		slice->endpoint_count = 0;
-}
-
-static const struct shape slice_shape = { .fields = slice_fields,
-					  .open = true,
-					  .check = check_slice };
-
-const struct decoder decoder_endpoint_slice = { .size = sizeof(struct endpoint_slice),
-						.shape = &slice_shape };

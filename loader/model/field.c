@@ -76,6 +76,23 @@ void complain(struct decode *d, const struct path *path, const char *format, ...
 	report(d, d->as, path, text);
 }
 
+void complain_drop(struct decode *d, const struct path *path, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		abort();
+	va_end(args);
+	if (d->mode == DECODE_LENIENT) {
+		report(d, PROBLEM_DROPPED, path, text);
+		return;
+	}
+	d->bad++;
+	report(d, d->as, path, text);
+}
+
 void warn_of(struct decode *d, const struct path *path, const char *format, ...)
 {
 	_cleanup_free_ char *text = NULL;
@@ -146,6 +163,7 @@ char *problem_text(const struct problem *problem)
 bool read_field(struct decode *d, const struct path *path, const json_t *value,
 		const struct field *field, void *base)
 {
+	const bool alone = (field->flags & FIELD_DROP_ALONE) == FIELD_DROP_ALONE;
 	const enum severity as = d->as;
 	const bool exact = d->exact;
 	const size_t bad = d->bad;
@@ -157,7 +175,7 @@ bool read_field(struct decode *d, const struct path *path, const json_t *value,
 	field->read(d, path, value, field, (char *)base + field->offset);
 	d->exact = exact;
 	right = d->bad == bad;
-	if (d->as != as)
+	if (d->as != as || (alone && d->mode == DECODE_LENIENT))
 		d->bad = bad;
 	d->as = as;
 	if (right && field->has) {
@@ -244,21 +262,41 @@ static bool read_element(struct decode *d, const struct path *path, const json_t
 	       shape->salvage && shape->salvage(path, value, at);
 }
 
+static bool is_list_within(struct decode *d, const struct path *path, const json_t *value,
+			   size_t max)
+{
+	if (!json_is_array(value))
+		complain_type(d, path, value, "a list");
+	else if (json_array_size(value) > max)
+		complain(d, path, "has %zu elements, more than %zu", json_array_size(value), max);
+	else
+		return true;
+	return false;
+}
+
+void read_rows(struct decode *d, const struct path *path, const json_t *list, size_t max,
+	       const struct field *row, void *at)
+{
+	const json_t *item;
+	size_t index;
+
+	if (!is_list_within(d, path, list, max))
+		return;
+	json_array_foreach(list, index, item) {
+		struct path place = { .up = path, .index = index };
+
+		read_field(d, &place, item, row, at);
+	}
+}
+
 READER(read_list)
 {
-	const size_t limit = field->max ? (size_t)field->max : LIST_MAX;
 	size_t index, count = 0;
 	const json_t *item;
 	char *v;
 
-	if (!json_is_array(value)) {
-		complain_type(d, path, value, "a list");
+	if (!is_list_within(d, path, value, field->max ? (size_t)field->max : LIST_MAX))
 		return;
-	}
-	if (json_array_size(value) > limit) {
-		complain(d, path, "has %zu elements, more than %zu", json_array_size(value), limit);
-		return;
-	}
 	v = arena_array(d->arena, json_array_size(value), field->size);
 	json_array_foreach(value, index, item) {
 		struct path place = { .up = path, .index = index };

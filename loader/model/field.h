@@ -76,6 +76,9 @@ struct shape {
 /* In LENIENT mode an unknown field in it makes it bad, at any depth: what a misspelt field of a
  * rule should have narrowed must not be open. */
 #define FIELD_EXACT (1U << 7)
+/* FIELD_DROP inside a part that is itself FIELD_DROP makes the whole part bad; with this the field
+ * alone is left out, since the rest is right without it. */
+#define FIELD_DROP_ALONE (FIELD_DROP | 1U << 8)
 
 struct field {
 	const char *name;
@@ -128,6 +131,10 @@ struct field {
 /* Reports; complain() also makes what is being read bad. */
 void complain(struct decode *d, const struct path *path, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* As complain(), of something that the caller leaves out by itself: in LENIENT mode it is
+ * PROBLEM_DROPPED and nothing is bad. */
+void complain_drop(struct decode *d, const struct path *path, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 void warn_of(struct decode *d, const struct path *path, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -141,6 +148,12 @@ void complain_type(struct decode *d, const struct path *path, const json_t *valu
 /* Reads one field with its flags. true: it was right (or absorbed and left out: false). */
 bool read_field(struct decode *d, const struct path *path, const json_t *value,
 		const struct field *field, void *base);
+
+/* Every element of a list (at most max, else a complaint) by row, a FIELD_DROP field whose reader
+ * appends to the struct at what is right by itself: for lists whose elements are judged beside
+ * the struct's other members. */
+void read_rows(struct decode *d, const struct path *path, const json_t *list, size_t max,
+	       const struct field *row, void *at);
 
 /* An object by its shape into the struct at base. */
 void read_shape(struct decode *d, const struct path *path, const json_t *value,

@@ -57,6 +57,7 @@ char *object_title(const struct object *object)
 bool annotation_is_kept(const char *key)
 {
 	return strstr(key, "projectcalico.org/") ||
+	       !strcmp(key, "endpoints.kubernetes.io/last-change-trigger-time") ||
 	       !strcmp(key, "kubernetes.io/ingress-bandwidth") ||
 	       !strcmp(key, "kubernetes.io/egress-bandwidth");
 }

@@ -63,8 +63,9 @@ int object_cmp(const struct object *a, const struct object *b);
 /* "NetworkPolicy shop/deny-all", "Tier default": for messages. */
 char *object_title(const struct object *object); /* the caller frees */
 
-/* Whether Margay may read an annotation: projectcalico.org's own and those of bandwidth. The
- * others (kubectl keeps whole objects in one) would be most of an object's memory. */
+/* Whether Margay may read an annotation: projectcalico.org's own, those of bandwidth, and the
+ * trigger time of EndpointSlices. The others (kubectl keeps whole objects in one) would be most of
+ * an object's memory. */
 bool annotation_is_kept(const char *key);
 
 /* The value, NULL where absent. */

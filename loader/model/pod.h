@@ -43,7 +43,11 @@ struct pod {
 	struct object base;
 	const char *service_account; /* "default" where the Pod names none */
 	const char *node;	     /* "" : not scheduled */
+	const char *hostname;	     /* spec.hostname, "" : none */
+	const char *subdomain;	     /* the headless Service that names it by hostname; "" : none */
 	bool host_network;
+	bool judged; /* status.conditions has one of type Ready: somebody watches the pod */
+	bool ready;  /* it is True */
 	enum pod_phase phase;
 	size_t ip_count;
 	union mg_addr *ips; /* status.podIPs, else status.podIP, else the annotation

@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Service (core/v1) and EndpointSlice (discovery.k8s.io/v1). Decoded and indexed; services
- * themselves come later. */
+/*
+ * Service (core/v1): what a virtual address, its ports and its way to endpoints are made of.
+ * Endpoints are in EndpointSlices (slice.h).
+ *
+ * What the API server refuses is a STRICT error. In what is already in the store a bad row (a
+ * port, an address, a range) is left out and reported, and the rest of the Service stands; a
+ * field that does not go with the type has its default. Ports are in host order. Everything lies
+ * in the object's arena.
+ *
+ * Source: Kubernetes API reference, Service v1 (ServiceSpec, ServiceStatus), and "Virtual IPs
+ * and Service Proxies"; Calico's documentation for the annotations of projectcalico.org.
+ */
 #ifndef MARGAY_MODEL_SERVICE_H
 #define MARGAY_MODEL_SERVICE_H
 
@@ -8,6 +18,10 @@
 
 #include "abi/addr.h"
 #include "model/object.h"
+
+/* On a Service or an EndpointSlice: another proxy's, or nobody's. The value does not matter. */
+#define LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
+#define LABEL_HEADLESS "service.kubernetes.io/headless"
 
 enum service_type {
 	SERVICE_CLUSTER_IP,
@@ -18,71 +32,88 @@ enum service_type {
 
 enum service_traffic { SERVICE_TRAFFIC_CLUSTER, SERVICE_TRAFFIC_LOCAL };
 
+/* spec.trafficDistribution; PreferClose is the older name of PreferSameZone. */
+enum service_distribution {
+	SERVICE_DISTRIBUTION_NONE,
+	SERVICE_DISTRIBUTION_SAME_ZONE,
+	SERVICE_DISTRIBUTION_SAME_NODE
+};
+
+enum service_family_policy {
+	SERVICE_FAMILIES_UNSET,
+	SERVICE_SINGLE_STACK,
+	SERVICE_PREFER_DUAL_STACK,
+	SERVICE_REQUIRE_DUAL_STACK
+};
+
+/* Annotation projectcalico.org/udpConntrackCleanup: when UDP flows to an endpoint end. */
+enum service_udp_cleanup {
+	SERVICE_UDP_CLEANUP_GONE,	/* the default: when it is no endpoint any more */
+	SERVICE_UDP_CLEANUP_TERMINATING /* "TerminatingImmediately": as soon as it terminates */
+};
+
 struct service_port {
-	const char *name; /* "" : the only port */
-	uint8_t protocol; /* IPPROTO_TCP where missing */
+	const char *name;	  /* "" : the only port */
+	const char *app_protocol; /* "" : not given */
+	uint8_t protocol;	  /* IPPROTO_TCP where missing, IPPROTO_UDP, IPPROTO_SCTP */
 	uint16_t port;
 	uint16_t node_port;	 /* 0: none */
-	uint16_t target_port;	 /* 0: by name, or as port */
+	uint16_t target_port;	 /* as port where the Service gives none; 0: by name */
 	const char *target_name; /* NULL: by number */
+};
+
+/* status.loadBalancer.ingress[]; those with a host name alone are left out. */
+struct service_ingress {
+	union mg_addr addr;
+	bool proxy; /* ipMode Proxy: not to be short-cut inside the cluster; else VIP */
 };
 
 struct service {
 	struct object base;
 	enum service_type type;
+	bool headless; /* clusterIP None */
+	/* None, and not headless: not allocated yet. At most one a family; the first is of the
+	 * primary family. */
 	size_t cluster_ip_count;
-	union mg_addr *cluster_ips; /* none: headless */
+	union mg_addr *cluster_ips;
+	size_t family_count; /* spec.ipFamilies; 0: not given */
+	bool *is6;
+	enum service_family_policy family_policy;
 	size_t external_ip_count;
 	union mg_addr *external_ips;
-	size_t ingress_ip_count;
-	union mg_addr *ingress_ips; /* status.loadBalancer.ingress[].ip */
+	size_t ingress_count;
+	struct service_ingress *ingress;
+	bool limits_sources; /* loadBalancerSourceRanges is there, even if no range of it was right
+			      */
 	size_t source_range_count;
-	struct mg_prefix *source_ranges; /* loadBalancerSourceRanges, masked */
+	struct mg_prefix *source_ranges; /* masked */
 	size_t port_count;
 	struct service_port *ports;
+	struct labels selector; /* of Pods in the same namespace; none: slices are hand-made */
 	enum service_traffic external_traffic;
 	enum service_traffic internal_traffic;
+	enum service_distribution distribution;
 	bool client_ip_affinity;
 	uint32_t affinity_timeout_s; /* by default 10800 */
-	uint16_t health_check_node_port;
+	bool publish_not_ready;
+	uint16_t health_check_node_port; /* 0: none */
+	bool allocate_node_ports;	 /* of a LoadBalancer; by default true */
+	const char *load_balancer_class; /* "" : the cluster's default */
+	union mg_addr load_balancer_ip;	 /* spec.loadBalancerIP; all zero: not given */
+	const char *external_name;	 /* "" : none */
+	/* Calico's annotations */
+	bool nat_exclude; /* projectcalico.org/natExcludeService "true" */
+	bool maglev;	  /* lb.projectcalico.org/external-traffic-strategy "maglev" */
+	enum service_udp_cleanup udp_cleanup;
 };
 
-struct slice_port {
-	const char *name; /* "" : without a name */
-	uint8_t protocol; /* IPPROTO_TCP where missing */
-	uint16_t port;	  /* 0: every port */
-};
-
-struct slice_endpoint {
-	size_t addr_count;
-	union mg_addr *addrs; /* the first is used, as Kubernetes says */
-	bool ready;	      /* missing conditions mean: ready, serving, not terminating */
-	bool serving;
-	bool terminating;
-	const char *node; /* "" : not given */
-	const char *zone;
-	const char *pod; /* targetRef of kind Pod: its name; "" : none */
-};
-
-struct endpoint_slice {
-	struct object base;
-	const char *service; /* label kubernetes.io/service-name; "" : of no service */
-	bool is6;	     /* addressType IPv6; slices of type FQDN have no endpoints here */
-	size_t port_count;
-	struct slice_port *ports;
-	size_t endpoint_count;
-	struct slice_endpoint *endpoints;
-};
+/* Whether a service proxy of this cluster handles the Service at all: it has virtual addresses,
+ * and no label gives it to another proxy. */
+bool service_is_proxied(const struct service *service);
 
 static inline const struct service *service_of(const struct object *object)
 {
 	return object && object->kind == KIND_SERVICE ? (const struct service *)object : NULL;
-}
-
-static inline const struct endpoint_slice *endpoint_slice_of(const struct object *object)
-{
-	return object && object->kind == KIND_ENDPOINT_SLICE ? (const struct endpoint_slice *)object
-							     : NULL;
 }
 
 #endif

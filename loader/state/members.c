@@ -6,7 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "model/service.h"
+#include "model/slice.h"
 #include "state/internal.h"
 
 struct state_slice {

@@ -238,13 +238,12 @@ static struct wire_spec sized(int family, unsigned int length)
 }
 
 /* RFC 1191 section 4, RFC 4443 section 3.2: type, code, MTU, the packet's beginning. */
-static void expect_answer(const struct fixture_out *out, const struct wire_spec *spec,
-			  unsigned int mtu)
+static void expect_answer_of(const struct fixture_out *out, const struct wire_spec *spec,
+			     const union mg_addr *speaker, unsigned int mtu)
 {
 	int family = spec->src.w[2] ? 4 : 6;
 	size_t header = family == 4 ? 20 : 40, limit = family == 4 ? 576 : 1280;
 	const unsigned char *ip = out->wire.data + WIRE_ETH, *icmp = ip + header;
-	union mg_addr own = place_addr(NODE_OWN, family);
 	struct wire sent;
 
 	assert_int_equal(out->code, TC_ACT_REDIRECT);
@@ -254,11 +253,11 @@ static void expect_answer(const struct fixture_out *out, const struct wire_spec 
 	assert_memory_equal(out->wire.data, sent.data + 6, 6);
 	assert_memory_equal(out->wire.data + 6, sent.data, 6);
 	if (family == 4) {
-		assert_memory_equal(ip + 12, &own.b[12], 4);
+		assert_memory_equal(ip + 12, &speaker->b[12], 4);
 		assert_memory_equal(ip + 16, &spec->src.b[12], 4);
 		assert_int_equal(icmp[0] << 8 | icmp[1], 3 << 8 | 4);
 	} else {
-		assert_memory_equal(ip + 8, &own, 16);
+		assert_memory_equal(ip + 8, speaker, 16);
 		assert_memory_equal(ip + 24, &spec->src, 16);
 		assert_int_equal(icmp[0] << 8 | icmp[1], 2 << 8);
 	}
@@ -269,6 +268,14 @@ static void expect_answer(const struct fixture_out *out, const struct wire_spec 
 	assert_memory_equal(icmp + 8, sent.data + WIRE_ETH,
 			    out->wire.length - WIRE_ETH - header - 8);
 	expect_sums(&out->wire);
+}
+
+static void expect_answer(const struct fixture_out *out, const struct wire_spec *spec,
+			  unsigned int mtu)
+{
+	union mg_addr own = place_addr(NODE_OWN, spec->src.w[2] ? 4 : 6);
+
+	expect_answer_of(out, spec, &own, mtu);
 }
 
 static void test_too_big(void **state)
@@ -286,6 +293,29 @@ static void test_too_big(void **state)
 		spec = sized(inner, fits + 1);
 		scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, &spec, &out);
 		expect_answer(&out, &spec, fits);
+	}
+}
+
+/* To the node's own socket, or one behind it, the receiver speaks: back into the stack, unmarked.
+ */
+static void test_too_big_of_host(void **state)
+{
+	(void)state;
+	EACH_TUNNEL(tunnel, outer, inner)
+	for (int may_be_cut = 0; may_be_cut <= (inner == 4); may_be_cut++) {
+		unsigned int fits = UPLINK_MTU - overhead(tunnel, outer);
+		struct wire_spec spec = sized(inner, fits);
+		struct fixture_out out;
+
+		uplink_again(&node, modes[tunnel], outer);
+		spec.src = place_addr(NODE_OWN, inner);
+		spec.dont_fragment = !may_be_cut;
+		uplink_run_spec(&node, MG_HOOK_TO_NETDEV, &spec, &out);
+		expect_sent(&out);
+		spec.payload++;
+		uplink_run_spec(&node, MG_HOOK_TO_NETDEV, &spec, &out);
+		expect_answer_of(&out, &spec, &spec.dst, fits);
+		assert_int_equal(out.mark, 0);
 	}
 }
 
@@ -354,11 +384,17 @@ static void test_learnt_mtu(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_from_pod),    cmocka_unit_test(test_from_host),
-		cmocka_unit_test(test_families),    cmocka_unit_test(test_source_ports_spread),
-		cmocka_unit_test(test_modes),	    cmocka_unit_test(test_no_way),
-		cmocka_unit_test(test_host_passes), cmocka_unit_test(test_mark_passes_and_goes),
-		cmocka_unit_test(test_too_big),	    cmocka_unit_test(test_too_big_may_be_cut),
+		cmocka_unit_test(test_from_pod),
+		cmocka_unit_test(test_from_host),
+		cmocka_unit_test(test_families),
+		cmocka_unit_test(test_source_ports_spread),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_no_way),
+		cmocka_unit_test(test_host_passes),
+		cmocka_unit_test(test_mark_passes_and_goes),
+		cmocka_unit_test(test_too_big),
+		cmocka_unit_test(test_too_big_of_host),
+		cmocka_unit_test(test_too_big_may_be_cut),
 		cmocka_unit_test(test_learnt_mtu),
 	};
 

@@ -119,6 +119,12 @@ static void test_cluster_fixtures(void **state)
 	check_file("cnp.yaml");
 }
 
+static void test_service_fixtures(void **state)
+{
+	(void)state;
+	check_file("service.yaml");
+}
+
 static void test_other_fixtures(void **state)
 {
 	(void)state;
@@ -202,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_source),		 cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_many_problems),	 cmocka_unit_test(test_calico_fixtures),
 		cmocka_unit_test(test_cluster_fixtures), cmocka_unit_test(test_tier_fixtures),
+		cmocka_unit_test(test_service_fixtures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,8 @@ static void test_pod(void **state)
 		"  serviceAccountName: robot\n"
 		"  nodeName: n1\n"
 		"  hostNetwork: true\n"
+		"  hostname: first\n"
+		"  subdomain: web\n"
 		"  initContainers:\n"
 		"  - {name: once, ports: [{name: once, containerPort: 1}]}\n"
 		"  - {name: side, restartPolicy: Always, ports: [{name: side, containerPort: 2}]}\n"
@@ -142,6 +144,8 @@ static void test_pod(void **state)
 		"  - ports: [{name: dns, containerPort: 53, protocol: UDP}]\n"
 		"status:\n"
 		"  phase: Running\n"
+		"  conditions: [{type: Initialized, status: 'False'}, {type: Ready, status: "
+		"'True'}]\n"
 		"  podIP: 10.0.0.1\n"
 		"  podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]\n",
 		DECODE_STRICT);
@@ -152,6 +156,10 @@ static void test_pod(void **state)
 	assert_string_equal(pod->service_account, "robot");
 	assert_string_equal(pod->node, "n1");
 	assert_true(pod->host_network);
+	assert_true(pod->judged);
+	assert_true(pod->ready);
+	assert_string_equal(pod->hostname, "first");
+	assert_string_equal(pod->subdomain, "web");
 	assert_int_equal(pod->phase, POD_PHASE_RUNNING);
 	assert_false(pod_is_done(pod));
 	assert_int_equal(pod->ip_count, 2);
@@ -182,6 +190,9 @@ static void test_pod_defaults(void **state)
 	assert_string_equal(pod_of(bare)->service_account, "default");
 	assert_string_equal(pod_of(bare)->node, "");
 	assert_int_equal(pod_of(bare)->ip_count, 0);
+	assert_false(pod_of(bare)->judged);
+	assert_false(pod_of(bare)->ready);
+	assert_string_equal(pod_of(bare)->hostname, "");
 	assert_int_equal(pod_of(bare)->phase, POD_PHASE_UNKNOWN);
 	assert_int_equal(pod_of(old)->ip_count, 1);
 	assert_addr(pod_of(old)->ips, "10.0.0.9");

@@ -16,6 +16,7 @@
 #include "model/field.h"
 #include "model/ipam.h"
 #include "model/service.h"
+#include "model/slice.h"
 #include "model/update.h"
 #include "model/workload.h"
 #include "selftests/lib/decode.h"
@@ -105,65 +106,228 @@ static void test_cluster_info(void **state)
 	assert_false(cluster_info_of(closed)->datastore_ready);
 }
 
-static void test_service(void **state)
+/* A Service by its spec (a YAML flow mapping) and what comes behind it. */
+static struct object *service_yaml(const char *spec)
 {
-	_cleanup_object_ struct object *object = decode_yaml(
-		"apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
-		"spec: {type: NodePort, clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00::a'],\n"
-		"  ports: [{name: dns, protocol: UDP, port: 53, targetPort: dns, nodePort: "
-		"30053},\n"
-		"    {name: web, port: 80, targetPort: 8080}],\n"
-		"  externalTrafficPolicy: Local, sessionAffinity: ClientIP,\n"
-		"  sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}}\n"
-		"status: {loadBalancer: {ingress: [{ip: 192.0.2.1}, {hostname: x}]}}\n",
-		DECODE_LENIENT);
-	_cleanup_object_ struct object *headless = decode_yaml(
-		"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {clusterIP: None}\n",
-		DECODE_STRICT);
+	_cleanup_free_ char *text =
+		xasprintf("apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n  annotations:\n"
+			  "    projectcalico.org/natExcludeService: 'true'\n"
+			  "    lb.projectcalico.org/external-traffic-strategy: maglev\n"
+			  "    projectcalico.org/udpConntrackCleanup: TerminatingImmediately\n"
+			  "spec: %s\n",
+			  spec);
+
+	return decode_yaml(text, DECODE_LENIENT);
+}
+
+static void test_service_ports(void **state)
+{
+	_cleanup_object_ struct object *object =
+		service_yaml("{type: NodePort,\n"
+			     "  ports: [{name: dns, protocol: UDP, port: 53, targetPort: dns, "
+			     "nodePort: 30053},\n"
+			     "    {name: web, port: 80, targetPort: 8080, appProtocol: http},\n"
+			     "    {name: bad, port: 0},\n"
+			     "    {name: plain, protocol: SCTP, port: 81, nodePort: 70000}]}");
 	const struct service *service = service_of(object);
 
 	(void)state;
 	assert_int_equal(service->type, SERVICE_NODE_PORT);
-	assert_int_equal(service->cluster_ip_count, 2);
-	assert_addr(&service->cluster_ips[1], "fd00::a");
-	assert_int_equal(service->port_count, 2);
+	assert_int_equal(service->port_count, 3);
 	assert_string_equal(service->ports[0].target_name, "dns");
+	assert_int_equal(service->ports[0].target_port, 0);
 	assert_int_equal(service->ports[0].protocol, IPPROTO_UDP);
 	assert_int_equal(service->ports[0].node_port, 30053);
 	assert_int_equal(service->ports[1].target_port, 8080);
+	assert_null(service->ports[1].target_name);
 	assert_int_equal(service->ports[1].protocol, IPPROTO_TCP);
+	assert_string_equal(service->ports[1].app_protocol, "http");
+	assert_string_equal(service->ports[2].name, "plain");
+	assert_int_equal(service->ports[2].protocol, IPPROTO_SCTP);
+	assert_int_equal(service->ports[2].target_port, 81);
+	assert_int_equal(service->ports[2].node_port, 0);
+}
+
+static void test_service_fields(void **state)
+{
+	_cleanup_object_ struct object *object = service_yaml(
+		"{type: LoadBalancer, clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00::a'],\n"
+		"  ipFamilies: [IPv4, IPv6], ipFamilyPolicy: RequireDualStack,\n"
+		"  externalIPs: [192.0.2.7, 127.0.0.1], ports: [{port: 80}], selector: {app: "
+		"dns},\n"
+		"  externalTrafficPolicy: Local, internalTrafficPolicy: Local,\n"
+		"  sessionAffinity: ClientIP,\n"
+		"  sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}},\n"
+		"  trafficDistribution: PreferSameNode, publishNotReadyAddresses: true,\n"
+		"  healthCheckNodePort: 32000, allocateLoadBalancerNodePorts: false,\n"
+		"  loadBalancerClass: example.com/lb, loadBalancerIP: 192.0.2.1,\n"
+		"  loadBalancerSourceRanges: [198.51.100.9/24]}\n"
+		"status: {loadBalancer: {ingress: [{ip: 192.0.2.1, ipMode: Proxy},\n"
+		"  {ip: '2001:db8::1'}, {hostname: x}]}}");
+	const struct service *service = service_of(object);
+
+	(void)state;
+	assert_int_equal(service->type, SERVICE_LOAD_BALANCER);
+	assert_false(service->headless);
+	assert_true(service_is_proxied(service));
+	assert_int_equal(service->cluster_ip_count, 2);
+	assert_addr(&service->cluster_ips[0], "10.96.0.1");
+	assert_addr(&service->cluster_ips[1], "fd00::a");
+	assert_int_equal(service->family_count, 2);
+	assert_false(service->is6[0]);
+	assert_true(service->is6[1]);
+	assert_int_equal(service->family_policy, SERVICE_REQUIRE_DUAL_STACK);
+	assert_int_equal(service->external_ip_count, 1);
+	assert_addr(service->external_ips, "192.0.2.7");
+	assert_string_equal(labels_get(&service->selector, "app"), "dns");
 	assert_int_equal(service->external_traffic, SERVICE_TRAFFIC_LOCAL);
+	assert_int_equal(service->internal_traffic, SERVICE_TRAFFIC_LOCAL);
 	assert_true(service->client_ip_affinity);
 	assert_int_equal(service->affinity_timeout_s, 60);
-	assert_int_equal(service->ingress_ip_count, 1);
-	assert_int_equal(service_of(headless)->cluster_ip_count, 0);
+	assert_int_equal(service->distribution, SERVICE_DISTRIBUTION_SAME_NODE);
+	assert_true(service->publish_not_ready);
+	assert_int_equal(service->health_check_node_port, 32000);
+	assert_false(service->allocate_node_ports);
+	assert_string_equal(service->load_balancer_class, "example.com/lb");
+	assert_addr(&service->load_balancer_ip, "192.0.2.1");
+	assert_true(service->limits_sources);
+	assert_prefix(service->source_ranges, "198.51.100.0/24");
+	assert_int_equal(service->ingress_count, 2);
+	assert_addr(&service->ingress[0].addr, "192.0.2.1");
+	assert_true(service->ingress[0].proxy);
+	assert_addr(&service->ingress[1].addr, "2001:db8::1");
+	assert_false(service->ingress[1].proxy);
+	assert_true(service->nat_exclude);
+	assert_true(service->maglev);
+	assert_int_equal(service->udp_cleanup, SERVICE_UDP_CLEANUP_TERMINATING);
+}
+
+static void test_service_defaults(void **state)
+{
+	_cleanup_object_ struct object *object = decode_yaml(
+		"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}\n",
+		DECODE_STRICT);
+	const struct service *service = service_of(object);
+
+	(void)state;
+	assert_int_equal(service->type, SERVICE_CLUSTER_IP);
+	assert_false(service->headless);
+	assert_int_equal(service->cluster_ip_count, 0);
+	assert_int_equal(service->family_count, 0);
+	assert_int_equal(service->family_policy, SERVICE_FAMILIES_UNSET);
+	assert_int_equal(service->affinity_timeout_s, 10800);
+	assert_int_equal(service->distribution, SERVICE_DISTRIBUTION_NONE);
+	assert_true(service->allocate_node_ports);
+	assert_string_equal(service->load_balancer_class, "");
+	assert_string_equal(service->ports[0].name, "");
+	assert_int_equal(service->selector.count, 0);
+	assert_false(service->limits_sources);
+	assert_false(service->nat_exclude);
+	assert_int_equal(service->udp_cleanup, SERVICE_UDP_CLEANUP_GONE);
+}
+
+/* Ranges that were all bad do not open the Service to everybody; of an earlier type nothing
+ * stays. */
+static void test_service_closed(void **state)
+{
+	_cleanup_object_ struct object *bad = service_yaml(
+		"{type: LoadBalancer, ports: [{port: 80}], loadBalancerSourceRanges: [x]}");
+	_cleanup_object_ struct object *former =
+		service_yaml("{ports: [{port: 80}], loadBalancerSourceRanges: [10.0.0.0/8]}\n"
+			     "status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}");
+
+	(void)state;
+	assert_true(service_of(bad)->limits_sources);
+	assert_int_equal(service_of(bad)->source_range_count, 0);
+	assert_false(service_of(former)->limits_sources);
+	assert_int_equal(service_of(former)->ingress_count, 0);
+}
+
+/* Who handles a Service: no proxy where it is headless or a name, another one by label. */
+static void test_service_proxied(void **state)
+{
+	static const struct {
+		const char *labels, *spec;
+		bool proxied, headless;
+	} cases[] = {
+		{ "", "{ports: [{port: 80}]}", true, false },
+		{ "", "{clusterIP: None}", false, true },
+		{ "", "{clusterIPs: [None]}", false, true },
+		{ "", "{type: ExternalName, externalName: a.b}", false, false },
+		{ LABEL_PROXY_NAME ": other", "{ports: [{port: 80}]}", false, false },
+		{ LABEL_HEADLESS ": ''", "{ports: [{port: 80}]}", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_free_ char *text =
+			xasprintf("apiVersion: v1\nkind: Service\n"
+				  "metadata: {name: s, labels: {%s}}\nspec: %s\n",
+				  cases[i].labels, cases[i].spec);
+		_cleanup_object_ struct object *object = decode_yaml(text, DECODE_STRICT);
+
+		assert_int_equal(service_is_proxied(service_of(object)), cases[i].proxied);
+		assert_int_equal(service_of(object)->headless, cases[i].headless);
+	}
 }
 
 static void test_slice(void **state)
 {
 	_cleanup_object_ struct object *object = decode_yaml(
 		"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
-		"metadata: {name: s-1, labels: {kubernetes.io/service-name: s}}\n"
+		"metadata:\n  name: s-1\n"
+		"  labels: {kubernetes.io/service-name: s,\n"
+		"    endpointslice.kubernetes.io/managed-by: me}\n"
+		"  annotations:\n    endpoints.kubernetes.io/last-change-trigger-time: "
+		"'1970-01-01T00:00:02Z'\n"
 		"addressType: IPv4\n"
-		"ports: [{name: web, port: 8080, protocol: TCP}]\n"
+		"ports: [{name: web, port: 8080, appProtocol: http}, {protocol: UDP}]\n"
 		"endpoints:\n"
-		"- {addresses: [10.0.0.1], nodeName: n1, targetRef: {kind: Pod, name: p}}\n"
-		"- {addresses: [10.0.0.2], conditions: {ready: false, terminating: true}}\n",
-		DECODE_STRICT);
+		"- {addresses: [10.0.0.1], nodeName: n1, zone: z1, hostname: h,\n"
+		"   targetRef: {kind: Pod, name: p, uid: u},\n"
+		"   hints: {forZones: [{name: z1}, {name: z2}], forNodes: [{name: n1}]}}\n"
+		"- {addresses: ['fd00::1']}\n"
+		"- {addresses: [10.0.0.2], conditions: {ready: false, terminating: true}}\n"
+		"- {addresses: [10.0.0.3], conditions: {ready: false, serving: true},\n"
+		"   hostname: 'A B', hints: {forZones: [{}, {name: z}]}}\n",
+		DECODE_LENIENT);
 	const struct endpoint_slice *slice = endpoint_slice_of(object);
+	const struct slice_endpoint *first = slice->endpoints;
 
 	(void)state;
 	assert_string_equal(slice->service, "s");
+	assert_string_equal(slice->managed_by, "me");
+	assert_int_equal(slice->trigger_ms, 2000);
+	assert_true(endpoint_slice_is_proxied(slice));
 	assert_false(slice->is6);
+	assert_int_equal(slice->port_count, 2);
 	assert_int_equal(slice->ports[0].port, 8080);
-	assert_int_equal(slice->endpoint_count, 2);
-	assert_true(slice->endpoints[0].ready);
-	assert_true(slice->endpoints[0].serving);
-	assert_string_equal(slice->endpoints[0].pod, "p");
-	assert_addr(slice->endpoints[0].addrs, "10.0.0.1");
+	assert_int_equal(slice->ports[0].protocol, IPPROTO_TCP);
+	assert_string_equal(slice->ports[0].app_protocol, "http");
+	assert_string_equal(slice->ports[1].name, "");
+	assert_int_equal(slice->ports[1].port, 0);
+	assert_int_equal(slice->ports[1].protocol, IPPROTO_UDP);
+	assert_int_equal(slice->endpoint_count, 3);
+	assert_true(first->ready);
+	assert_true(first->serving);
+	assert_string_equal(first->pod, "p");
+	assert_string_equal(first->pod_uid, "u");
+	assert_string_equal(first->hostname, "h");
+	assert_string_equal(first->node, "n1");
+	assert_string_equal(first->zone, "z1");
+	assert_int_equal(first->zone_hint_count, 2);
+	assert_string_equal(first->zone_hints[1], "z2");
+	assert_int_equal(first->node_hint_count, 1);
+	assert_string_equal(first->node_hints[0], "n1");
+	assert_addr(first->addrs, "10.0.0.1");
 	assert_false(slice->endpoints[1].ready);
 	assert_false(slice->endpoints[1].serving);
 	assert_true(slice->endpoints[1].terminating);
+	assert_addr(slice->endpoints[1].addrs, "10.0.0.2");
+	assert_false(slice->endpoints[2].ready);
+	assert_true(slice->endpoints[2].serving);
+	assert_string_equal(slice->endpoints[2].hostname, "");
+	assert_int_equal(slice->endpoints[2].zone_hint_count, 1);
 }
 
 /* --- units ---------------------------------------------------------------------------------- */
@@ -259,10 +423,12 @@ static void test_updates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ipam),	     cmocka_unit_test(test_workload),
-		cmocka_unit_test(test_cluster_info), cmocka_unit_test(test_service),
-		cmocka_unit_test(test_slice),	     cmocka_unit_test(test_durations),
-		cmocka_unit_test(test_quantities),   cmocka_unit_test(test_updates),
+		cmocka_unit_test(test_ipam),	       cmocka_unit_test(test_workload),
+		cmocka_unit_test(test_cluster_info),   cmocka_unit_test(test_service_ports),
+		cmocka_unit_test(test_service_fields), cmocka_unit_test(test_service_defaults),
+		cmocka_unit_test(test_service_closed), cmocka_unit_test(test_service_proxied),
+		cmocka_unit_test(test_slice),	       cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_quantities),     cmocka_unit_test(test_updates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

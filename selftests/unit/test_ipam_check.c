@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/inet.h"
 #include "base/json.h"
+#include "base/utc.h"
 #include "ipam/block.h"
 #include "ipam/check.h"
 #include "ipam/release.h"
@@ -103,12 +104,9 @@ static void test_block_repair_and_clock(void **state)
 		"{\"releasedAt\":\"2025-01-01T00:00:10Z\"},"
 		"{\"releasedAt\":\"2035-01-01T02:00:00+02:00\"}],\"unallocated\":[3]");
 	struct block *block;
-	__u64 released = block_time_parse("2025-01-01T00:00:10Z");
+	__u64 released = utc_parse("2025-01-01T00:00:10Z");
 
 	(void)state;
-	assert_int_equal(released, 1735689610000ULL);
-	assert_int_equal(block_time_parse("2025-01-01T02:00:10.5+02:00"), 1735689610500ULL);
-	assert_int_equal(block_time_parse("yesterday"), 0);
 	assert_int_equal(block_parse(object, &block, NULL), 0);
 	assert_int_equal(block->fifo_count, 2);
 	assert_false(block_is_empty(block));

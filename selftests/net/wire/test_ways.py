@@ -67,6 +67,25 @@ def test_small_way(link, mode, family):
         link.tell(bpf.ADDR_IPIP)
 
 
+@pytest.mark.parametrize("mode", [bpf.ADDR_IPIP, bpf.ADDR_VXLAN], ids=["ipip", "vxlan"])
+@INNER
+def test_small_way_of_node(link, mode, family):
+    """A router told of a narrower way than the kernel's route: to_netdev tells the node's own socket."""
+    link.tell(mode)
+    address = link.far.pod_ip[family]
+    link.near.learns_path(2, 1400)
+    try:
+        traffic.tcp(link.a, link.far.pod, address, 4 * traffic.MEGABYTE)
+        told = 1400 - {bpf.ADDR_IPIP: (20, 40)[family], bpf.ADDR_VXLAN: (50, 70)[family]}[mode]
+        assert f"mtu {told}" in link.a(f"ip -{6 if family else 4} route get {address}")
+        traffic.udp(link.a, link.far.pod, address, size=told - 48)
+    finally:
+        link.near.learns_path(2, 0)
+        for size in (4, 6):
+            link.a(f"ip -{size} route flush cache")
+        link.tell(bpf.ADDR_IPIP)
+
+
 @INNER
 def test_mode_changes_under_a_stream(link, family):
     """A pool's switch of encapsulation breaks no connection."""

@@ -216,6 +216,11 @@ class Node:
             self.place.ip(f"-{size} route replace {block} via {theirs[family]} dev {self.uplink} "
                           f"src {self.ip[family]} mtu {self.mtu - 70} proto 80")
 
+    def learns_path(self, number, mtu):
+        """What a router on the way to a node told just now, of both outer families; 0: nothing."""
+        seen = time.clock_gettime_ns(time.CLOCK_MONOTONIC) >> 20 & 0xffffffff
+        self.programs.put("mg_pmtu", number, struct.pack("4I", mtu, mtu, seen, seen))
+
     @staticmethod
     def family(addresses, outer):
         return tuple(address if outer in (None, size) else None
