@@ -17,6 +17,7 @@
 #include "model/workload.h"
 #include "policy/engine.h"
 #include "policy/vec.h"
+#include "state/named.h"
 #include "state/state.h"
 
 /* A namespace: its object if there is one, and how many items live in it. */
@@ -80,9 +81,8 @@ struct local_endpoint {
 
 /* The object of a Pod that names this node or none: its ADD asks for its annotations. */
 struct kept_pod {
-	char *key; /* "namespace/name" */
+	struct named named; /* owns the key */
 	const struct object *object;
-	UT_hash_handle hh;
 };
 
 /* A node that has an object, or that something names. */
@@ -146,13 +146,13 @@ struct state {
 	struct index accounts;
 	uint32_t seq;
 	struct local_endpoint *endpoints;
-	struct kept_pod *kept;
+	struct index kept; /* struct kept_pod, by name */
 	struct peer *peers;
 	VEC(struct peer *) places; /* place 0 is nobody's */
 	struct peer *by_number[UINT16_MAX + 1];
 	struct former_peer *former;
 	struct net *nets;
-	struct state_netset *netsets;
+	struct index netsets; /* struct state_netset, by name */
 	struct state_slice *slices;
 	struct state_service *services;
 	unsigned int lengths[MG_ADDR_BITS + 1]; /* how many nets of each length */

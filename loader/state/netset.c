@@ -9,18 +9,9 @@
 #include "state/internal.h"
 
 struct state_netset {
-	char *key;
+	struct named named; /* owns the key */
 	const struct object *object;
-	UT_hash_handle hh;
 };
-
-static struct state_netset *netset_find(const struct state *state, const char *key)
-{
-	struct state_netset *set;
-
-	HASH_FIND_STR(state->netsets, key, set);
-	return set;
-}
 
 static void tell(struct state *state, const struct state_netset *set)
 {
@@ -33,54 +24,55 @@ static void tell(struct state *state, const struct state_netset *set)
 		facts.namespace = set->object->ns;
 		facts.namespace_labels = space_labels(space_get(state, set->object->ns), &of_space);
 	}
-	engine_netset_set(state->engine, set->key, &facts, object->nets, object->net_count);
+	engine_netset_set(state->engine, set->named.key, &facts, object->nets, object->net_count);
 }
 
 void netset_set(struct state *state, const struct object *object)
 {
-	_cleanup_free_ char *key = xasprintf("%s/%s", object->ns, object->name);
-	struct state_netset *set = netset_find(state, key);
+	struct state_netset *set =
+		(struct state_netset *)named_find(&state->netsets, object->ns, object->name);
 
 	if (!set) {
 		set = xcalloc(1, sizeof(*set));
-		set->key = xstrdup(key);
-		HASH_ADD_KEYPTR(hh, state->netsets, set->key, strlen(set->key), set);
+		set->named.key = xasprintf("%s/%s", object->ns, object->name);
+		named_add(&state->netsets, &set->named);
 	}
 	object_unref((struct object *)set->object);
 	set->object = object_ref(object);
 	tell(state, set);
 }
 
-static void netset_free(struct state *state, struct state_netset *set)
+static void netset_free(struct state_netset *set)
 {
-	HASH_DEL(state->netsets, set);
 	object_unref((struct object *)set->object);
-	free(set->key);
+	free((char *)set->named.key);
 	free(set);
 }
 
 void netset_del(struct state *state, const char *ns, const char *name)
 {
-	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
-	struct state_netset *set = netset_find(state, key);
+	struct state_netset *set = (struct state_netset *)named_find(&state->netsets, ns, name);
 
 	if (!set)
 		return;
-	engine_netset_del(state->engine, key);
-	netset_free(state, set);
+	engine_netset_del(state->engine, set->named.key);
+	named_del(&state->netsets, &set->named);
+	netset_free(set);
 }
 
 void netsets_refresh(struct state *state, const char *ns)
 {
-	for (struct state_netset *set = state->netsets; set; set = set->hh.next)
+	index_for_each(&state->netsets, word)
+	{
+		const struct state_netset *set = (const struct state_netset *)word;
+
 		if (!strcmp(set->object->ns, ns))
 			tell(state, set);
+	}
 }
 
 void netsets_free(struct state *state)
 {
-	struct state_netset *set, *next;
-
-	HASH_ITER(hh, state->netsets, set, next)
-		netset_free(state, set);
+	index_for_each(&state->netsets, word) netset_free((struct state_netset *)word);
+	index_done(&state->netsets);
 }

@@ -191,35 +191,39 @@ static unsigned int here(const struct state *state, const char *node)
 
 static struct kept_pod *kept_find(const struct state *state, const char *ns, const char *name)
 {
-	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
-	struct kept_pod *kept;
-
-	HASH_FIND_STR(state->kept, key, kept);
-	return kept;
+	return (struct kept_pod *)named_find(&state->kept, ns, name);
 }
 
-static void kept_del(struct state *state, struct kept_pod *kept)
+static void kept_free(struct kept_pod *kept)
 {
-	HASH_DEL(state->kept, kept);
 	object_unref((struct object *)kept->object);
-	free(kept->key);
+	free((char *)kept->named.key);
 	free(kept);
+}
+
+static void kept_del(struct state *state, const char *ns, const char *name)
+{
+	struct kept_pod *kept = kept_find(state, ns, name);
+
+	if (!kept)
+		return;
+	named_del(&state->kept, &kept->named);
+	kept_free(kept);
 }
 
 /* Of Pods that run elsewhere no ADD is to be expected; the agent reads the object if one comes. */
 static void keep_pod(struct state *state, const struct object *object)
 {
 	const char *node = pod_of(object)->node;
-	struct kept_pod *kept = kept_find(state, object->ns, object->name);
+	struct kept_pod *kept;
 
-	if (kept)
-		kept_del(state, kept);
+	kept_del(state, object->ns, object->name);
 	if (*node && !here(state, node))
 		return;
 	kept = xcalloc(1, sizeof(*kept));
-	kept->key = xasprintf("%s/%s", object->ns, object->name);
+	kept->named.key = xasprintf("%s/%s", object->ns, object->name);
 	kept->object = object_ref(object);
-	HASH_ADD_KEYPTR(hh, state->kept, kept->key, strlen(kept->key), kept);
+	named_add(&state->kept, &kept->named);
 }
 
 const struct object *state_pod(const struct state *state, const char *ns, const char *name)
@@ -257,11 +261,9 @@ void pod_set(struct state *state, const struct object *object)
 
 void pod_del(struct state *state, const char *ns, const char *name)
 {
-	struct kept_pod *kept = kept_find(state, ns, name);
 	struct item *item = pod_item(state, space_get(state, ns), name);
 
-	if (kept)
-		kept_del(state, kept);
+	kept_del(state, ns, name);
 	if (item)
 		object_remove(state, item);
 }
@@ -395,13 +397,12 @@ int state_endpoint_row(const struct state *state, uint16_t slot, bool ready, str
 void owners_free(struct state *state)
 {
 	struct local_endpoint *ep, *ep_next;
-	struct kept_pod *kept, *kept_next;
 
 	HASH_ITER(hh, state->endpoints, ep, ep_next) {
 		HASH_DEL(state->endpoints, ep);
 		free(ep);
 	}
-	HASH_ITER(hh, state->kept, kept, kept_next)
-		kept_del(state, kept);
+	index_for_each(&state->kept, word) kept_free((struct kept_pod *)word);
+	index_done(&state->kept);
 	items_free(state);
 }

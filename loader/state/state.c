@@ -22,6 +22,7 @@ struct state *state_new(const char *node, struct engine *engine)
 
 	state->node = xstrdup(node);
 	state->engine = engine;
+	state->kept.hash = state->netsets.hash = named_hash;
 	items_init(state);
 	accounts_init(state);
 	felix_merge(&state->params, NULL, NULL);
