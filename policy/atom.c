@@ -223,6 +223,7 @@ static void atom_free(struct atom *atom)
 	vec_done(&atom->new_identities);
 	policy_unref(atom->policy);
 	free(atom->net);
+	free(atom->member);
 	free(atom);
 }
 

@@ -12,6 +12,8 @@
 #include "policy/rule.h"
 #include "policy/truth.h"
 
+struct engine_member;
+
 enum atom_kind {
 	ATOM_SELECTOR, /* an endpoint's labels */
 	ATOM_PORT,     /* a named port of an endpoint that the selector holds for; has values */
@@ -33,6 +35,8 @@ struct atom {
 	const char *name;		 /* of the port; of the service */
 	struct mg_prefix *net;		 /* sorted, own memory */
 	uint32_t net_count;
+	uint32_t member_count;
+	struct engine_member *member; /* of the service; own memory */
 	VEC(struct tag *) anchors;    /* one of these the selector needs */
 	VEC(uint16_t) identities;     /* for which it is true */
 	VEC(uint16_t) new_identities; /* of these, made in this build */

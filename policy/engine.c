@@ -143,60 +143,6 @@ void engine_netset_del(struct engine *e, const char *name)
 	netset_remove(&e->netsets, set);
 }
 
-/* --- services ------------------------------------------------------------------------------ */
-
-static struct service *service_find(const struct engine *e, const char *name)
-{
-	struct hnode *node = hmap_first(&e->services, hash_text(name, 0));
-
-	while (node && strcmp(((struct service *)node)->name, name))
-		node = hmap_same(node);
-	return (struct service *)node;
-}
-
-static void service_entries(struct engine *e, const struct service *service, bool add)
-{
-	const struct atom *atom = atom_by_service(&e->atoms, service->name);
-
-	for (size_t i = 0; atom && !atom->fresh && i < service->count; i++) {
-		const struct engine_member *member = &service->member[i];
-		struct mg_prefix prefix = { .len = MG_ADDR_BITS, .addr = member->addr };
-
-		nets_entry(&e->nets, &prefix,
-			   truth_make(atom->index, (uint32_t)member->proto << 16 | member->port),
-			   add);
-		e->regions = e->pending = true;
-	}
-}
-
-static void service_free(struct service *service)
-{
-	free(service->name);
-	free(service->member);
-	free(service);
-}
-
-void engine_service_set(struct engine *e, const char *name, const struct engine_member *member,
-			size_t count)
-{
-	struct service *service = service_find(e, name);
-
-	if (service) {
-		service_entries(e, service, false);
-		hmap_del(&e->services, &service->node);
-		service_free(service);
-	}
-	if (!count)
-		return;
-	service = xcalloc(1, sizeof(*service));
-	service->name = xstrdup(name);
-	service->member = xcalloc(count, sizeof(*member));
-	memcpy(service->member, member, count * sizeof(*member));
-	service->count = count;
-	hmap_add(&e->services, &service->node, hash_text(name, 0));
-	service_entries(e, service, true);
-}
-
 /* --- tiers --------------------------------------------------------------------------------- */
 
 static struct tier *tier_find(const struct engine *e, const char *name)
@@ -389,10 +335,8 @@ static void told_free(struct engine *e)
 		policy_unref(((struct policy_entry *)node)->policy);
 		free(node);
 	}
-	hmap_for_each(&e->services, i, node, after) service_free((struct service *)node);
 	hmap_done(&e->tiers);
 	hmap_done(&e->policies);
-	hmap_done(&e->services);
 }
 
 void engine_free(struct engine *e)

@@ -130,14 +130,23 @@ void engine_tier_set(struct engine *engine, const char *name, double order,
 		     enum rule_action action);
 void engine_tier_del(struct engine *engine, const char *name);
 
-/* A service's members, for rules that name it: addresses with the ports behind it. */
+/* A service's member, for rules that name it: an address with a port behind it. As a source the
+ * address alone counts. */
 struct engine_member {
 	union mg_addr addr;
-	uint16_t port;
-	uint8_t proto;
+	uint16_t port; /* 0: every port of proto */
+	uint8_t proto; /* 0: no port at all */
 };
-void engine_service_set(struct engine *engine, const char *name, const struct engine_member *member,
-			size_t count); /* name: "namespace/name"; count 0 removes */
+
+/* Who knows them: calls each(arg, member). The engine asks for services that a rule names, when it
+ * begins to (in engine_build()) and when they change; of others it keeps nothing. */
+struct engine_services {
+	void (*members)(void *ctx, const char *name,
+			void (*each)(void *arg, const struct engine_member *member), void *arg);
+	void *ctx;
+};
+void engine_services_from(struct engine *engine, const struct engine_services *from);
+void engine_service_changed(struct engine *engine, const char *name); /* "namespace/name" */
 
 /* A local endpoint: its near side of rules. */
 struct engine_endpoint {

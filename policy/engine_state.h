@@ -31,13 +31,6 @@ struct policy_entry {
 	bool near[2];	   /* by direction: the local endpoint matters to its rules */
 };
 
-struct service {
-	struct hnode node;
-	char *name;
-	struct engine_member *member;
-	size_t count;
-};
-
 /* A set an endpoint wants at a stage: one of the fixed numbers, or set. */
 struct want {
 	uint32_t number;
@@ -105,7 +98,7 @@ struct engine {
 	struct sets sets;
 	struct hmap tiers;
 	struct hmap policies;
-	struct hmap services;
+	struct engine_services services;
 	struct columns columns;
 	struct plan plan;
 	VEC(struct plan_move) move;
@@ -129,6 +122,9 @@ struct engine {
 /* engine.c */
 struct policy_entry *policy_find(const struct engine *engine, const char *group, const char *kind,
 				 const char *ns, const char *name);
+
+/* service.c */
+void service_begin(struct engine *engine, struct atom *atom); /* a rule names it now */
 
 /* lists.c */
 void endpoint_free(struct engine *engine, struct endpoint *endpoint);

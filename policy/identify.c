@@ -302,27 +302,12 @@ static bool drop_atoms(struct engine *e)
 	return true;
 }
 
-static void add_nets(struct engine *e, const struct atom *atom)
+static void add_nets(struct engine *e, struct atom *atom)
 {
-	const struct service *service;
-	struct hnode *node;
-
 	for (uint32_t i = 0; i < atom->net_count; i++)
 		nets_entry(&e->nets, &atom->net[i], truth_make(atom->index, 0), true);
-	if (atom->kind != ATOM_SERVICE)
-		return;
-	node = hmap_first(&e->services, hash_text(atom->name, 0));
-	while (node && strcmp(((struct service *)node)->name, atom->name))
-		node = hmap_same(node);
-	service = (const struct service *)node;
-	for (size_t i = 0; service && i < service->count; i++) {
-		const struct engine_member *member = &service->member[i];
-		struct mg_prefix prefix = host_prefix(&member->addr);
-
-		nets_entry(&e->nets, &prefix,
-			   truth_make(atom->index, (uint32_t)member->proto << 16 | member->port),
-			   true);
-	}
+	if (atom->kind == ATOM_SERVICE)
+		service_begin(e, atom);
 }
 
 static void settle_idents(struct engine *e)

@@ -237,17 +237,25 @@ static bool any_named(const struct calico_port *ports, size_t count)
 	return false;
 }
 
-static bool slice_has(const struct end *end, const struct endpoint_slice *slice)
+/* "When ports is empty, it indicates that there are no defined ports. When a port is defined with a
+ * nil port value, it indicates 'all ports'" (EndpointSlice). */
+static bool slice_takes(const struct end *end, const struct endpoint_slice *slice)
 {
 	const struct oracle_packet *packet = end->q->packet;
 
+	for (size_t p = 0; p < slice->port_count; p++)
+		if (slice->ports[p].protocol == packet->proto &&
+		    (!slice->ports[p].port || slice->ports[p].port == packet->dport))
+			return true;
+	return false;
+}
+
+static bool slice_has(const struct end *end, const struct endpoint_slice *slice)
+{
 	for (size_t i = 0; i < slice->endpoint_count; i++)
 		for (size_t k = 0; k < slice->endpoints[i].addr_count; k++)
-			for (size_t p = 0; p < slice->port_count; p++)
-				if (!addr_cmp(&slice->endpoints[i].addrs[k], end->addr) &&
-				    (!end->is_dst || (slice->ports[p].port == packet->dport &&
-						      slice->ports[p].protocol == packet->proto)))
-					return true;
+			if (!addr_cmp(&slice->endpoints[i].addrs[k], end->addr))
+				return !end->is_dst || slice_takes(end, slice);
 	return false;
 }
 

@@ -157,6 +157,12 @@ static void limit_icmp(struct pms *pms, const struct rule *rule)
 	}
 }
 
+/* 0: a service's endpoint takes every port. */
+static struct range range_of(uint16_t port)
+{
+	return port ? (struct range){ port, port } : all_ports;
+}
+
 /* The ports that a list states for one space: numbers, and what names resolve to there. */
 static void gather(range_vec *list, unsigned int space, const struct rule_ports *ports,
 		   const uint32_t *value, size_t count)
@@ -167,7 +173,7 @@ static void gather(range_vec *list, unsigned int space, const struct rule_ports 
 			vec_push(list, (struct range){ ports->port[i].first, ports->port[i].last });
 	for (size_t i = 0; i < count; i++)
 		if (space_of(value[i] >> 16) == space)
-			vec_push(list, (struct range){ value[i], value[i] });
+			vec_push(list, range_of((uint16_t)value[i]));
 	normalize(list);
 }
 

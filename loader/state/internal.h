@@ -152,9 +152,9 @@ struct state {
 	struct peer *by_number[UINT16_MAX + 1];
 	struct former_peer *former;
 	struct net *nets;
-	struct index netsets; /* struct state_netset, by name */
-	struct state_slice *slices;
-	struct state_service *services;
+	struct index netsets;			/* struct state_netset, by name */
+	struct index slices;			/* struct state_slice, by name */
+	struct index services;			/* struct state_service, by name */
 	unsigned int lengths[MG_ADDR_BITS + 1]; /* how many nets of each length */
 	VEC(struct touch) touched;
 	const struct object *felix_default, *felix_node;
@@ -221,6 +221,9 @@ void netsets_free(struct state *state);
 
 void slice_set(struct state *state, const struct object *object);
 void slice_del(struct state *state, const char *ns, const char *name);
+/* What the engine asks: struct engine_services, of a state. */
+void service_members(void *ctx, const char *name,
+		     void (*each)(void *arg, const struct engine_member *member), void *arg);
 void slices_free(struct state *state);
 
 /* --- address.c --- */

@@ -19,10 +19,13 @@
 struct state *state_new(const char *node, struct engine *engine)
 {
 	struct state *state = xcalloc(1, sizeof(*state));
+	const struct engine_services services = { service_members, state };
 
+	engine_services_from(engine, &services);
 	state->node = xstrdup(node);
 	state->engine = engine;
 	state->kept.hash = state->netsets.hash = named_hash;
+	state->slices.hash = state->services.hash = named_hash;
 	items_init(state);
 	accounts_init(state);
 	felix_merge(&state->params, NULL, NULL);

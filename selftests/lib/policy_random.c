@@ -225,10 +225,14 @@ static json_t *random_slice(struct policy_world *world, unsigned int i)
 		else
 			json_array_append_new(endpoints, json_pack("{s:[s]}", "addresses", addr));
 	}
-	for (unsigned int n = 1 + pw_random(world, 2); n; n--)
-		json_array_append_new(ports, json_pack("{s:s,s:s,s:i}", "name", n > 1 ? "more" : "",
-						       "protocol", pick(world, names), "port",
-						       pick(world, numbers)));
+	for (unsigned int n = pw_random(world, 3); n; n--) {
+		json_t *port = json_pack("{s:s,s:s}", "name", n > 1 ? "more" : "", "protocol",
+					 pick(world, names));
+
+		if (chance(world, 80))
+			json_object_set_new(port, "port", json_integer(pick(world, numbers)));
+		json_array_append_new(ports, port);
+	}
 	return json_pack("{s:s,s:s,s:{s:s,s:s,s:{s:s}},s:s,s:o,s:o}", "apiVersion",
 			 "discovery.k8s.io/v1", "kind", "EndpointSlice", "metadata", "name", name,
 			 "namespace", pw_ns_names[pw_random(world, 2)], "labels",

@@ -108,27 +108,45 @@ static void tell_set(const struct policy_world *world, struct engine *engine,
 	engine_netset_set(engine, key, &facts, set->nets, set->net_count);
 }
 
-/* Members of every slice of one service. */
-static void tell_service(const struct policy_world *world, struct engine *engine, const char *ns,
-			 const char *name)
+static void tell_member(const struct slice_endpoint *endpoint, const struct slice_port *port,
+			void (*each)(void *arg, const struct engine_member *member), void *arg)
 {
-	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
-	struct engine_member member[64];
-	size_t count = 0;
+	struct engine_member member = { .addr = endpoint->addrs[0] };
+
+	if (port) {
+		member.port = port->port;
+		member.proto = port->protocol;
+	}
+	each(arg, &member);
+}
+
+/* Members of every slice of one service. */
+static void service_members(void *ctx, const char *name,
+			    void (*each)(void *arg, const struct engine_member *member), void *arg)
+{
+	const struct policy_world *world = ctx;
 
 	for (unsigned int i = PW_FIRST_SLICE; i < PW_FIRST_POLICY; i++) {
 		const struct endpoint_slice *slice = endpoint_slice_of(world->object[i].object);
+		_cleanup_free_ char *key =
+			slice ? xasprintf("%s/%s", slice->base.ns, slice->service) : NULL;
 
-		if (!slice || strcmp(slice->base.ns, ns) || strcmp(slice->service, name))
+		if (!slice || strcmp(key, name))
 			continue;
-		for (size_t k = 0; k < slice->endpoint_count; k++)
+		for (size_t k = 0; k < slice->endpoint_count; k++) {
 			for (size_t p = 0; p < slice->port_count; p++)
-				member[count++] =
-					(struct engine_member){ slice->endpoints[k].addrs[0],
-								slice->ports[p].port,
-								slice->ports[p].protocol };
+				tell_member(&slice->endpoints[k], &slice->ports[p], each, arg);
+			if (!slice->port_count)
+				tell_member(&slice->endpoints[k], NULL, each, arg);
+		}
 	}
-	engine_service_set(engine, key, member, count);
+}
+
+static void tell_service(struct engine *engine, const char *ns, const char *name)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
+
+	engine_service_changed(engine, key);
 }
 
 void pw_tell_object(const struct policy_world *world, struct engine *engine, unsigned int place)
@@ -144,15 +162,17 @@ void pw_tell_object(const struct policy_world *world, struct engine *engine, uns
 	else if (network_set_of(object))
 		tell_set(world, engine, network_set_of(object));
 	else if (endpoint_slice_of(object))
-		tell_service(world, engine, object->ns, endpoint_slice_of(object)->service);
+		tell_service(engine, object->ns, endpoint_slice_of(object)->service);
 }
 
 void pw_tell(const struct policy_world *world, struct engine *engine)
 {
+	const struct engine_services services = { service_members, (void *)world };
 	struct mg_prefix pool;
 
 	if (prefix_parse(POOL, false, &pool))
 		abort();
+	engine_services_from(engine, &services);
 	engine_net_set(engine, &pool, ENGINE_NET_UNKNOWN);
 	for (unsigned int i = 0; i < PW_PODS; i++)
 		if (world->pod[i].present)
@@ -163,8 +183,7 @@ void pw_tell(const struct policy_world *world, struct engine *engine)
 
 /* --- changes ------------------------------------------------------------------------------- */
 
-static void tell_gone(const struct policy_world *world, struct engine *engine,
-		      const struct object *object)
+static void tell_gone(struct engine *engine, const struct object *object)
 {
 	_cleanup_free_ char *key = xasprintf("%s/%s", object->ns, object->name);
 
@@ -175,7 +194,7 @@ static void tell_gone(const struct policy_world *world, struct engine *engine,
 	else if (network_set_of(object))
 		engine_netset_del(engine, key);
 	else
-		tell_service(world, engine, object->ns, endpoint_slice_of(object)->service);
+		tell_service(engine, object->ns, endpoint_slice_of(object)->service);
 }
 
 static void change_object(struct policy_world *world, struct engine *engine)
@@ -189,7 +208,7 @@ static void change_object(struct policy_world *world, struct engine *engine)
 	pw_object_set(world, place, tree);
 	/* Another kind or service may be at this place now. */
 	if (engine && former)
-		tell_gone(world, engine, former);
+		tell_gone(engine, former);
 	if (engine)
 		pw_tell_object(world, engine, place);
 	object_unref(former);

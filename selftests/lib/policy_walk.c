@@ -77,7 +77,8 @@ static bool member(const struct walk_scene *scene, const char *name, const union
 			&scene->member[strcmp(name, scene->service[0]) != 0][k];
 
 		if (!addr_cmp(&one->addr, addr) &&
-		    (!ports || (one->proto == packet->proto && one->port == packet->dport)))
+		    (!ports || (walk_has_ports(packet->proto) && one->proto == packet->proto &&
+				(!one->port || one->port == packet->dport))))
 			return true;
 	}
 	return false;

@@ -175,17 +175,30 @@ static void random_service(struct walk_scene *scene, unsigned int i)
 	for (unsigned int k = 0; k < 4; k++)
 		scene->member[i][k] = (struct engine_member){
 			.addr = scene->pod[pw_random(&dice, WALK_PODS)].ip[pw_random(&dice, 2)],
-			.port = pick(numbers),
+			.port = chance(80) ? pick(numbers) : 0,
 			.proto = pick(port_protos)
 		};
-	engine_service_set(scene->engine, services[i], scene->member[i], 4);
+	if (chance(20))
+		scene->member[i][0].port = scene->member[i][0].proto = 0;
+	engine_service_changed(scene->engine, services[i]);
+}
+
+static void service_members(void *ctx, const char *name,
+			    void (*each)(void *arg, const struct engine_member *member), void *arg)
+{
+	const struct walk_scene *scene = ctx;
+
+	for (unsigned int k = 0; k < 4; k++)
+		each(arg, &scene->member[strcmp(name, services[0]) != 0][k]);
 }
 
 static void scene_init(struct walk_scene *scene)
 {
+	const struct engine_services from = { service_members, scene };
 	struct mg_prefix pool;
 
 	scene->engine = engine_new(NULL);
+	engine_services_from(scene->engine, &from);
 	scene->tier_name = tiers;
 	scene->service = services;
 	scene->kernel = pk_new();

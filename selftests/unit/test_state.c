@@ -359,6 +359,45 @@ static void test_bytes_a_pod(void **unused)
 	assert_row(&world, "10.1.3.4", "-");
 }
 
+/* Of a service that no rule names, with ten endpoints: 240 bytes are their addresses and ports. */
+#define BYTES_A_SERVICE 400
+
+static void set_slice(struct world *world, unsigned int i)
+{
+	char list[512];
+	size_t used = 0;
+
+	for (unsigned int k = 0; k < 10; k++)
+		used += (size_t)snprintf(list + used, sizeof(list) - used,
+					 "%s{addresses: [10.1.%u.%u]}", k ? ", " : "", i / 20 % 256,
+					 i % 20 * 10 + k);
+	set(world,
+	    "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, "
+	    "metadata: {name: service-%u-x, namespace: default, labels: "
+	    "{kubernetes.io/service-name: service-%u}}, ports: [{port: 8080}], endpoints: [%s]}",
+	    i, i, list);
+}
+
+static void test_bytes_a_service(void **unused)
+{
+	_cleanup_world_ struct world world = world_new();
+	const struct plan *plan;
+	size_t before, after;
+
+	(void)unused;
+	assert_int_equal(engine_build(world.engine, &plan, NULL), 0);
+	engine_applied(world.engine);
+	before = heap_bytes();
+	for (unsigned int i = 0; i < MANY; i++)
+		set_slice(&world, i);
+	after = heap_bytes();
+	print_message("%zu bytes a service\n", (after - before) / MANY);
+#ifndef __SANITIZE_ADDRESS__
+	assert_in_range((after - before) / MANY, 240, BYTES_A_SERVICE);
+#endif
+	assert_false(engine_pending(world.engine));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_done_and_leftover),   cmocka_unit_test(test_moving_address),
 		cmocka_unit_test(test_many_addresses),	    cmocka_unit_test(test_kept_pods),
 		cmocka_unit_test(test_incremental_is_full), cmocka_unit_test(test_bytes_a_pod),
+		cmocka_unit_test(test_bytes_a_service),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
