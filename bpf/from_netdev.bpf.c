@@ -22,7 +22,8 @@ static __always_inline int refused(const struct packet *pkt, const struct mg_loc
 	if (r == -MG_DROP_IP_OPTIONS && tunnel && addr_is_own(local, &pkt->dst) &&
 	    local->flags & (MG_LOCAL_IPIP | MG_LOCAL_VXLAN))
 		return r;
-	return MG_FINAL_NEXT;
+	/* a host endpoint's policy cannot be asked of it */
+	return pkt->host && r != -MG_DROP_NOT_IP ? r : MG_FINAL_NEXT;
 }
 
 static __always_inline int from_netdev_steps(struct __sk_buff *skb, struct packet *pkt)
@@ -30,13 +31,15 @@ static __always_inline int from_netdev_steps(struct __sk_buff *skb, struct packe
 	const struct mg_local *local = local_row();
 	int r;
 
-	if (!local || ipv6_is_off(skb, local))
+	if (!local)
 		return MG_FINAL_NEXT;
 	r = uplink_parse(skb, pkt);
+	if (ipv6_is_off(skb, local) && !pkt->host)
+		return MG_FINAL_NEXT;
 	if (r)
 		return refused(pkt, local, r);
 	if (pkt->flags & PKT_MULTICAST)
-		return MG_FINAL_NEXT;
+		return multicast_in(skb, pkt);
 	r = decap(skb, pkt);
 	if (r)
 		return r;

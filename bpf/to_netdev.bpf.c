@@ -15,9 +15,18 @@ static __always_inline int to_netdev_steps(struct __sk_buff *skb, struct packet 
 {
 	const struct mg_local *local = local_row();
 
-	if (!local || ipv6_is_off(skb, local) || uplink_parse(skb, pkt) ||
-	    pkt->flags & PKT_MULTICAST)
+	int r;
+
+	if (!local)
 		return MG_FINAL_NEXT;
+	r = uplink_parse(skb, pkt);
+	if (ipv6_is_off(skb, local) && !pkt->host)
+		return MG_FINAL_NEXT;
+	if (r) /* a host endpoint's policy cannot be asked of what is cut off or contradicts itself
+		*/
+		return pkt->host && r != -MG_DROP_NOT_IP ? r : MG_FINAL_NEXT;
+	if (pkt->flags & PKT_MULTICAST)
+		return host_leaves(skb, pkt, MG_FINAL_NEXT);
 	return uplink_out(skb, pkt, local);
 }
 

@@ -4,9 +4,8 @@
  * the epochs up and for the agent that raises them.
  *
  * A flow's stamp (mg_flow.epoch) is the sum over both addresses of epoch[mg_epoch_hash(address)],
- * plus net_epoch for each address without a row in mg_addrs, plus host_epoch where a host stage
- * judged (MG_FLOW_JUDGED_HOST). The agent writes rows first, then epochs, then raises change;
- * programs read in the opposite order.
+ * plus net_epoch for each address without a row in mg_addrs, plus host_epoch. The agent writes rows
+ * first, then epochs, then raises change; programs read in the opposite order.
  */
 #ifndef MARGAY_ABI_EPOCH_H
 #define MARGAY_ABI_EPOCH_H

@@ -38,7 +38,7 @@ struct mg_flow_key {
 #define MG_FLOW_REPLY (1U << 4)	      /* translated: the row of the answers */
 #define MG_FLOW_JUDGED_OUT (1U << 5)  /* this node judged the sender's side */
 #define MG_FLOW_JUDGED_IN (1U << 6)   /* this node judged the receiver's side */
-#define MG_FLOW_JUDGED_HOST (1U << 7) /* a host stage judged: the sum has host_epoch in it */
+#define MG_FLOW_JUDGED_HOST (1U << 7) /* host stages judged, if any: set[] has MG_SIDE_* */
 #define MG_FLOW_BOTH_SEEN (1U << 8)   /* packets went both ways; since: flow.both */
 #define MG_FLOW_WAY0_NODE (1U << 9)   /* way[0] is a node number (0: outside), not a slot */
 #define MG_FLOW_WAY1_NODE (1U << 10)
@@ -49,10 +49,11 @@ struct mg_flow_key {
 #define MG_FLOW_WAY_CROSS (1U << 14)
 #define MG_FLOW_HOST (1U << 15) /* translated: of a socket of this node, see MG_KEY_HOST */
 
-/* mg_flow.set of a side that no pod's policy judged (MG_FLOW_JUDGED_OUT, _IN): the slot of the host
- * endpoint at the interface by which the flow comes to this node (sender's side) or leaves it
- * (receiver's side), 0: there is none; or MG_SIDE_OWN: a socket of this node is that end. */
-#define MG_SIDE_OWN (1U << 31)
+/* mg_flow.set of a side that no pod's policy judged (MG_FLOW_JUDGED_OUT, _IN), with
+ * MG_FLOW_JUDGED_HOST: where the flow comes to this node (sender's side) or leaves it (receiver's):
+ * the ifindex of an uplink, or one of these; 0: an interface that is none of ours. */
+#define MG_SIDE_TUNNEL (1U << 30) /* in a tunnel, by whatever uplink */
+#define MG_SIDE_OWN (1U << 31)	  /* a socket of this node is that end */
 
 /* mg_flow.state: TCP. Direction 0 goes from a to b; of a translated pair it is the opener's. */
 #define MG_TCP_SYN (1U << 0)
@@ -75,8 +76,8 @@ struct mg_flow {
 	__u32 packets;
 	__u32 seen;    /* tick (2^20 ns) of the last packet */
 	__u32 change;  /* mg_control.change at the last check */
-	__u32 epoch;   /* sum of both ends' epochs (and host_epoch) when it was judged */
-	__u32 set[2];  /* sets that judged it: as sender, as receiver; 0: not here (MG_SIDE_OWN) */
+	__u32 epoch;   /* sum of both ends' epochs and host_epoch when it was judged */
+	__u32 set[2];  /* sets that judged it, of the sender, of the receiver; or MG_SIDE_* */
 	__u32 rule[2]; /* deciding rules of the two sides */
 	__u16 flags;   /* MG_FLOW_* */
 	__u8 state;    /* MG_TCP_* */

@@ -16,6 +16,8 @@
 	X(mg_local, __u32, struct mg_local, DERIVED, "this node: addresses, flags, lifetimes")     \
 	X(mg_peers, __u32, struct mg_peer, DERIVED, "nodes by number: addresses and ways to them") \
 	X(mg_uplinks, __u32, struct mg_uplink, DERIVED, "uplinks by ifindex")                      \
+	X(mg_failsafe, struct mg_failsafe_key, __u32, DERIVED,                                     \
+	  "ports of the node that no host policy closes")                                          \
 	X(mg_pmtu, __u32, struct mg_pmtu, RUNTIME, "path MTU to nodes, learnt from routers")       \
 	X(mg_ep, __u32, struct mg_ep, DERIVED, "local endpoints by slot")                          \
 	X(mg_ep_if, __u32, __u32, DERIVED,                                                         \

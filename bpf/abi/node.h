@@ -26,6 +26,7 @@
  * of the host endpoint for all interfaces decides. Neither: Accept. */
 #define MG_LOCAL_POD_HOST_DROP (1U << 10)
 #define MG_LOCAL_POD_HOST_JUDGE (1U << 11)
+#define MG_LOCAL_HOST_POLICY (1U << 12) /* one of the two, or a host endpoint judges somewhere */
 
 #define MG_NAT_RANGES 4
 

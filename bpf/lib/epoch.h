@@ -55,10 +55,9 @@ static __always_inline __u32 epoch_of(const struct mg_control *control, const un
 static __always_inline void stamp_ends(struct packet *pkt, const struct mg_control *control)
 {
 	__u32 net = READ_ONCE(control->net_epoch);
-	__u32 sum = epoch_of(control, &pkt->src) + epoch_of(control, &pkt->dst);
+	__u32 sum = epoch_of(control, &pkt->src) + epoch_of(control, &pkt->dst) +
+		    READ_ONCE(control->host_epoch);
 
-	if (pkt->flow_flags & MG_FLOW_JUDGED_HOST)
-		sum += READ_ONCE(control->host_epoch);
 	barrier();
 	ident_exact(&pkt->src, &pkt->from);
 	ident_exact(&pkt->dst, &pkt->to);

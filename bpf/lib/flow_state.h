@@ -257,7 +257,9 @@ static __always_inline void flow_fill(struct packet *pkt, __u16 flags)
 	row->state = pkt->tcp_state;
 	row->flags = pkt->flow_flags | flags;
 	for (int i = 0; i < 2; i++) {
-		row->set[i] = pkt->set[i];
+		bool judged = row->flags & (MG_FLOW_JUDGED_OUT << i);
+
+		row->set[i] = judged ? pkt->set[i] : pkt->side[i];
 		row->rule[i] = pkt->rule[i];
 	}
 }

@@ -82,14 +82,128 @@ __weak __noinline int open_judge(struct packet *pkt, __u32 sides)
 	return r;
 }
 
-/* Step: all of it for an untranslated flow. */
+static __always_inline void turn_sides(struct packet *pkt)
+{
+	packet_turn(pkt);
+	SWAP(pkt->side[PKT_OUT], pkt->side[PKT_IN]);
+}
+
+/* Host endpoints judge a flow that a pod takes part in. */
+__weak __noinline int open_sides(struct packet *pkt)
+{
+	int r;
+
+	pkt = packet_row(pkt);
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	if (!(pkt->flags & PKT_REVERSED))
+		return host_sides(pkt, HOST_ENTRY | HOST_EXIT | HOST_COUNT);
+	turn_sides(pkt);
+	r = host_sides(pkt, HOST_ENTRY | HOST_EXIT | HOST_COUNT);
+	packet_turn(pkt);
+	return r;
+}
+
+/* Step, after open_judge() and with pkt->side set. */
+static __always_inline int open_host_sides(struct packet *pkt, const struct mg_local *local)
+{
+	pkt->flow_flags |= MG_FLOW_JUDGED_HOST;
+	return host_wanted(local) ? open_sides(pkt) : 0;
+}
+
+/* Step: all of it for an untranslated flow to a pod. */
 static __always_inline int open_flow(struct packet *pkt, const struct mg_local *local, __u32 sides)
 {
 	int r = flow_admit(pkt, local);
 
 	if (!r)
 		r = open_judge(pkt, sides);
+	if (!r)
+		r = open_host_sides(pkt, local);
 	return r ? r : flow_create(pkt);
+}
+
+/* Connections of the node itself outlive whatever made no row of them (they were there before the
+ * host endpoint, or their row was evicted): one in midstream goes on where policy would let it be
+ * opened from either end. What is no socket's the stack refuses. */
+static __always_inline void host_admit(struct packet *pkt)
+{
+	pkt->tcp_state = 0;
+	if (pkt->proto != IPPROTO_TCP)
+		return;
+	pkt->tcp_state = MG_TCP_SYN;
+	if (is_opening(pkt))
+		return;
+	pkt->tcp_state = MG_TCP_ESTABLISHED | MG_TCP_MIDSTREAM;
+	pkt->flags |= PKT_MIDSTREAM;
+}
+
+/* What no row can be of: its key is another's, or nothing follows it. */
+static __always_inline bool host_rowless(const struct packet *pkt)
+{
+	return pkt->flags & (PKT_KEY_TAKEN | PKT_ICMP_ERROR | PKT_MULTICAST) ||
+	       (pkt->proto == IPPROTO_TCP && pkt->tcp_flags & TCP_RST);
+}
+
+/* Step for a flow in which no pod of this node takes part, after open_ends() and with pkt->side
+ * set. Verified once. */
+__weak __noinline int open_host(struct packet *pkt)
+{
+	int r;
+
+	pkt = packet_row(pkt);
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	host_admit(pkt);
+	pkt->flow_flags = MG_FLOW_JUDGED_HOST;
+	r = host_sides(pkt, HOST_ENTRY | HOST_EXIT | HOST_COUNT);
+	if (r && pkt->flags & PKT_MIDSTREAM) {
+		int turned;
+
+		turn_sides(pkt);
+		turned = host_sides(pkt, HOST_ENTRY | HOST_EXIT | HOST_COUNT);
+		packet_turn(pkt);
+		if (!turned) {
+			pkt->flags |= PKT_REVERSED;
+			r = 0;
+		}
+	}
+	if (r)
+		return r;
+	return host_rowless(pkt) ? 0 : flow_create(pkt);
+}
+
+/* Step: untracked policies (doNotTrack) of the endpoint at this device, before anything is looked
+ * up. What one allows no other stage judges and no row remembers: pkt->host goes. Verified once. */
+__weak __noinline int host_untracked(struct packet *pkt, __u32 stage)
+{
+	struct mg_control *control = control_row();
+	struct mg_commit *commit = control ? commit_row(control) : NULL;
+
+	pkt = packet_row(pkt);
+	if (!pkt || !commit)
+		return -MG_DROP_INTERNAL;
+	pkt->column = commit_column(commit);
+	if (set_in_force(pkt->host, pkt->column, stage) == MG_SET_NONE)
+		return 0;
+	barrier();
+	ident_exact(&pkt->src, &pkt->from);
+	ident_exact(&pkt->dst, &pkt->to);
+	complete_ends(pkt);
+	if (host_failsafe(pkt, stage == MG_STAGE_UNTRACKED_OUT))
+		return 0;
+	switch (host_stage(pkt, pkt->host, stage, 0)) {
+	case HOST_DENIES:
+		return stage == MG_STAGE_UNTRACKED_OUT ? -MG_DROP_HOST_EGRESS
+						       : -MG_DROP_HOST_INGRESS;
+	case HOST_ALLOWS:
+		pkt->host = 0;
+		pkt->side[PKT_OUT] = 0;
+		return 0;
+	case HOST_GOES_ON:
+		return 0;
+	}
+	return 0;
 }
 
 #endif

@@ -108,6 +108,8 @@ struct packet {
 	__u16 src_slot;	      /* local endpoint that sent it; 0: none */
 	__u16 dst_slot;	      /* local endpoint that gets it; 0: none */
 	__u32 ep_flags;	      /* MG_EP_* of the endpoint this hook belongs to */
+	__u32 host;	      /* slot of the host endpoint that judges at this device; 0: none */
+	__u32 side[2];	      /* where the flow comes in and leaves: ifindex or MG_SIDE_* */
 	/* flow and verdict */
 	struct mg_flow_key key;
 	__u32 set[2];	  /* sender's, receiver's */
@@ -146,6 +148,7 @@ struct packet {
 	__u32 far_node; /* 0: nothing is kept */
 	__u32 link_ifindex;
 	__u32 link_flags; /* MG_UPLINK_* */
+	__u32 link_host;  /* mg_uplink.host */
 	__u32 kept_tick;
 	__u32 kept_change;
 	__u32 event_window;

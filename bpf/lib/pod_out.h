@@ -152,25 +152,44 @@ static __always_inline void way_of_host(struct packet *pkt, const struct mg_loca
 		pkt->to.flags |= pkt->from.flags & ADDR_MODES;
 }
 
+/* The way of a new flow, and by it the side by which it leaves: 0, a reason, or MG_FINAL_STACK. */
+static __always_inline int find_exit(struct __sk_buff *skb, struct packet *pkt)
+{
+	int r;
+
+	if (goes_to_host(pkt)) {
+		pkt->side[PKT_IN] = MG_SIDE_OWN;
+		return 0;
+	}
+	if (goes_to_pod(pkt) || (pkt->ep_flags & MG_EP_THROUGH_STACK))
+		return 0;
+	if (!pkt->to.node)
+		return route_world(skb, pkt);
+	pkt->out_node = pkt->to.node;
+	r = route_node(pkt);
+	pkt->side[PKT_IN] = pkt->encap ? MG_SIDE_TUNNEL : pkt->out_ifindex;
+	return r;
+}
+
 /* The rows of a flow that policy lets out. */
 static __always_inline int create_out(struct __sk_buff *skb, struct packet *pkt,
 				      const struct mg_local *local)
 {
-	int r;
+	int way, r;
 
 	way_of_host(pkt, local);
-	if (goes_to_pod(pkt) || goes_to_host(pkt) || pkt->to.node ||
-	    (pkt->ep_flags & MG_EP_THROUGH_STACK))
-		return flow_create(pkt);
-	r = route_world(skb, pkt);
-	if (r < 0)
+	way = find_exit(skb, pkt);
+	if (way < 0)
+		return way;
+	r = open_host_sides(pkt, local);
+	if (r)
 		return r;
-	if (r == 0 && pkt->out_ifindex) {
+	if (!way && pkt->out_ifindex && !pkt->to.node) {
 		r = nat_out(skb, pkt);
 		return r || (pkt->flags & PKT_REWRITE_SRC) ? r : flow_create(pkt);
 	}
 	/* through the stack: to_netdev translates */
-	return flow_create(pkt) ?: r;
+	return flow_create(pkt) ?: way;
 }
 
 __weak __noinline int new_out(struct __sk_buff *skb, struct packet *pkt)

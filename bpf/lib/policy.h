@@ -85,16 +85,20 @@ static __always_inline __u32 verdict_other(const struct mg_class *class, __u8 pr
 	return found ? found - 1 : class->verdict;
 }
 
-/* The verdict's number for this packet, with a peer of this identity. Verified once. */
-__weak __noinline __u32 classify(struct packet *pkt, __u32 set, __u32 identity)
+/* The verdict's number for this packet, by the far end's identity and, << 16, the near end's, which
+ * matters to sets of host endpoints alone. Verified once. */
+__weak __noinline __u32 classify(struct packet *pkt, __u32 set, __u32 identities)
 {
 	struct mg_set *row = bpf_map_lookup_elem(&mg_sets, &set);
 	struct mg_class *class;
-	__u32 table, key, found;
+	__u32 root, table, key, found;
 
 	if (!row || !pkt)
 		return MG_VERDICT_DROP;
-	class = class_row(table_get(row->table, identity));
+	root = row->table;
+	if (row->flags & MG_SET_BOTH_ENDS)
+		root = table_get(root, identities >> 16);
+	class = class_row(table_get(root, identities & 0xffff));
 	if (!class)
 		return MG_VERDICT_DROP;
 	if (class->sport) {
@@ -208,7 +212,7 @@ __weak __noinline int judge(struct packet *pkt, __u32 column, __u32 sides)
 	return r;
 }
 
-/* A judgement's connection on the rules that made it; denied packets have no flow to keep
+/* A judgement's connection on the pods' rules that made it; denied packets have no flow to keep
  * their counts, so they are added at once. */
 __weak __noinline int count_judgement(struct packet *pkt, __u32 denied)
 {

@@ -11,6 +11,7 @@
 #include "lib/endpoint.h"
 #include "lib/epoch.h"
 #include "lib/flow_state.h"
+#include "lib/host.h"
 #include "lib/icmp_types.h"
 #include "lib/policy.h"
 #include "lib/swap.h"
@@ -45,6 +46,28 @@ static __always_inline bool stamp_holds(const struct packet *pkt, const struct m
 	       set_in_force(pkt->dst_slot, column, MG_STAGE_WORKLOAD_IN) == flow->set[PKT_IN];
 }
 
+/* What a row keeps of the sides that no pod's policy judged, back into the packet. */
+static __always_inline void sides_of(struct packet *pkt, const struct mg_flow *flow)
+{
+	for (int i = 0; i < 2; i++) {
+		bool judged = flow->flags & (MG_FLOW_JUDGED_OUT << i);
+
+		pkt->side[i] = judged ? 0 : flow->set[i];
+		if (!judged)
+			pkt->rule[i] = flow->rule[i];
+	}
+}
+
+static __always_inline int judge_host(struct packet *pkt, const struct mg_flow *flow, __u32 column)
+{
+	const struct mg_local *local = local_row();
+
+	if (!local || !(flow->flags & MG_FLOW_JUDGED_HOST) || !host_wanted(local))
+		return 0;
+	pkt->column = column;
+	return host_sides(pkt, HOST_ENTRY | HOST_EXIT);
+}
+
 static __always_inline int judge_flow(struct packet *pkt, struct mg_flow *flow, __u32 column)
 {
 	__u8 type = pkt->icmp_type;
@@ -57,14 +80,18 @@ static __always_inline int judge_flow(struct packet *pkt, struct mg_flow *flow, 
 		sides |= PKT_JUDGE_IN;
 	if (pkt->flags & PKT_REVERSED)
 		pkt->icmp_type = icmp_question(pkt->family, type);
+	sides_of(pkt, flow);
 	r = judge(pkt, column, sides);
+	if (!r)
+		r = judge_host(pkt, flow, column);
 	pkt->icmp_type = type;
 	flow_fold(flow);
 	if (r)
 		return r;
 	flow->epoch = pkt->epoch;
 	for (int i = 0; i < 2; i++) {
-		flow->set[i] = pkt->set[i];
+		if (flow->flags & (MG_FLOW_JUDGED_OUT << i))
+			flow->set[i] = pkt->set[i];
 		flow->rule[i] = pkt->rule[i];
 	}
 	return 0;

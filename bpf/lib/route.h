@@ -4,7 +4,8 @@
  * not by the mode of the destination's pool. To the world: by the kernel's routes.
  *
  * Both set out_ifindex, out_mtu (of the packet before encapsulation; 0: checked already) and
- * next_hop, and leave the bytes alone.
+ * next_hop, and leave the bytes alone; the way to the world sets the flow's exit, side[PKT_IN],
+ * too.
  */
 #ifndef MARGAY_LIB_ROUTE_H
 #define MARGAY_LIB_ROUTE_H
@@ -146,6 +147,8 @@ static __always_inline int route_world(struct __sk_buff *skb, struct packet *pkt
 	pkt->out_mtu = 0;
 	if (r == BPF_FIB_LKUP_RET_BLACKHOLE)
 		return -MG_DROP_BLACKHOLE;
+	if (r == BPF_FIB_LKUP_RET_NOT_FWDED)
+		pkt->side[PKT_IN] = MG_SIDE_OWN;
 	if (r == BPF_FIB_LKUP_RET_NOT_FWDED || r == BPF_FIB_LKUP_RET_UNSUPP_LWT)
 		return MG_FINAL_STACK;
 	if (r == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
@@ -157,6 +160,7 @@ static __always_inline int route_world(struct __sk_buff *skb, struct packet *pkt
 	if (!uplink_row(fib.ifindex))
 		return MG_FINAL_STACK;
 	pkt->out_ifindex = fib.ifindex;
+	pkt->side[PKT_IN] = fib.ifindex;
 	fib_answer(&fib, pkt);
 	trace_step(MG_STEP_FORWARD, pkt->out_ifindex, 0, 0);
 	return 0;

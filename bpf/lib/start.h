@@ -38,6 +38,8 @@ static __always_inline struct packet *packet_start(struct __sk_buff *skb, __u32 
 	pkt->src_slot = 0;
 	pkt->dst_slot = 0;
 	pkt->ep_flags = 0;
+	pkt->host = 0;
+	__builtin_memset(pkt->side, 0, sizeof(pkt->side));
 	__builtin_memset(pkt->set, 0, sizeof(pkt->set));
 	__builtin_memset(pkt->verdict, 0, sizeof(pkt->verdict));
 	__builtin_memset(pkt->rule, 0, sizeof(pkt->rule));

@@ -22,8 +22,9 @@
 #include "lib/parse_skb.h"
 #include "lib/rewrite.h"
 
-/* MG_UPLINK_* of the packet's device, looked up once a tick: a busy uplink pays a compare where a
- * hash costs as much as a flow's. First of all on an uplink: here what is kept grows old. */
+/* MG_UPLINK_* of the packet's device and its host endpoint, looked up once a tick: a busy uplink
+ * pays a compare where a hash costs as much as a flow's. First of all on an uplink: here what is
+ * kept grows old. */
 static __always_inline __u32 uplink_flags(struct packet *pkt)
 {
 	struct mg_control *control = control_row();
@@ -36,11 +37,13 @@ static __always_inline __u32 uplink_flags(struct packet *pkt)
 		pkt->link_ifindex = 0;
 		pkt->far_node = 0;
 	}
-	if (pkt->link_ifindex == pkt->ifindex)
-		return pkt->link_flags;
-	uplink = uplink_row(pkt->ifindex);
-	pkt->link_flags = uplink ? uplink->flags : 0;
-	pkt->link_ifindex = pkt->ifindex;
+	if (pkt->link_ifindex != pkt->ifindex) {
+		uplink = uplink_row(pkt->ifindex);
+		pkt->link_flags = uplink ? uplink->flags : 0;
+		pkt->link_host = uplink ? uplink->host : 0;
+		pkt->link_ifindex = pkt->ifindex;
+	}
+	pkt->host = pkt->link_host;
 	return pkt->link_flags;
 }
 

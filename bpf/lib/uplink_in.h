@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * From an uplink to a pod, after decapsulation: known flows and new ones, answers of translated
- * connections, ICMP errors. What is the host's own passes to the stack.
+ * connections, ICMP errors. What is the host's own passes to the stack; where a host endpoint
+ * judges at the interface it has a flow too, and so has what is passed on.
  *
  * A source must be one that can come from outside: no packet claims a local pod's address, and
  * one from a tunnel comes from behind the node whose tunnel it was. That holds for every packet;
@@ -13,7 +14,9 @@
 #include "lib/decap.h"
 #include "lib/flow_state.h"
 #include "lib/frag.h"
+#include "lib/host_in.h"
 #include "lib/icmp.h"
+#include "lib/icmp_path.h"
 #include "lib/open.h"
 #include "lib/recheck.h"
 #include "lib/relay.h"
@@ -150,8 +153,10 @@ static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, s
 	if (r)
 		return reset_in(skb, pkt, local, r);
 	flow_way(pkt, flow, local);
-	if (!is_local_pod(&pkt->to))
+	if (!is_local_pod(&pkt->to)) {
+		flow_update(pkt, flow);
 		return not_for_pods(skb, pkt);
+	}
 	if (flow_settled(pkt, flow))
 		flow_touch(pkt, flow);
 	else
@@ -167,10 +172,14 @@ static __always_inline int new_in(struct __sk_buff *skb, struct packet *pkt,
 
 	if (!r)
 		r = check_from(pkt, &pkt->from);
+	if (!r && pkt->host && !is_local_pod(&pkt->to))
+		r = host_new_in(skb, pkt);
 	if (r)
 		return r;
 	if (!is_local_pod(&pkt->to))
 		return not_for_pods(skb, pkt);
+	if (pkt->family == 6 && local->flags & MG_LOCAL_NO_IPV6)
+		return -MG_DROP_IPV6_OFF;
 	pkt->dst_slot = pkt->to.slot;
 	pkt->flow_flags = MG_FLOW_JUDGED_IN;
 	if (pkt->flags & PKT_FROM_TUNNEL)
@@ -179,27 +188,6 @@ static __always_inline int new_in(struct __sk_buff *skb, struct packet *pkt,
 	if (r == -MG_DROP_NO_FLOW && pkt->from.node) /* no word to strangers who probe */
 		return reset_in(skb, pkt, local, r);
 	return r ? r : uplink_deliver(skb, pkt);
-}
-
-/* ICMP about one of our outer packets: only the way's size matters to us. */
-static __always_inline void learn_path(struct __sk_buff *skb, const struct packet *pkt)
-{
-	struct mg_ident far;
-	__be32 word;
-
-	if (pkt->family == 4 ? pkt->icmp_type != ICMP4_UNREACHABLE ||
-				       pkt->icmp_code != ICMP4_CODE_FRAG_NEEDED
-			     : pkt->icmp_type != ICMP6_TOO_BIG)
-		return;
-	if (pkt->inner_proto != IPPROTO_IPIP && pkt->inner_proto != IPPROTO_IPV6 &&
-	    pkt->inner_proto != IPPROTO_UDP)
-		return;
-	ident_exact(&pkt->inner_dst, &far);
-	if (!(far.flags & MG_ADDR_HOST) || !far.node ||
-	    bpf_skb_load_bytes(skb, pkt->l4_offset + 4, &word, sizeof(word)))
-		return;
-	pmtu_learn(far.node, pkt->family == 6, pkt->tick,
-		   bpf_ntohl(word) & (pkt->family == 4 ? 0xffff : 0xffffffff));
 }
 
 static __always_inline int error_in(struct __sk_buff *skb, struct packet *pkt,
@@ -218,8 +206,10 @@ static __always_inline int error_in(struct __sk_buff *skb, struct packet *pkt,
 		learn_path(skb, pkt);
 	r = icmp_error_match(skb, pkt);
 	ident_exact(&pkt->dst, &pkt->to);
-	if (!is_local_pod(&pkt->to))
-		return not_for_pods(skb, pkt);
+	if (!is_local_pod(&pkt->to)) {
+		r = r && pkt->host ? host_alone_in(skb, pkt) : 0;
+		return r ? r : not_for_pods(skb, pkt);
+	}
 	if (r)
 		return r;
 	pkt->dst_slot = pkt->to.slot;
@@ -248,11 +238,17 @@ static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet 
 	struct mg_flow *flow;
 	int r;
 
+	r = frag_track(pkt);
+	if (!r && pkt->host) {
+		r = host_untracked(pkt, MG_STAGE_UNTRACKED_IN);
+		if (r)
+			return r;
+	}
 	if (pkt->flags & PKT_ICMP_ERROR)
 		return error_in(skb, pkt, local);
-	r = frag_track(pkt);
-	/* the host puts its own fragments together, in any order */
-	if (own && (r || !nat_port_possible(local, pkt)))
+	/* the host puts its own fragments together, in any order; without the first one, which is
+	 * judged, they are nothing */
+	if (own && (r || (!pkt->host && !nat_port_possible(local, pkt))))
 		return host_in(pkt);
 	if (r) {
 		ident_exact(&pkt->dst, &pkt->to);
@@ -262,14 +258,26 @@ static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet 
 	flow = flow_find(pkt, local);
 	if (flow)
 		return known_in(skb, pkt, flow, local);
-	return own ? host_in(pkt) : new_in(skb, pkt, local);
+	return own && !pkt->host ? host_in(pkt) : new_in(skb, pkt, local);
+}
+
+/* Where it came in: an uplink, or a tunnel, where the endpoint for all interfaces judges. */
+static __always_inline void enter(struct packet *pkt, const struct mg_local *local)
+{
+	pkt->side[PKT_OUT] = pkt->ifindex;
+	if (!(pkt->flags & PKT_FROM_TUNNEL))
+		return;
+	pkt->side[PKT_OUT] = MG_SIDE_TUNNEL;
+	pkt->host = local->host_any;
 }
 
 static __always_inline int uplink_in(struct __sk_buff *skb, struct packet *pkt,
 				     const struct mg_local *local)
 {
-	int r = uplink_in_steps(skb, pkt, local), opened;
+	int r, opened;
 
+	enter(pkt, local);
+	r = uplink_in_steps(skb, pkt, local);
 	if (!pkt->outer_length || (r != MG_FINAL_STACK && r != MG_FINAL_NEXT))
 		return r;
 	/* the stack gets it without its tunnel */

@@ -9,6 +9,7 @@
 #include "lib/encap.h"
 #include "lib/flow_state.h"
 #include "lib/frag.h"
+#include "lib/host_out.h"
 #include "lib/icmp.h"
 #include "lib/mtu.h"
 #include "lib/nat_host.h"
@@ -21,13 +22,19 @@
  * Too large is what a router told of us alone (mg_pmtu): the route knows the rest. The sender is
  * told in any case: without DF it is the stack that cuts packets, by what it then knows.
  */
-static __always_inline int to_node(struct __sk_buff *skb, struct packet *pkt)
+static __always_inline int to_node(struct __sk_buff *skb, struct packet *pkt,
+				   const struct mg_local *local)
 {
 	__u32 mtu;
 	int r;
 
 	pkt->out_node = pkt->to.node;
 	r = route_node(pkt);
+	if (r)
+		return r;
+	if (pkt->encap != MG_ENCAP_NONE)
+		pkt->host = local->host_any;
+	r = host_leaves(skb, pkt, 0);
 	if (r)
 		return r;
 	if (pkt->encap == MG_ENCAP_NONE)
@@ -49,6 +56,7 @@ static __always_inline void inherit(struct packet *pkt, const struct mg_flow *fl
 		(flow->flags & (MG_FLOW_JUDGED_OUT | MG_FLOW_JUDGED_HOST)) | MG_FLOW_VIA_STACK;
 	for (int i = 0; i < 2; i++) {
 		pkt->set[i] = flow->set[i];
+		pkt->side[i] = flow->set[i];
 		pkt->rule[i] = flow->rule[i];
 	}
 }
@@ -89,10 +97,15 @@ static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
 static __always_inline int uplink_out(struct __sk_buff *skb, struct packet *pkt,
 				      const struct mg_local *local)
 {
+	int r;
+
 	ident_exact(&pkt->dst, &pkt->to);
 	ident_complete(&pkt->dst, &pkt->to);
 	if (pkt->to.node && !(pkt->to.flags & (MG_ADDR_LOCAL | MG_ADDR_HOST)))
-		return to_node(skb, pkt);
+		return to_node(skb, pkt, local);
+	r = host_leaves(skb, pkt, 0);
+	if (r)
+		return r;
 	if (addr_is_own(local, &pkt->src))
 		return nat_host_possible(local, pkt) ? nat_host(skb, pkt) : MG_FINAL_NEXT;
 	ident_exact(&pkt->src, &pkt->from);
