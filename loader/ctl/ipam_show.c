@@ -7,13 +7,11 @@
 #include "base/inet.h"
 #include "base/json.h"
 #include "ctl/ipam.h"
-#include "ctl/output.h"
-#include "ctl/table.h"
+#include "ctl/show.h"
 #include "ctl/verb.h"
 
 struct arguments {
-	struct ctl *ctl;
-	struct output output;
+	struct show_arguments show;
 	const char *ip;
 	bool blocks, borrowed, configuration;
 };
@@ -25,19 +23,16 @@ static const struct argp_option options[] = {
 	{ "show-blocks", OPT_BLOCKS, NULL, 0, "blocks too, not pools alone", 0 },
 	{ "show-borrowed", OPT_BORROWED, NULL, 0, "addresses from blocks of other nodes", 0 },
 	{ "show-configuration", OPT_CONFIGURATION, NULL, 0, "the IPAM configuration", 0 },
-	{ "output", 'o', "FORMAT", 0, OUTPUT_HELP, 0 },
-	{ "no-headers", 'H', NULL, 0, "no line of titles", 0 },
 	{ 0 },
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
-	struct err err;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = arguments->ctl;
+		state->child_inputs[0] = &arguments->show;
 		return 0;
 	case OPT_IP:
 		arguments->ip = arg;
@@ -50,13 +45,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_CONFIGURATION:
 		arguments->configuration = true;
-		return 0;
-	case 'o':
-		if (output_parse(arg, &arguments->output, &err) < 0)
-			argp_error(state, "%s", err.text);
-		return 0;
-	case 'H':
-		arguments->output.no_headers = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "unexpected argument \"%s\"", arg);
@@ -136,22 +124,7 @@ static const struct table_column configuration_columns[] = {
 	{ .title = "VALUE", .path = ".value" },
 };
 
-#define PRINT(arguments, columns, rows, tree)                                                      \
-	print_rows(arguments, columns, sizeof(columns) / sizeof((columns)[0]), rows, tree)
-
-static void print_rows(const struct arguments *arguments, const struct table_column *columns,
-		       size_t count, const json_t *rows, const json_t *tree)
-{
-	const struct output *output = &arguments->output;
-	const struct table table = { columns, count, output->format == OUTPUT_WIDE,
-				     output->no_headers };
-	struct err err;
-
-	if (output->format == OUTPUT_TABLE || output->format == OUTPUT_WIDE)
-		table_print(stdout, &table, rows);
-	else if (output_tree(output, tree, rows, &err) < 0)
-		ctl_error(arguments->ctl, "%s", err.text);
-}
+#define COLUMNS(list) .columns = list, .count = sizeof(list) / sizeof((list)[0])
 
 /* --- the questions --------------------------------------------------------------------------- */
 
@@ -163,20 +136,29 @@ static void add_row(json_t *rows, const char *grouping, json_t *record)
 	json_array_append_new(rows, row);
 }
 
-static void show_usage(const struct arguments *arguments, const json_t *usage)
+static json_t *usage_rows(const json_t *usage, bool blocks)
 {
-	_cleanup_json_ json_t *rows = json_array();
-	json_t *pool, *block;
+	json_t *rows = json_array(), *pool, *block;
 	size_t i, j;
 
 	json_array_foreach(json_object_get(usage, "pools"), i, pool) {
 		add_row(rows, "IP Pool", pool);
-		if (!arguments->blocks)
+		if (!blocks)
 			continue;
 		json_array_foreach(json_object_get(pool, "blocks"), j, block)
 			add_row(rows, "Block", block);
 	}
-	PRINT(arguments, usage_columns, rows, usage);
+	return rows;
+}
+
+static json_t *pool_rows(const json_t *usage)
+{
+	return usage_rows(usage, false);
+}
+
+static json_t *block_rows(const json_t *usage)
+{
+	return usage_rows(usage, true);
 }
 
 static void put_property(json_t *rows, const char *name, const json_t *value, const char *or_else)
@@ -187,21 +169,29 @@ static void put_property(json_t *rows, const char *name, const json_t *value, co
 		rows, json_pack("{s:s, s:s}", "property", name, "value", text ? text : or_else));
 }
 
-static void show_configuration(const struct arguments *arguments, const json_t *list)
+static json_t *property_rows(const json_t *spec)
 {
-	_cleanup_json_ json_t *rows = json_array();
-	const json_t *spec = NULL, *object;
-	size_t i;
+	json_t *rows = json_array();
 
-	json_array_foreach(list, i, object)
-		if (!strcmp(json_text_or(object, "metadata.name", ""), "default"))
-			spec = json_object_get(object, "spec");
 	put_property(rows, "StrictAffinity", json_object_get(spec, "strictAffinity"), "false");
 	put_property(rows, "AutoAllocateBlocks", json_object_get(spec, "autoAllocateBlocks"),
 		     "true");
 	put_property(rows, "MaxBlocksPerHost", json_object_get(spec, "maxBlocksPerHost"), "0");
 	put_property(rows, "IPCooldownSeconds", json_object_get(spec, "ipCooldownSeconds"), "0");
-	PRINT(arguments, configuration_columns, rows, spec ? spec : rows);
+	return rows;
+}
+
+/* The spec of IPAMConfiguration "default"; where there is none, nothing is set. New reference. */
+static json_t *configuration_of(const json_t *list)
+{
+	const json_t *object;
+	size_t i;
+
+	json_array_foreach(list, i, object)
+		if (!strcmp(json_text_or(object, "metadata.name", ""), "default") &&
+		    json_object_get(object, "spec"))
+			return json_incref(json_object_get(object, "spec"));
+	return json_object();
 }
 
 static void show_ip(const struct arguments *arguments, const struct ipam_view *view)
@@ -212,15 +202,14 @@ static void show_ip(const struct arguments *arguments, const struct ipam_view *v
 	json_t *value;
 
 	if (addr_parse(arguments->ip, &addr) < 0) {
-		ctl_error(arguments->ctl, "--ip: \"%s\" is not an address", arguments->ip);
+		ctl_error(arguments->show.ctl, "--ip: \"%s\" is not an address", arguments->ip);
 		return;
 	}
 	found = ipam_lookup(view->lists[LIST_BLOCKS], &addr);
-	if (arguments->output.format == OUTPUT_JSON || arguments->output.format == OUTPUT_YAML) {
-		struct err err;
-
-		if (found && output_tree(&arguments->output, found, found, &err) < 0)
-			ctl_error(arguments->ctl, "%s", err.text);
+	if (arguments->show.output.format != OUTPUT_TABLE &&
+	    arguments->show.output.format != OUTPUT_WIDE) {
+		if (found)
+			show_print(&arguments->show, &(struct show){ 0 }, found);
 		return;
 	}
 	if (!json_text_at(found, "handle")) {
@@ -233,32 +222,45 @@ static void show_ip(const struct arguments *arguments, const struct ipam_view *v
 		printf("  %s: %s\n", key, json_string_value(value));
 }
 
+static void answer(const struct arguments *arguments, const struct ipam_view *view)
+{
+	static const struct show pools = { COLUMNS(usage_columns),
+					   .nothing = "There are no IP pools.", .rows = pool_rows };
+	static const struct show blocks = { COLUMNS(usage_columns),
+					    .nothing = "There are no IP pools.",
+					    .rows = block_rows };
+	static const struct show borrowed = { COLUMNS(borrowed_columns),
+					      .nothing = "No address is borrowed." };
+	static const struct show configuration = { COLUMNS(configuration_columns),
+						   .rows = property_rows };
+	const struct ipam_objects objects = ipam_view_objects(view);
+	_cleanup_json_ json_t *usage = ipam_usage(&objects, ipam_now());
+	_cleanup_json_ json_t *spec = configuration_of(view->lists[LIST_CONFIGURATIONS]);
+
+	if (arguments->ip)
+		show_ip(arguments, view);
+	else if (arguments->configuration)
+		show_print(&arguments->show, &configuration, spec);
+	else if (arguments->borrowed)
+		show_print(&arguments->show, &borrowed, json_object_get(usage, "borrowed"));
+	else
+		show_print(&arguments->show, arguments->blocks ? &blocks : &pools, usage);
+}
+
 int verb_ipam_show(struct ctl *ctl, int argc, char **argv)
 {
-	const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, {} };
-	const struct argp argp = { options,  parse, NULL, "How full pools and blocks are.",
-				   children, NULL,  NULL };
-	struct arguments arguments = { .ctl = ctl };
-	_cleanup_json_ json_t *usage = NULL;
-	struct ipam_objects objects;
+	static const struct argp_child children[] = { { &show_argp, 0, NULL, 0 }, { 0 } };
+	const struct argp argp = { .options = options,
+				   .parser = parse,
+				   .doc = "How full pools and blocks are.",
+				   .children = children };
+	struct arguments arguments = { .show.ctl = ctl };
 	struct ipam_view view;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	if (ipam_view_read(ctl, LIST_AFFINITIES, &view) < 0)
 		return 1;
-	objects = ipam_view_objects(&view);
-	usage = ipam_usage(&objects, ipam_now());
-	if (arguments.ip) {
-		show_ip(&arguments, &view);
-	} else if (arguments.configuration) {
-		show_configuration(&arguments, view.lists[LIST_CONFIGURATIONS]);
-	} else if (arguments.borrowed) {
-		const json_t *rows = json_object_get(usage, "borrowed");
-
-		PRINT(&arguments, borrowed_columns, rows, rows);
-	} else {
-		show_usage(&arguments, usage);
-	}
+	answer(&arguments, &view);
 	ipam_view_done(&view);
 	return ctl->failed;
 }

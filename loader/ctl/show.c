@@ -6,12 +6,6 @@
 
 #include "base/json.h"
 #include "ctl/agent.h"
-#include "ctl/output.h"
-
-struct arguments {
-	struct ctl *ctl;
-	struct output output;
-};
 
 static const struct argp_option options[] = {
 	{ "output", 'o', "FORMAT", 0, OUTPUT_HELP, 0 },
@@ -21,7 +15,7 @@ static const struct argp_option options[] = {
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	struct arguments *arguments = state->input;
+	struct show_arguments *arguments = state->input;
 	struct err err;
 
 	switch (key) {
@@ -42,9 +36,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static void print(struct ctl *ctl, const struct show *show, const struct output *output,
-		  const json_t *member)
+static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
+const struct argp show_argp = { .options = options, .parser = parse, .children = children };
+
+void show_print(const struct show_arguments *arguments, const struct show *show,
+		const json_t *member)
 {
+	const struct output *output = &arguments->output;
 	_cleanup_json_ json_t *rows =
 		show->rows ? show->rows(member) : json_incref((json_t *)member);
 	const struct table table = { show->columns, show->count, output->format == OUTPUT_WIDE,
@@ -57,14 +55,13 @@ static void print(struct ctl *ctl, const struct show *show, const struct output 
 		else
 			table_print(stdout, &table, rows);
 	} else if (output_tree(output, member, rows, &err) < 0) {
-		ctl_error(ctl, "%s", err.text);
+		ctl_error(arguments->ctl, "%s", err.text);
 	}
 }
 
-static bool read_arguments(struct arguments *arguments, int argc, char **argv,
+static bool read_arguments(struct show_arguments *arguments, int argc, char **argv,
 			   const struct show *show)
 {
-	static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
 	const struct argp argp = {
 		.options = options, .parser = parse, .doc = show->doc, .children = children
 	};
@@ -74,7 +71,7 @@ static bool read_arguments(struct arguments *arguments, int argc, char **argv,
 
 int show_agent(struct ctl *ctl, int argc, char **argv, const struct show *show)
 {
-	struct arguments arguments = { .ctl = ctl };
+	struct show_arguments arguments = { .ctl = ctl };
 	_cleanup_json_ json_t *answer = NULL;
 	const json_t *member;
 	struct err err;
@@ -90,13 +87,13 @@ int show_agent(struct ctl *ctl, int argc, char **argv, const struct show *show)
 		ctl_error(ctl, "the agent's answer has no \"%s\": is it of another version?",
 			  show->op);
 	else
-		print(ctl, show, &arguments.output, member);
+		show_print(&arguments, show, member);
 	return ctl->failed;
 }
 
 int show_made(struct ctl *ctl, int argc, char **argv, const struct show *show, show_make_fn make)
 {
-	struct arguments arguments = { .ctl = ctl };
+	struct show_arguments arguments = { .ctl = ctl };
 	_cleanup_json_ json_t *rows = NULL;
 	struct err err = { 0 };
 
@@ -104,7 +101,7 @@ int show_made(struct ctl *ctl, int argc, char **argv, const struct show *show, s
 		return 1;
 	rows = make(ctl, &err);
 	if (rows)
-		print(ctl, show, &arguments.output, rows);
+		show_print(&arguments, show, rows);
 	else
 		ctl_error(ctl, "%s", err.text);
 	return ctl->failed;

@@ -7,6 +7,7 @@
 #define MARGAY_CTL_SHOW_H
 
 #include "ctl/ctl.h"
+#include "ctl/output.h"
 #include "ctl/table.h"
 
 struct show {
@@ -25,5 +26,15 @@ int show_agent(struct ctl *ctl, int argc, char **argv, const struct show *show);
 /* The same for what margayctl finds out itself; op is not used. NULL from make: err says why. */
 typedef json_t *(*show_make_fn)(struct ctl *ctl, struct err *err);
 int show_made(struct ctl *ctl, int argc, char **argv, const struct show *show, show_make_fn make);
+
+/* For a verb with options of its own: -o and --no-headers as a child of its argp, whose input is a
+ * struct show_arguments, and what prints. op and doc are not used. */
+struct show_arguments {
+	struct ctl *ctl;
+	struct output output;
+};
+extern const struct argp show_argp;
+void show_print(const struct show_arguments *arguments, const struct show *show,
+		const json_t *member);
 
 #endif
