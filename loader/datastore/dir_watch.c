@@ -379,11 +379,28 @@ static int deliver(struct dir *dir, struct err *err)
 	return 0;
 }
 
+/* A folder that nobody should trust any more is a problem by itself: what was read of it stays in
+ * force, and the store's own changes go on. */
+static void refresh_manifests(struct dir *dir)
+{
+	const char *path = manifests_path(dir);
+	struct err err;
+
+	if (!path)
+		return;
+	if (manifests_refresh(dir, &err) < 0)
+		problem_set(&dir->store, &(struct store_problem){ .file = (char *)path,
+								  .text = err.text,
+								  .served = true });
+	else
+		problem_clear(&dir->store, path);
+}
+
 int dir_dispatch(struct store *store, struct err *err)
 {
 	struct dir *dir = to_dir(store);
 	struct turn turn = { 0 };
-	int r = 0;
+	int r;
 
 	dir_worker_dispatch(dir);
 	if (!dir->watches)
@@ -394,9 +411,8 @@ int dir_dispatch(struct store *store, struct err *err)
 		turn.manifests = true;
 	}
 	if (turn.manifests || manifests_are_due(dir))
-		r = manifests_refresh(dir, err);
-	if (!r)
-		r = deliver(dir, err);
+		refresh_manifests(dir);
+	r = deliver(dir, err);
 	dir_forget_mended(dir);
 	return r;
 }
