@@ -29,6 +29,7 @@ struct ctl {
 	const char *manifests;
 	const char *config;
 	const char *socket;
+	const char *ns;	     /* -n before the verb; NULL: not given */
 	struct store *store; /* NULL until ctl_store() */
 	enum ctl_unknown unknown;
 	bool failed; /* an error was printed: the exit status is 1 */

@@ -17,13 +17,21 @@ struct front {
 	int verb; /* index of the first argument; 0: none */
 };
 
+/* `kubectl margay -n NS get`, as kubectl itself takes it; the verb's own -n comes before it. */
+static const struct argp_option options[] = {
+	{ "namespace", 'n', "NAMESPACE", 0, "of objects that name none", 0 }, { 0 }
+};
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct front *front = state->input;
 
-	(void)arg;
 	if (key == ARGP_KEY_INIT) {
 		state->child_inputs[0] = front->ctl;
+		return 0;
+	}
+	if (key == 'n') {
+		front->ctl->ns = arg;
 		return 0;
 	}
 	if (key != ARGP_KEY_ARG)
@@ -74,9 +82,14 @@ static int find_verb(int argc, char **argv, const struct verb **ret_verb)
 /* The noun alone, or with a verb it does not have: say what there is. */
 static int unknown(struct ctl *ctl, int argc, char **argv)
 {
+	const char *instead = verb_instead(argc, argv);
 	size_t size = strlen(argv[0]);
 	bool noun = false;
 
+	if (instead) {
+		ctl_error(ctl, "%s", instead);
+		return 1;
+	}
 	for (const struct verb *verb = verbs; verb->name; verb++) {
 		if (strncmp(verb->name, argv[0], size) || verb->name[size] != ' ')
 			continue;
@@ -115,7 +128,8 @@ static int run_verb(struct ctl *ctl, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
-	const struct argp argp = { .parser = parse,
+	const struct argp argp = { .options = options,
+				   .parser = parse,
 				   .args_doc = "VERB [ARGUMENT...]",
 				   .doc = "verbs",
 				   .children = children,

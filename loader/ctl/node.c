@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * margayctl node checksystem and node reset; node plan is plan.c.
+ * margayctl node checksystem, node status and node reset; node plan is plan.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,6 +59,40 @@ int verb_node_checksystem(struct ctl *ctl, int argc, char **argv)
 	if (show_made(ctl, argc, argv, &show, probe))
 		ctl_error(ctl, "this kernel lacks something that Margay cannot do without");
 	return ctl->failed;
+}
+
+/* --- status -------------------------------------------------------------------------------- */
+
+/* calicoctl lists BGP peers here; there is no BGP yet. */
+static const struct table_column status_columns[] = {
+	{ .title = "PROCESS", .path = ".process" },
+	{ .title = "RUNNING", .path = ".running" },
+	{ .title = "READY", .path = ".ready" },
+	{ .title = "REASONS", .path = ".reasons", .empty = "" },
+	{ .title = "BGP PEERS", .path = ".bgp_peers" },
+};
+
+static json_t *process(struct ctl *ctl, struct err *err)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	bool runs = agent_call(ctl, "status", NULL, &answer, err) == 0;
+
+	ctl->failed |= !runs;
+	return json_pack("[{s:s, s:b, s:b, s:s, s:[]}]", "process", "margay-agent", "running", runs,
+			 "ready", json_is_true(json_at(answer, "status.ready")), "reasons",
+			 runs ? json_text_or(answer, "status.reasons", "") : err->text,
+			 "bgp_peers");
+}
+
+int verb_node_status(struct ctl *ctl, int argc, char **argv)
+{
+	const struct show show = {
+		.doc = "Whether the agent of this node runs and is ready; \"status\" tells more.",
+		.columns = status_columns,
+		.count = sizeof(status_columns) / sizeof(status_columns[0])
+	};
+
+	return show_made(ctl, argc, argv, &show, process);
 }
 
 /* --- reset --------------------------------------------------------------------------------- */

@@ -236,6 +236,7 @@ void options_parse(struct options *options, const struct options_spec *spec, int
 		if (all[i].takes & spec->takes)
 			list[count++] = all[i].option;
 	options->takes = spec->takes;
+	options->ns = options->ctl->ns;
 	options->names = xcalloc((size_t)argc + 1, sizeof(*options->names));
 	if (argp_parse(&argp, argc, argv, 0, NULL, options))
 		exit(1);

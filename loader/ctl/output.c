@@ -38,6 +38,11 @@ int output_parse(const char *text, struct output *output, struct err *err)
 		output->argument = text[size] ? text + size + 1 : NULL;
 		return 0;
 	}
+	if (!strncmp(text, "go-template", strlen("go-template")))
+		return err_set(
+			err, -EINVAL,
+			"--output: Go's templates are not taken: custom-columns=TITLE:.path or "
+			"jsonpath={.path} pick fields, json goes on to jq");
 	return err_set(err, -EINVAL, "--output: \"%s\" is none of " OUTPUT_HELP, text);
 }
 

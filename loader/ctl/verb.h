@@ -31,4 +31,8 @@ struct verb {
 
 extern const struct verb verbs[]; /* ended by a row without name */
 
+/* For words that mean a verb of calicoctl which is not here: what to do instead. NULL: they mean
+ * none. static life. */
+const char *verb_instead(int argc, char **argv);
+
 #endif

@@ -597,6 +597,53 @@ def test_show_refused(ctl, agent, answer, expected):
 # --- how it is called ---
 
 
+def test_namespace_before_the_verb(ctl):
+    """As `kubectl margay -n NS VERB` comes; the verb's own comes first."""
+    ctl.apply(DENY)
+    assert rows(ctl("-n", "shop", "get", "networkpolicy"))[1][0] == "deny"
+    assert rows(ctl("--namespace=other", "get", "networkpolicy", "-n", "shop"))[1][0] == "deny"
+    ctl("-n", "other", "get", "networkpolicy")
+    assert "other namespace" in ctl.errors
+    ctl("-n", "shop", "delete", "networkpolicy.networking.k8s.io", "deny")
+
+
+@pytest.mark.parametrize("words, text", [
+    ("node run", "systemctl"), ("node diags", "status"), ("cluster diags", "status"), ("convert", "not read"),
+    ("datastore migrate lock", "heeds"), ("datastore migrate unlock", "heeds"), ("datastore migrate export", "get "),
+    ("datastore migrate import -f x", "apply -f"), ("datastore migrate-policy-names", "names"),
+])
+def test_verbs_of_calicoctl(ctl, words, text):
+    """What is not built says what to do instead."""
+    assert text in ctl.fails(*words.split())
+
+
+def test_node_status(ctl):
+    out = rows(ctl("node", "status", "--socket", "/nonexistent", status=1))
+    assert out[0][:3] == ["PROCESS", "RUNNING", "READY"] and out[1][:3] == ["margay-agent", "false", "false"]
+
+
+def test_go_template(ctl):
+    ctl.apply(POOL)
+    for form in ("go-template={{.metadata.name}}", "go-template-file=x"):
+        assert "jsonpath" in ctl.fails("get", "ippool", "-o", form)
+
+
+def test_ipam_show_formats(ctl):
+    ctl.apply(DENY)
+    ctl("ipam", "show", "--show-blocks")
+    assert "no IP pools" in ctl.errors
+    ctl.apply(POOL)
+    assert rows(ctl("ipam", "show"))[1][:3] == ["IP", "Pool", "10.244.0.0/16"]
+    assert "AFFINITY" in ctl("ipam", "show", "-o", "wide") and "GROUPING" not in ctl("ipam", "show", "--no-headers")
+    assert json.loads(ctl("ipam", "show", "-o", "json"))["pools"][0]["cidr"] == "10.244.0.0/16"
+    assert ctl("ipam", "show", "-o", "custom-columns=CIDR:.cidr").split() == ["CIDR", "10.244.0.0/16"]
+    assert json.loads(ctl("ipam", "show", "--show-configuration", "-o", "json")) == {}
+    assert "StrictAffinity       false" in ctl("ipam", "show", "--show-configuration")
+    ctl("ipam", "show", "--show-borrowed")
+    assert "No address is borrowed" in ctl.errors
+
+
+
 @pytest.mark.parametrize("name", ["calicoctl", "kubectl-margay"])
 def test_other_names(ctl, name):
     program = os.path.join(ctl.folder, name)
