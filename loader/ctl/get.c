@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "ctl/columns.h"
+#include "ctl/derived.h"
 #include "ctl/input.h"
 #include "ctl/name.h"
 #include "ctl/node_form.h"
@@ -70,7 +71,11 @@ static int get_all(struct getting *getting, const struct target *target, struct 
 					      .ns = options->all_ns ? NULL : options_ns(options),
 					      .labels = options->labels };
 	r = store_list(options->ctl->store, queries, target->kind_count, lists, err);
-	for (size_t k = 0; !r && k < target->kind_count; k++) {
+	if (r < 0)
+		return r;
+	for (size_t k = 0; k < target->kind_count; k++) {
+		if (!r && !options->labels)
+			r = derived_add(options->ctl->store, target->kinds[k], lists[k].items, err);
 		json_array_foreach(lists[k].items, i, object)
 			json_array_append_new(group->items, shown(options, object));
 		store_list_done(&lists[k]);
@@ -97,8 +102,11 @@ static int get_named(struct getting *getting, const struct target *target, struc
 		const struct store_key key = { target->kinds[k], options_ns(getting->options),
 					       target->name };
 		_cleanup_json_ json_t *object = NULL;
-		int r = store_get(getting->options->ctl->store, &key, &object, err);
+		struct store *store = getting->options->ctl->store;
+		int r = store_get(store, &key, &object, err);
 
+		if (r == -ENOENT)
+			r = derived_get(store, &key, &object, err);
 		if (r < 0 && r != -ENOENT)
 			return r;
 		if (r < 0)

@@ -280,7 +280,7 @@ def test_tiers(ctl):
     ctl.apply(TIER % ("security", 5))
     wide = ctl("get", "tier,networkpolicy", "-A", "-o", "wide")
     assert "active" in wide and "inactive" not in wide
-    assert rows(wide)[:2] == [["NAME", "ORDER", "DEFAULTACTION"], ["security", "5", "Deny"]]
+    assert rows(wide)[0] == ["NAME", "ORDER", "DEFAULTACTION"] and rows(wide)[4] == ["security", "5", "Deny"]
     assert "1 policies are in it" in ctl.fails("delete", "tier", "security")
     both = "---\n".join([CALICO_DENY, TIER % ("security", 5)])
     assert 'tier.projectcalico.org "security" deleted' in ctl("delete", "-f", "-", stdin=both)
@@ -592,6 +592,37 @@ def test_show_nothing(ctl, agent):
 def test_show_refused(ctl, agent, answer, expected):
     agent.answer = answer
     assert expected in ctl.fails("flows", "show", "--socket", agent.path)
+
+
+# --- what is there without an object ---
+
+
+def test_tiers_without_objects(ctl):
+    ctl.apply(TIER % ("security", 5))
+    assert [row[:2] for row in rows(ctl("get", "tier"))] == [
+        ["NAME", "ORDER"], ["default", "1000000"], ["kube-admin", "1000"], ["kube-baseline", "10000000"],
+        ["security", "5"]]
+    assert ctl.get("tier", "kube-admin")["spec"] == {"order": 1000, "defaultAction": "Pass"}
+    ctl.apply("{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: default, labels: {a: b}}, "
+              "spec: {order: 1000000}}")
+    assert len(ctl.get("tier")["items"]) == 4
+    assert ctl.get("tier", "default")["metadata"]["labels"] == {"a": "b"}
+    assert [row[0] for row in rows(ctl("get", "tier", "-l", "a=b"))] == ["NAME", "default"]
+    assert "not found" in ctl.fails("get", "tier", "nobody")
+
+
+def test_profiles(ctl):
+    """Of namespaces and service accounts, as Calico derives them."""
+    ctl.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: web}}}")
+    ctl.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: runner, namespace: shop, labels: {job: ci}}}")
+    assert [row[0] for row in rows(ctl("get", "profile"))] == [
+        "NAME", "kns.shop", "ksa.shop.runner", "projectcalico-default-allow"]
+    assert ctl.get("profile", "kns.shop")["spec"] == {
+        "ingress": [{"action": "Allow"}], "egress": [{"action": "Allow"}],
+        "labelsToApply": {"pcns.team": "web", "pcns.projectcalico.org/name": "shop"}}
+    assert ctl.get("profile", "ksa.shop.runner")["spec"] == {
+        "labelsToApply": {"pcsa.job": "ci", "pcsa.projectcalico.org/name": "runner"}}
+    assert "pcsa.job=ci" in ctl("get", "profile", "-o", "wide")
 
 
 # --- how it is called ---
