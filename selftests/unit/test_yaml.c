@@ -107,6 +107,8 @@ static void test_structures(void **state)
 	check_json("b: 1\na: 2\n", "{\"b\":1,\"a\":2}"); /* order as given */
 	check_json("a:\n- 1\n- x: {q: [z, 2]}\n- - m\n",
 		   "{\"a\":[1,{\"x\":{\"q\":[\"z\",2]}},[\"m\"]]}");
+	/* As sigs.k8s.io/yaml: bools first, then their text. */
+	check_json("y: 1\nn: 2\n'y': 3\n", "{\"true\":1,\"false\":2,\"y\":3}");
 	check_json("1: a\ntrue: b\n1.5: c\n", "{\"1\":\"a\",\"true\":\"b\",\"1.5\":\"c\"}");
 	check_json("a: |\n  x\n  y\nb: >-\n  x\n  y\n", "{\"a\":\"x\\ny\\n\",\"b\":\"x y\"}");
 	check_json("# only a comment\n---\na: 1 # here\n...\n", "{\"a\":1}");
