@@ -14,7 +14,8 @@
 #include "base/file.h"
 
 #define FILES_MAX 10000
-#define LOAD_A_TURN (2 << 20) /* bytes read before the rest waits for the next turn */
+#define LOAD_A_TURN (2 << 20)	  /* bytes read before the rest waits for the next turn */
+#define KEPT_AT_FIRST (256 << 10) /* bytes of a first reading whose trees wait for its end */
 
 /* --- objects in force, by key --- */
 
@@ -123,6 +124,17 @@ static void settle_file(struct manifests *manifests, struct manifest_file *file)
 	file->loaded = false;
 }
 
+/* A first reading: nobody is to be told, so trees may go at once. What would be written is needed
+ * until everything was merged; of much of it the copy is written now, and looked at again then. */
+static void let_go(struct manifests *manifests, struct manifest_file *file)
+{
+	if (file->dirty && manifests->loaded < KEPT_AT_FIRST)
+		return;
+	if (file->dirty)
+		manifest_file_keep(manifests, file);
+	settle_file(manifests, file);
+}
+
 /* True: its objects may have changed. */
 static bool look_at(struct manifests *manifests, const char *name)
 {
@@ -153,9 +165,8 @@ static bool look_at(struct manifests *manifests, const char *name)
 	file->seen = st;
 	manifest_file_load(manifests, file);
 	manifests->loaded += st.st_size;
-	/* Nobody to tell, and nothing to be written: the trees may go at once. */
-	if (!manifests->dir->store.watches && !file->dirty)
-		settle_file(manifests, file);
+	if (!manifests->dir->store.watches)
+		let_go(manifests, file);
 	return true;
 }
 

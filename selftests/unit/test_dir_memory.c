@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -27,13 +28,13 @@ static size_t heap_bytes(void)
 	return info.uordblks + info.hblkhd;
 }
 
-static char *many_sets(void)
+static char *sets(int first, int count)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	for (int i = 0; i < MANY; i++)
+	for (int i = first; i < first + count; i++)
 		fprintf(out,
 			"---\napiVersion: projectcalico.org/v3\nkind: NetworkSet\n"
 			"metadata: {name: set-%d, namespace: a}\n"
@@ -45,7 +46,7 @@ static char *many_sets(void)
 
 static void test_bytes_an_object(void **state)
 {
-	_cleanup_free_ char *text = many_sets();
+	_cleanup_free_ char *text = sets(0, MANY);
 	struct store_test test;
 	struct store_options options = { .manifests = test.manifests, .instance = "n1" };
 	struct store *store;
@@ -65,6 +66,70 @@ static void test_bytes_an_object(void **state)
 	assert_in_range(each, 20, BYTES_AN_OBJECT);
 #endif
 	store_close(store);
+	store_test_done(&test);
+}
+
+#define FILES 6
+#define A_FILE 4000
+#define PEAK_KIB (40 << 10) /* the trees of all files are 40 MiB, and it was 65 with them */
+
+static size_t status_kib(const char *key)
+{
+	char line[256];
+	size_t kib = 0;
+	FILE *in = fopen("/proc/self/status", "r");
+
+	while (in && fgets(line, sizeof(line), in))
+		if (!strncmp(line, key, strlen(key)))
+			kib = strtoul(line + strlen(key), NULL, 10);
+	if (in)
+		fclose(in);
+	return kib;
+}
+
+/* The high mark from here on, in a process of its own. */
+static void measure_start(const struct store_test *test)
+{
+	const struct store_options options = { .create = true,
+					       .manifests = test->manifests,
+					       .instance = "n1" };
+	size_t before;
+	FILE *mark = fopen("/proc/self/clear_refs", "w");
+
+	if (!mark || fputs("5", mark) < 0 || fclose(mark))
+		_exit(2);
+	before = status_kib("VmRSS:");
+	store_close(store_test_open(test, &options));
+	printf("# %zu KiB at the most\n", status_kib("VmHWM:") - before);
+	fflush(stdout);
+	_exit(status_kib("VmHWM:") - before > PEAK_KIB);
+}
+
+/* A start that finds many manifests for the first time has the trees of a few files in memory. */
+static void test_peak_of_a_first_start(void **state)
+{
+	struct store_test test;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	store_test_init(&test);
+	assert_int_equal(mkdir(test.manifests, 0755), 0);
+	for (int i = 0; i < FILES; i++) {
+		_cleanup_free_ char *text = sets(i * A_FILE, A_FILE);
+		char name[64];
+
+		snprintf(name, sizeof(name), "manifests.d/%d.yaml", i);
+		test_write(&test, name, text);
+	}
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		measure_start(&test);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+#ifndef __SANITIZE_ADDRESS__
+	assert_int_equal(status, 0);
+#endif
 	store_test_done(&test);
 }
 
@@ -171,6 +236,8 @@ static void test_peak_of_a_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* First: what others have freed would hide its peak. */
+		cmocka_unit_test(test_peak_of_a_first_start),
 		cmocka_unit_test(test_bytes_an_object),
 		cmocka_unit_test(test_lost_copy),
 		cmocka_unit_test_setup_teardown(test_peak_of_a_list, store_fixture_setup,
