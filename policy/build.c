@@ -38,11 +38,18 @@ static uint32_t over(const struct engine *e)
 	       e->tables.rules.over + e->sets.numbers.over + e->idents.numbers.over + e->nets_over;
 }
 
-/* Puts a new root into a set that is in force: one store, after its pages. False: there is no
- * room, the old root stays, in which new identities are denied. */
-static bool replace_root(struct engine *e, struct set *set, uint32_t root, uint32_t over_before)
+static uint64_t beyond(const struct engine *e)
 {
-	bool fits = over(e) <= over_before;
+	return e->tables.pages.beyond + e->tables.classes.beyond + e->tables.verdicts.beyond +
+	       e->tables.rules.beyond;
+}
+
+/* Puts a new root into a set that is in force: one store, after its pages. False: there is no
+ * room (a row that did not fit for another set may be one of its own), the old root stays, in
+ * which new identities are denied. */
+static bool replace_root(struct engine *e, struct set *set, uint32_t root, uint64_t beyond_before)
+{
+	bool fits = beyond(e) == beyond_before;
 
 	if (root == set->root || !fits) {
 		table_unref(&e->tables, root);
@@ -94,7 +101,7 @@ static bool extend_sets(struct engine *e)
 	e->rows.phase = PLAN_FILL;
 	for (size_t i = 0; i < e->sets.numbers.by_number.n; i++) {
 		struct set *set = (struct set *)e->sets.numbers.by_number.v[i];
-		uint32_t before = over(e);
+		uint64_t before = beyond(e);
 
 		if (!set)
 			continue;

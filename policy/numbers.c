@@ -52,6 +52,7 @@ static void place(struct numbers *numbers, struct number *number, uint32_t hash,
 	number->born = numbers->rows->build;
 	numbers->used++;
 	numbers->over += n >= numbers->limit;
+	numbers->beyond += n >= numbers->limit;
 	hmap_add(&numbers->by_content, &number->node, hash);
 }
 
@@ -90,6 +91,7 @@ void numbers_restore(struct numbers *numbers, struct number *number, uint32_t ha
 
 void number_ref(struct numbers *numbers, struct number *number)
 {
+	numbers->beyond += number->number >= numbers->limit;
 	if (number->refs++)
 		return;
 	dig_out(number);

@@ -45,6 +45,9 @@ struct numbers {
 	uint32_t hint; /* no free number below */
 	uint32_t used; /* the dead included */
 	uint32_t over; /* of these, beyond the limit */
+	/* How often one of these was given or referred to. It only grows: whoever finds it as
+	 * it was has nothing that does not fit. */
+	uint64_t beyond;
 	struct number grave;
 	/* Children's references; either may be NULL. */
 	void (*die)(void *ctx, struct number *number);
