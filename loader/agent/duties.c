@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/rpc.h"
+#include "controller/allot.h"
 #include "controller/lease.h"
 #include "controller/slicer.h"
 #include "model/decode.h"
@@ -36,6 +37,7 @@ struct duties {
 	bool wanted;
 	struct follow *follow; /* while the lease is held */
 	struct slicer *slicer;
+	struct allot *allot;
 	struct flight *flight;
 	size_t batch; /* Services of the next transaction: one after a failure */
 	bool waits;   /* a failure was told, nothing succeeded since */
@@ -65,8 +67,18 @@ static void learn(struct duties *duties, const json_t *root)
 	_cleanup_object_ struct object *object = NULL;
 
 	/* What is wrong with it, objects.c tells. */
-	if (!object_decode(root, &options, &object, &problems))
-		slicer_set(duties->slicer, object);
+	if (object_decode(root, &options, &object, &problems))
+		return;
+	slicer_set(duties->slicer, object);
+	allot_set(duties->allot, object);
+}
+
+static void unlearn(struct duties *duties, const struct store_key *key)
+{
+	const char *ns = key->ns ? key->ns : "";
+
+	slicer_del(duties->slicer, key->kind->id, ns, key->name);
+	allot_del(duties->allot, key->kind->id, ns, key->name);
 }
 
 static void on_events(const struct store_event *events, size_t count, bool synced, void *arg)
@@ -79,7 +91,7 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 		if (events[i].type != STORE_DELETED)
 			learn(duties, events[i].object);
 		else if (!store_key_of(events[i].object, &key, NULL))
-			slicer_del(duties->slicer, key.kind->id, key.ns ? key.ns : "", key.name);
+			unlearn(duties, &key);
 	}
 	if (synced)
 		work_in(duties, 0);
@@ -87,8 +99,10 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 
 static void take_up(struct duties *duties)
 {
-	static const enum kind kinds[] = { KIND_SERVICE, KIND_POD, KIND_WORKLOAD_ENDPOINT,
-					   KIND_NODE, KIND_ENDPOINT_SLICE };
+	static const enum kind kinds[] = {
+		KIND_SERVICE_CIDR,	KIND_SERVICE, KIND_POD,
+		KIND_WORKLOAD_ENDPOINT, KIND_NODE,    KIND_ENDPOINT_SLICE
+	};
 	const size_t count = sizeof(kinds) / sizeof(kinds[0]);
 	struct store_query queries[sizeof(kinds) / sizeof(kinds[0])] = { 0 };
 	const struct follow_args args = {
@@ -100,6 +114,7 @@ static void take_up(struct duties *duties)
 		queries[i].kind = store_kind(kinds[i]);
 	log_info("has the cluster's duties", NULL);
 	duties->slicer = slicer_new();
+	duties->allot = allot_new();
 	duties->batch = BATCH_SERVICES;
 	if (follow_open(duties->agent->store, &args, &duties->follow, &err) < 0)
 		log_warning("cannot read what the duties need", "why", err.text, NULL);
@@ -113,7 +128,9 @@ static void lay_down(struct duties *duties)
 	follow_close(duties->follow);
 	duties->follow = NULL;
 	slicer_free(duties->slicer);
+	allot_free(duties->allot);
 	duties->slicer = NULL;
+	duties->allot = NULL;
 	event_del(duties->work);
 }
 
@@ -156,6 +173,84 @@ static void add_slice(void *arg, enum slicer_op op, json_t *object)
 	flight_add(arg, &write, object);
 }
 
+/* --- what Services lack --------------------------------------------------------------------- */
+
+static struct store_key service_key(const struct object *object)
+{
+	return (struct store_key){ .kind = store_kind(KIND_SERVICE),
+				   .ns = object->ns,
+				   .name = object->name };
+}
+
+/* What was chosen is not in force: as it is in the store, it waits again. */
+static void forget_choice(struct duties *duties, const char *service)
+{
+	_cleanup_free_ char *ns = xstrdup(service);
+	_cleanup_json_ json_t *root = NULL;
+	char *name = strchr(ns, '/');
+	struct store_key key = { .kind = store_kind(KIND_SERVICE), .ns = ns };
+
+	*name++ = 0;
+	key.name = name;
+	if (!store_get(duties->agent->store, &key, &root, NULL))
+		learn(duties, root);
+	allot_again(duties->allot, service);
+}
+
+/* Manifests are never written: what they lack, people write. */
+static bool is_writable(struct duties *duties, const struct object *object)
+{
+	const struct store_key key = service_key(object);
+	_cleanup_free_ char *file = NULL, *title = NULL;
+
+	if (store_origin(duties->agent->store, &key, &file) < 0)
+		return true;
+	title = object_title(object);
+	log_warning("a Service of a manifest lacks clusterIP or nodePort: it is given none",
+		    "object", title, "file", file, NULL);
+	return false;
+}
+
+/* One Service's write; what it is given counts as used from here on. */
+static void give(struct duties *duties, struct flight *flight, const struct object *object)
+{
+	const struct store_key key = service_key(object);
+	_cleanup_object_ struct object *held = object_ref(object);
+	_cleanup_json_ json_t *stored = NULL, *root = NULL;
+	struct err err = { 0 };
+
+	if (!is_writable(duties, object) ||
+	    store_get(duties->agent->store, &key, &stored, NULL) < 0 ||
+	    strcmp(json_text_or(stored, "metadata.resourceVersion", ""), object->version) != 0)
+		return; /* of another version the watch will tell */
+	root = json_deep_copy(stored);
+	if (allot_fill(duties->allot, object, root, &err)) {
+		flight_add(flight, &(struct store_write){ .op = STORE_UPDATE, .object = root },
+			   json_incref(root));
+		flight->services[flight->service_count++] =
+			xasprintf("%s/%s", held->ns, held->name);
+		learn(duties, root);
+	}
+	if (err.code) {
+		_cleanup_free_ char *title = object_title(held);
+
+		log_warning("a Service is not given what it lacks", "object", title, "why",
+			    err.text, NULL);
+	}
+}
+
+static void load_choices(struct duties *duties, struct flight *flight)
+{
+	const struct object *object;
+
+	while (flight->service_count < duties->batch) {
+		object = allot_next(duties->allot);
+		if (!object)
+			return;
+		give(duties, flight, object);
+	}
+}
+
 static struct flight *flight_new(struct duties *duties)
 {
 	struct flight *flight = xcalloc(1, sizeof(*flight));
@@ -175,6 +270,10 @@ static void load(struct duties *duties, struct flight *flight)
 	const uint64_t now = now_utc_ms();
 	const char *service;
 
+	/* Slices follow what is given: they come behind it. */
+	load_choices(duties, flight);
+	if (flight->service_count)
+		return;
 	while (flight->count < BATCH_WRITES && flight->service_count < duties->batch &&
 	       slicer_next(duties->slicer, now, add_slice, flight, &service))
 		flight->services[flight->service_count++] = xstrdup(service);
@@ -194,8 +293,7 @@ static void landed(struct duties *duties, const struct flight *flight)
 		if (write->op != STORE_DELETE)
 			learn(duties, write->stored);
 		else
-			slicer_del(duties->slicer, write->key.kind->id, write->key.ns,
-				   write->key.name);
+			unlearn(duties, &write->key);
 	}
 	if (duties->batch < BATCH_SERVICES)
 		duties->batch *= 2;
@@ -215,8 +313,10 @@ static void failed(struct duties *duties, const struct flight *flight, int resul
 		log_warning("the cluster's duties wait", "why", err->text, NULL);
 		duties->waits = true;
 	}
-	for (size_t i = 0; duties->slicer && i < flight->service_count; i++)
+	for (size_t i = 0; duties->slicer && i < flight->service_count; i++) {
 		slicer_again(duties->slicer, flight->services[i]);
+		forget_choice(duties, flight->services[i]);
+	}
 	duties->batch = 1;
 	work_in(duties, AGAIN_MS);
 }
@@ -364,6 +464,7 @@ void duties_stop(struct agent *agent)
 		give_up(duties);
 	follow_close(duties->follow);
 	slicer_free(duties->slicer);
+	allot_free(duties->allot);
 	lease_done(&duties->lease);
 	event_free(duties->tick);
 	event_free(duties->work);

@@ -299,8 +299,9 @@ struct object *objects_pod(struct agent *agent, const char *ns, const char *name
  * and so do the duties, which Services call for. */
 static bool is_read(enum kind kind)
 {
-	return kind == KIND_SERVICE || (kind_info(kind)->effect && kind != KIND_IPAM_HANDLE &&
-					kind != KIND_BLOCK_AFFINITY && kind != KIND_LEASE);
+	return kind == KIND_SERVICE ||
+	       (kind_info(kind)->effect && kind != KIND_IPAM_HANDLE &&
+		kind != KIND_BLOCK_AFFINITY && kind != KIND_LEASE && kind != KIND_SERVICE_CIDR);
 }
 
 static size_t wanted_kinds(struct store_query *queries)

@@ -122,6 +122,39 @@ def test_readiness_and_deletion(pair):
     until(pair["n2"], "web", {"one": True})
 
 
+def test_what_a_service_does_not_ask_for_it_is_given(pair):
+    """Cluster addresses, families and node ports, as an API server gives them; applied again, it keeps them."""
+    text = """
+apiVersion: networking.k8s.io/v1
+kind: ServiceCIDR
+metadata: {name: kubernetes}
+spec: {cidrs: [10.50.0.0/24, 'fd00:50::/112']}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: bare}
+spec:
+  type: NodePort
+  ipFamilyPolicy: PreferDualStack
+  selector: {app: web}
+  ports: [{name: u, port: 53, protocol: UDP}, {name: t, port: 53}]
+"""
+    pair["n1"].apply(text)
+
+    def given():
+        spec = json.loads(pair["n2"].ctl("get", "service", "bare", "-o", "json"))["spec"]
+        return spec if "clusterIPs" in spec else None
+
+    spec = wait_for(given, lambda: pair["n1"].tail())
+    assert spec["ipFamilies"] == ["IPv4", "IPv6"] and spec["clusterIP"] == spec["clusterIPs"][0]
+    assert [a.split(sep)[0] for a, sep in zip(spec["clusterIPs"], (".0.", "::"))] == ["10.50", "fd00:50"]
+    ports = [port["nodePort"] for port in spec["ports"]]
+    assert ports[0] == ports[1] and 30000 <= ports[0] <= 32767
+    until(pair["n1"], "bare", {"one": True}, "IPv6")
+    pair["n2"].apply(text)
+    assert given() == spec
+
+
 def test_slices_made_by_hand_stay(pair):
     (got,) = slices(pair["n1"], "outside")
     assert got["metadata"]["name"] == "by-hand"
