@@ -18,7 +18,7 @@ static __always_inline int to_pod_steps(struct __sk_buff *skb, struct packet *pk
 {
 	const struct mg_local *local = local_row();
 	struct mg_ep *ep;
-	int r;
+	int r = endpoint_enter(pkt, &ep);
 
 	if (mark_is_set(skb)) {
 		mark_clear(skb);
@@ -26,7 +26,6 @@ static __always_inline int to_pod_steps(struct __sk_buff *skb, struct packet *pk
 	}
 	if (!local)
 		return -MG_DROP_INTERNAL;
-	r = endpoint_enter(pkt, &ep);
 	if (r)
 		return r;
 	pkt->dst_slot = ep->slot;

@@ -11,6 +11,7 @@
 #include <linux/pkt_cls.h>
 #include <bpf/bpf_helpers.h>
 
+#include "abi/endpoint.h"
 #include "lib/addr_ops.h"
 #include "lib/config.h"
 #include "lib/event.h"
@@ -111,7 +112,7 @@ static __always_inline int finish_final(struct __sk_buff *skb, struct packet *pk
 		return send_back(skb, pkt);
 	case MG_FINAL_STACK:
 	case MG_FINAL_NEXT:
-		return TC_ACT_UNSPEC;
+		return pkt->ep_flags & MG_EP_TWICE ? TC_ACT_OK : TC_ACT_UNSPEC;
 	case MG_FINAL_CONSUMED:
 		return TC_ACT_SHOT;
 	}

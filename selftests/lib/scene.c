@@ -185,8 +185,9 @@ void scene_run(struct fixture *fx, enum mg_hook hook, __u16 slot, const struct w
 	fixture_run(fx, &run, out);
 }
 
-static const char *const fates[] = { "?",	  "to peer", "to device", "to stack",
-				     "to sender", "dropped", "swallowed" };
+static const char *const fates[] = { "?",	 "to peer",	     "to device",
+				     "to stack", "to stack at once", "to sender",
+				     "dropped",	 "swallowed" };
 
 static enum fate fate_of(const struct fixture_out *out)
 {
@@ -196,6 +197,8 @@ static enum fate fate_of(const struct fixture_out *out)
 		return out->drops ? DROPPED : SWALLOWED;
 	if (out->code == ACT_UNSPEC)
 		return TO_STACK;
+	if (out->code == TC_ACT_OK)
+		return TO_STACK_OK;
 	if (out->code != TC_ACT_REDIRECT)
 		return 0;
 	if (!door)
@@ -246,7 +249,7 @@ static void expect_wire(const struct row *row, const struct wire_spec *spec, int
 		after.ttl = (after.ttl ? after.ttl : 64) - 1;
 		memcpy(after.from, host_mac, sizeof(after.from));
 		pod_mac(row->out_slot, after.to);
-	} else if (row->fate != TO_STACK) {
+	} else if (row->fate != TO_STACK && row->fate != TO_STACK_OK) {
 		return;
 	}
 	wire_make(&want, &after);

@@ -62,6 +62,7 @@ enum fate {
 	TO_PEER = 1, /* handed over to the pod at out_slot, hop limit less one */
 	TO_DEVICE,   /* the same by its host-side device, with the mark */
 	TO_STACK,    /* unchanged */
+	TO_STACK_OK, /* and no other program on the device has a say */
 	TO_SENDER,   /* turned into an answer */
 	DROPPED,     /* for .reason */
 	SWALLOWED,   /* dropped and not counted */

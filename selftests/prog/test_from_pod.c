@@ -29,6 +29,12 @@ static void through_stack(struct fixture *fx, int family)
 	fixture_ep_flags(fx, SLOT_A, MG_EP_READY | MG_EP_THROUGH_STACK);
 }
 
+static void twice(struct fixture *fx, int family)
+{
+	(void)family;
+	fixture_ep_flags(fx, SLOT_A, MG_EP_READY | MG_EP_TWICE);
+}
+
 static const struct row ways_rows[] = {
 	{ "UDP to a pod of the node", POD_A, POD_B, UDP_PACKET, .fate = TO_PEER,
 	  .out_slot = SLOT_B },
@@ -65,6 +71,10 @@ static const struct row ways_rows[] = {
 	  .reason = MG_DROP_NO_NODE },
 	{ "endpoint through the stack", POD_A, POD_B, UDP_PACKET, .prepare = through_stack,
 	  .fate = TO_STACK },
+	{ "by TCX and clsact at once, to the own host", POD_A, NODE_OWN, UDP_PACKET,
+	  .prepare = twice, .fate = TO_STACK_OK },
+	{ "by TCX and clsact at once, to a pod", POD_A, POD_B, UDP_PACKET, .prepare = twice,
+	  .fate = TO_PEER, .out_slot = SLOT_B },
 	{ "a group", POD_A, GROUP, UDP_PACKET, .fate = DROPPED, .reason = MG_DROP_NO_ROUTE },
 };
 

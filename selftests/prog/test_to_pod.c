@@ -30,6 +30,18 @@ static void not_ready(struct fixture *fx, int family)
 	fixture_ep_flags(fx, SLOT_A, 0);
 }
 
+static void twice(struct fixture *fx, int family)
+{
+	(void)family;
+	fixture_ep_flags(fx, SLOT_A, MG_EP_READY | MG_EP_TWICE);
+}
+
+static void twice_nothing_in(struct fixture *fx, int family)
+{
+	twice(fx, family);
+	nothing_in(fx, family);
+}
+
 #define SYN { .proto = IPPROTO_TCP, .sport = 50000, .dport = 80, .tcp_flags = WIRE_SYN }
 #define SEGMENT { .proto = IPPROTO_TCP, .sport = 50000, .dport = 80, .tcp_flags = WIRE_ACK }
 #define DATAGRAM { .proto = IPPROTO_UDP, .sport = 50000, .dport = 53, .payload = 10 }
@@ -49,6 +61,14 @@ static const struct row rows[] = {
 	  .fate = DROPPED, .reason = MG_DROP_NOT_READY },
 	{ "marked: judged before", POD_B, POD_A, SYN, .prepare = nothing_in, .fate = TO_STACK,
 	  .mark = 0x01000000, .ingress_ifindex = BRIDGE },
+	/* Both ways of attaching at once: the second run would find no mark any more. */
+	{ "twice there: marked", POD_B, POD_A, SYN, .prepare = twice_nothing_in, .mark = 0x01000000,
+	  .ingress_ifindex = BRIDGE, .fate = TO_STACK_OK },
+	{ "twice there: host", NODE_OWN, POD_A, SYN, .prepare = twice, .fate = TO_STACK_OK },
+	{ "twice there: forwarded", WORLD, POD_A, SYN, .prepare = twice, .ingress_ifindex = BRIDGE,
+	  .fate = TO_STACK_OK },
+	{ "twice there: denied", WORLD, POD_A, SYN, .prepare = twice_nothing_in,
+	  .ingress_ifindex = BRIDGE, .fate = DROPPED, .reason = MG_DROP_POLICY_INGRESS },
 	{ "another mark is not ours", WORLD, POD_A, SYN, .prepare = nothing_in, .mark = 0x4000,
 	  .ingress_ifindex = BRIDGE, .fate = DROPPED, .reason = MG_DROP_POLICY_INGRESS },
 	{ "forwarded, allowed", WORLD, POD_A, SYN, .ingress_ifindex = BRIDGE, .fate = TO_STACK },
