@@ -113,14 +113,61 @@ int dp_attach_pick(enum dp_attach_type type, const struct dp_attach_ops **ret_op
 	return 0;
 }
 
+static const struct dp_attach_ops *other_than(const struct dp_attach_ops *ops)
+{
+	return ops->type == DP_ATTACH_TCX ? &dp_attach_clsact : &dp_attach_tcx;
+}
+
 int dp_attach(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
 	      struct err *err)
 {
-	const struct dp_attach_ops *other =
-		ops->type == DP_ATTACH_TCX ? &dp_attach_clsact : &dp_attach_tcx;
 	int r = ops->attach(ifindex, way, prog_fd, err);
 
-	return r ? r : other->detach(ifindex, way, err);
+	return r ? r : other_than(ops)->detach(ifindex, way, err);
+}
+
+int dp_attach_softly(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
+		     struct err *err)
+{
+	int r = ops->attach(ifindex, way, prog_fd, err);
+
+	return r ? r : other_than(ops)->take_off(ifindex, way, err);
+}
+
+/* A kernel without TCX has nothing there. */
+static int query_way(const struct dp_attach_ops *ops, int ifindex, enum dp_way way,
+		     struct dp_attached *ret_attached, struct err *err)
+{
+	int r = ops->query(ifindex, way, ret_attached, err);
+
+	if (r != -EINVAL || ops->type != DP_ATTACH_TCX)
+		return r;
+	*ret_attached = (struct dp_attached){ 0 };
+	return err_clear(err);
+}
+
+int dp_attach_place(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
+		    enum dp_place *ret_place, struct err *err)
+{
+	struct dp_attached here, there;
+	__u32 id;
+	int r = prog_id_of(prog_fd, &id);
+
+	if (r)
+		return err_errno(err, r, "program");
+	r = query_way(ops, ifindex, way, &here, err);
+	if (!r)
+		r = query_way(other_than(ops), ifindex, way, &there, err);
+	if (r)
+		return r;
+	if (here.first && here.id == id && !there.id)
+		*ret_place = DP_PLACE_RIGHT;
+	/* Of two that are there TCX runs first, and clsact says that it does not. */
+	else if ((here.first && here.id == id) || (there.first && there.id == id))
+		*ret_place = DP_PLACE_OTHER;
+	else
+		*ret_place = DP_PLACE_WRONG;
+	return 0;
 }
 
 int dp_detach_all(int ifindex, struct err *err)

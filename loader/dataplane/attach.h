@@ -36,6 +36,9 @@ struct dp_attach_ops {
 	int (*attach)(int ifindex, enum dp_way way, int prog_fd, struct err *err);
 	/* 0 also if nothing of ours is attached, or the device is gone. */
 	int (*detach)(int ifindex, enum dp_way way, struct err *err);
+	/* The program alone. detach() also takes off a clsact on which nothing hangs any more;
+	 * while it does, the kernel drops what a device that is up has to send (qdisc_graft()). */
+	int (*take_off)(int ifindex, enum dp_way way, struct err *err);
 	int (*query)(int ifindex, enum dp_way way, struct dp_attached *ret_attached,
 		     struct err *err);
 };
@@ -56,6 +59,9 @@ int dp_attach_pick(enum dp_attach_type type, const struct dp_attach_ops **ret_op
 /* attach by ops, then removal of what stands of ours by the other way. */
 int dp_attach(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
 	      struct err *err);
+/* The same on a device with traffic: nothing is lost, an empty clsact may stay. */
+int dp_attach_softly(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
+		     struct err *err);
 /* Both ways, both directions. */
 int dp_detach_all(int ifindex, struct err *err);
 
@@ -63,5 +69,15 @@ int dp_detach_all(int ifindex, struct err *err);
  * could not be put there (err names what is ahead). */
 int dp_attach_repair(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
 		     struct err *err);
+
+/* Where program prog_fd stands at a point, as seen from ops. */
+enum dp_place {
+	DP_PLACE_RIGHT, /* first, and by ops alone */
+	DP_PLACE_OTHER, /* first, but by the other way, or by both: dp_attach_softly() sets it right
+			 */
+	DP_PLACE_WRONG, /* not there, or behind another's: dp_attach_repair() */
+};
+int dp_attach_place(const struct dp_attach_ops *ops, int ifindex, enum dp_way way, int prog_fd,
+		    enum dp_place *ret_place, struct err *err);
 
 #endif

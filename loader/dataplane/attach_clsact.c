@@ -239,7 +239,7 @@ static bool gone(int r)
 	return r == -ENOENT || r == -ENODEV || r == -EINVAL;
 }
 
-static int clsact_detach(int ifindex, enum dp_way way, struct err *err)
+static int take_off(int ifindex, enum dp_way way, bool tidy, struct err *err)
 {
 	const struct tcmsg info = filter_head(ifindex, way, OUR_HANDLE);
 	_cleanup_net_ struct net_sock *sock = NULL;
@@ -254,12 +254,22 @@ static int clsact_detach(int ifindex, enum dp_way way, struct err *err)
 	}
 	if (!r && ours >= 0)
 		r = delete_filter(sock, &info, err);
-	if (!r && ours >= 0)
+	if (!r && ours >= 0 && tidy)
 		r = drop_empty(sock, ifindex, err);
 	free(list.rows);
 	if (r && !gone(r))
 		return fail(ifindex, way, r, err);
 	return r ? err_clear(err) : 0;
+}
+
+static int clsact_detach(int ifindex, enum dp_way way, struct err *err)
+{
+	return take_off(ifindex, way, true, err);
+}
+
+static int clsact_take_off(int ifindex, enum dp_way way, struct err *err)
+{
+	return take_off(ifindex, way, false, err);
 }
 
 static int clsact_query(int ifindex, enum dp_way way, struct dp_attached *ret_attached,
@@ -295,5 +305,6 @@ const struct dp_attach_ops dp_attach_clsact = {
 	.type = DP_ATTACH_CLSACT,
 	.attach = clsact_attach,
 	.detach = clsact_detach,
+	.take_off = clsact_take_off,
 	.query = clsact_query,
 };

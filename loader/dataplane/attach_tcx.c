@@ -198,5 +198,6 @@ const struct dp_attach_ops dp_attach_tcx = {
 	.type = DP_ATTACH_TCX,
 	.attach = tcx_attach,
 	.detach = tcx_detach,
+	.take_off = tcx_detach,
 	.query = tcx_query,
 };

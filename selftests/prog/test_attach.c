@@ -299,6 +299,78 @@ static void change_of_way(void **state)
 	assert_int_equal(now.count, 0);
 }
 
+/* On a device with traffic the qdisc stays, for taking it off loses packets. */
+static void change_of_way_softly(void **state)
+{
+	struct fixture *f = *state;
+	struct dp_attached now;
+	_cleanup_free_ struct net_qdisc *qdiscs = NULL;
+	size_t count, found = 0;
+
+	needs_tcx(&dp_attach_tcx);
+	OK(f, dp_attach(&dp_attach_clsact, f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, dp_attach_softly(&dp_attach_tcx, f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, dp_attach_clsact.query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.count, 0);
+	OK(f, dp_attach_tcx.query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_true(now.first);
+	OK(f, net_qdisc_list(f->sock, f->dev, &qdiscs, &count, &f->err));
+	for (size_t i = 0; i < count; i++)
+		found += !strcmp(qdiscs[i].kind, "clsact");
+	assert_int_equal(found, 1);
+	OK(f, dp_attach_softly(&dp_attach_clsact, f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, dp_attach_tcx.query(f->dev, DP_INGRESS, &now, &f->err));
+	assert_int_equal(now.count, 0);
+}
+
+static enum dp_place place_of(struct fixture *f, const struct dp_attach_ops *ops)
+{
+	enum dp_place place;
+
+	OK(f, dp_attach_place(ops, f->dev, DP_INGRESS, f->from_pod, &place, &f->err));
+	return place;
+}
+
+/* Which way it is there, and whether it is first: what the agent leaves, moves or repairs. */
+static void place(void **state)
+{
+	struct fixture *f = *state;
+
+	needs_tcx(&dp_attach_tcx);
+	assert_int_equal(place_of(f, &dp_attach_tcx), DP_PLACE_WRONG);
+	OK(f, dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	assert_int_equal(place_of(f, &dp_attach_tcx), DP_PLACE_OTHER);
+	assert_int_equal(place_of(f, &dp_attach_clsact), DP_PLACE_RIGHT);
+	OK(f, dp_attach_tcx.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	assert_int_equal(place_of(f, &dp_attach_tcx), DP_PLACE_OTHER);
+	assert_int_equal(place_of(f, &dp_attach_clsact), DP_PLACE_OTHER);
+	OK(f, dp_attach_clsact.detach(f->dev, DP_INGRESS, &f->err));
+	assert_int_equal(place_of(f, &dp_attach_tcx), DP_PLACE_RIGHT);
+	assert_int_equal(place_of(f, &dp_attach_clsact), DP_PLACE_OTHER);
+	OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, MG_F_BEFORE));
+	assert_int_equal(place_of(f, &dp_attach_tcx), DP_PLACE_WRONG);
+	assert_int_equal(place_of(f, &dp_attach_clsact), DP_PLACE_WRONG);
+}
+
+/* A filter of ours behind another's program by TCX runs too late. */
+static void place_behind_tcx(void **state)
+{
+	struct fixture *f = *state;
+
+	needs_tcx(&dp_attach_tcx);
+	OK(f, dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	OK(f, tcx_raw(BPF_PROG_ATTACH, f->dev, f->foreign, 0));
+	assert_int_equal(place_of(f, &dp_attach_tcx), DP_PLACE_WRONG);
+}
+
+static void place_without_tcx(void **state)
+{
+	struct fixture *f = *state;
+
+	OK(f, dp_attach_clsact.attach(f->dev, DP_INGRESS, f->from_pod, &f->err));
+	assert_int_equal(place_of(f, &dp_attach_clsact), DP_PLACE_RIGHT);
+}
+
 static void pick(void **state)
 {
 	struct fixture *f = *state;
@@ -349,6 +421,10 @@ int main(void)
 		CASE(tcx_ahead_of_clsact),
 		CASES(swap_in_place),
 		CASE(change_of_way),
+		CASE(change_of_way_softly),
+		CASE(place),
+		CASE(place_behind_tcx),
+		CASE(place_without_tcx),
 		CASE(pick),
 		CASE(ingress_qdisc_in_the_way),
 	};
