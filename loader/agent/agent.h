@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon: one loop; what waits for the disk or for RCU does so in threads that own nothing of
- * the agent's (datastore/dir_worker.c, grace.c, aside.c). What each file does, in the order of its
+ * the agent's (datastore/dir_worker.c, grace.c, quiet.c). What each file does, in the order of its
  *life:
  *
  *	main.c		starts the parts, runs the loop, ends
@@ -16,7 +16,9 @@
  *	pods.c		programs and queueing disciplines on pods' interfaces
  *	settings.c	FelixConfiguration: what is not a row of a map
  *	cni.c		the plugin's requests (docs/cni-socket.md)
+ *	move.c		a pod's programs from clsact, by which ADD attached them, to TCX
  *	aside.c		deletes interfaces that DEL put aside
+ *	quiet.c		a thread for the two: what keeps the network lock waits for a quiet moment
  *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
  *	duties.c	what one agent does for the whole cluster: EndpointSlices of Services
  *	reconcile.c	engine and tables into the kernel
@@ -53,7 +55,6 @@
 #include "state/state.h"
 #include "sync/sync.h"
 
-struct aside;
 struct dp_trace;
 struct duties;
 struct grace;
@@ -63,6 +64,7 @@ struct agent_pool;
 struct pool_change;
 struct publication;
 struct publish_flight;
+struct quiet;
 struct server;
 struct server_call;
 struct tunnels;
@@ -79,7 +81,8 @@ enum agent_change {
 	CHANGE_ROUTES = 1U << 3,    /* blocks, and whatever else a kernel route depends on */
 	CHANGE_PODS = 1U << 4,	    /* programs and queues on pods' interfaces */
 	CHANGE_SETTINGS = 1U << 5,  /* FelixConfiguration */
-	CHANGE_ALL = (1U << 6) - 1,
+	CHANGE_HOOKS = 1U << 6,	    /* the same of those endpoints that say `look` */
+	CHANGE_ALL = (1U << 7) - 1,
 	CHANGE_POLICY = 0,
 };
 
@@ -101,6 +104,9 @@ struct endpoint {
 	bool committed; /* the veth pair stands, programs are attached */
 	bool ready;	/* its row says ready */
 	bool external;	/* another IPAM plugin owns the addresses */
+	bool look;	/* something came or went at its interface */
+	bool moves;	/* its programs wait to be attached by the other way (move.c) ... */
+	bool twice;	/* ... and stand there by both: the row says so */
 	bool has_queue; /* somebody's queueing discipline counts on the host's side */
 	uint16_t slot;
 	uint32_t limits; /* MG_EP_NO_PEER, MG_EP_THROUGH_STACK: the capability `bandwidth` */
@@ -173,7 +179,8 @@ struct agent {
 	struct endpoint *endpoints; /* by key */
 	struct endpoint **by_slot;  /* config slots + 1 */
 	unsigned int slots;
-	struct aside *aside;
+	struct quiet *quiet;
+	unsigned int aside_links;	  /* interfaces that wait to be deleted */
 	struct publication *publications; /* waiting to be written */
 	struct publish_flight *publish_flight;
 	bool published; /* what a former agent left was compared */

@@ -1,218 +1,131 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/aside.h"
 
-#include <pthread.h>
-#include <signal.h>
+#include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-#include <utlist.h>
 
+#include "agent/quiet.h"
 #include "base/arena.h"
 #include "base/log.h"
 
-#define QUIET_MS 250   /* without a request of the plugin */
-#define AGAIN_MS 10000 /* after a failure */
-#define MANY 64	       /* more wait for no quiet */
-#define MOST 1024      /* more are the plugin's own to delete */
+#define MOST 1024 /* more are the plugin's own to delete */
+
+static void warn(const struct err *err)
+{
+	log_warning("interfaces that DEL put aside", "why", err->text, NULL);
+}
+
+/* --- deleting one --- */
 
 struct link {
-	char name[IFNAMSIZ];
-	struct link *next, *prev;
-};
-
-struct aside {
+	struct quiet_work work;
 	struct agent *agent;
-	struct event *quiet; /* the moment has come */
-	struct event *ended; /* eventfd: the thread is done */
-	struct link *links;
-	unsigned int count;
-	bool busy; /* since the thread began */
-
-	/* One run of the thread: looks for what an earlier agent left, or deletes one. */
-	pthread_t thread;
-	bool running;
-	struct link *work; /* NULL: look; then what was found */
-	bool look;
-	int result;
-	struct err err;
+	char name[IFNAMSIZ];
 };
 
-/* --- the thread --- */
-
-static int look(struct aside *aside, struct net_sock *sock)
+static int delete_link(struct quiet_work *work, struct err *err)
 {
-	_cleanup_free_ struct net_link *links = NULL;
-	size_t count = 0;
-	int r = net_link_list(sock, &links, &count, &aside->err);
-
-	for (size_t i = 0; !r && i < count; i++) {
-		struct link *link;
-
-		if (strcmp(links[i].kind, "veth") ||
-		    strncmp(links[i].name, ASIDE_PREFIX, strlen(ASIDE_PREFIX)))
-			continue;
-		link = xcalloc(1, sizeof(*link));
-		memcpy(link->name, links[i].name, sizeof(link->name));
-		DL_APPEND(aside->work, link);
-	}
-	return r;
-}
-
-static void *run(void *context)
-{
-	struct aside *aside = context;
+	const struct link *link = (struct link *)work;
 	_cleanup_net_ struct net_sock *sock = NULL;
-	int r = net_open(&sock, &aside->err);
+	int r = net_open(&sock, err);
 
-	if (!r && aside->look)
-		r = look(aside, sock);
-	else if (!r)
-		r = net_link_delete_name(sock, aside->work->name, &aside->err);
-	aside->result = r == -ENODEV ? 0 : r;
-	(void)!write(event_get_fd(aside->ended), &(uint64_t){ 1 }, sizeof(uint64_t));
-	return NULL;
+	if (!r)
+		r = net_link_delete_name(sock, link->name, err);
+	return r == -ENODEV ? 0 : r;
 }
 
-/* --- the loop --- */
-
-static void later(struct aside *aside, long ms)
+static void release_link(struct quiet_work *work)
 {
-	const struct timeval when = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	struct link *link = (struct link *)work;
 
-	event_add(aside->quiet, &when);
+	link->agent->aside_links--;
+	free(link);
 }
 
-static int begin(struct aside *aside)
+static void link_done(struct agent *agent, struct quiet_work *work, int result,
+		      const struct err *err)
 {
-	sigset_t all, before;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&aside->thread, NULL, run, aside);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -r;
-}
-
-/* What was not deleted comes back in, what was found is new. */
-static void put_back(struct aside *aside)
-{
-	struct link *link, *next;
-
-	DL_FOREACH_SAFE(aside->work, link, next) {
-		DL_DELETE(aside->work, link);
-		DL_APPEND(aside->links, link);
-		aside->count++;
+	if (result < 0) {
+		warn(err);
+		quiet_add(agent, work);
+	} else {
+		release_link(work);
 	}
 }
 
-static void on_quiet(evutil_socket_t fd, short what, void *context)
+static void add_link(struct agent *agent, const char *name)
 {
-	struct aside *aside = context;
+	struct link *link = xcalloc(1, sizeof(*link));
 
-	(void)fd;
-	(void)what;
-	if (aside->running || (!aside->links && !aside->look))
-		return;
-	if (!aside->look) {
-		aside->work = aside->links;
-		DL_DELETE(aside->links, aside->work);
-		aside->work->next = NULL;
-		aside->work->prev = aside->work;
-		aside->count--;
-	}
-	aside->busy = false;
-	aside->running = begin(aside) == 0;
-	if (aside->running)
-		return;
-	put_back(aside);
-	later(aside, AGAIN_MS);
+	link->work = (struct quiet_work){
+		.run = delete_link, .done = link_done, .release = release_link, .presses = true
+	};
+	link->agent = agent;
+	memcpy(link->name, name, strlen(name));
+	agent->aside_links++;
+	quiet_add(agent, &link->work);
 }
 
-static void on_ended(evutil_socket_t fd, short what, void *context)
+static bool is_aside(const char *name)
 {
-	struct aside *aside = context;
-	uint64_t value;
-
-	(void)what;
-	(void)!read(fd, &value, sizeof(value));
-	pthread_join(aside->thread, NULL);
-	aside->running = false;
-	if (aside->result < 0) {
-		log_warning("interfaces that DEL put aside", "why", aside->err.text, NULL);
-	} else if (!aside->look) {
-		free(aside->work);
-		aside->work = NULL;
-	}
-	if (!aside->result)
-		aside->look = false;
-	put_back(aside);
-	later(aside, aside->result < 0			   ? AGAIN_MS
-		     : aside->busy && aside->count <= MANY ? QUIET_MS
-							   : 0);
-}
-
-void aside_busy(struct agent *agent)
-{
-	struct aside *aside = agent->aside;
-
-	if (!aside)
-		return;
-	aside->busy = true;
-	if (!aside->running && aside->count <= MANY && (aside->links || aside->look))
-		later(aside, QUIET_MS);
+	return !strncmp(name, ASIDE_PREFIX, strlen(ASIDE_PREFIX)) && strlen(name) < IFNAMSIZ;
 }
 
 bool aside_take(struct agent *agent, const char *name)
 {
-	struct aside *aside = agent->aside;
-	struct link *link;
-
-	if (!aside || aside->count >= MOST || strlen(name) >= IFNAMSIZ ||
-	    strncmp(name, ASIDE_PREFIX, strlen(ASIDE_PREFIX)))
+	if (agent->aside_links >= MOST || !is_aside(name))
 		return false;
-	link = xcalloc(1, sizeof(*link));
-	memcpy(link->name, name, strlen(name));
-	DL_APPEND(aside->links, link);
-	aside->count++;
-	aside_busy(agent);
+	add_link(agent, name);
 	return true;
+}
+
+/* --- looking for what a former agent left --- */
+
+struct look {
+	struct quiet_work work;
+	struct net_link *links;
+	size_t count;
+};
+
+static int look(struct quiet_work *work, struct err *err)
+{
+	struct look *look = (struct look *)work;
+	_cleanup_net_ struct net_sock *sock = NULL;
+	int r = net_open(&sock, err);
+
+	return r ? r : net_link_list(sock, &look->links, &look->count, err);
+}
+
+static void release_look(struct quiet_work *work)
+{
+	struct look *look = (struct look *)work;
+
+	free(look->links);
+	free(look);
+}
+
+static void look_done(struct agent *agent, struct quiet_work *work, int result,
+		      const struct err *err)
+{
+	const struct look *look = (struct look *)work;
+
+	if (result < 0) {
+		warn(err);
+		quiet_add(agent, work);
+		return;
+	}
+	for (size_t i = 0; i < look->count; i++) {
+		if (!strcmp(look->links[i].kind, "veth") && is_aside(look->links[i].name))
+			add_link(agent, look->links[i].name);
+	}
+	release_look(work);
 }
 
 void aside_start(struct agent *agent)
 {
-	struct aside *aside = xcalloc(1, sizeof(*aside));
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct look *first = xcalloc(1, sizeof(*first));
 
-	if (fd < 0)
-		abort();
-	aside->agent = agent;
-	aside->look = true;
-	aside->quiet = evtimer_new(agent->base, on_quiet, aside);
-	aside->ended = event_new(agent->base, fd, EV_READ | EV_PERSIST, on_ended, aside);
-	event_add(aside->ended, NULL);
-	agent->aside = aside;
-	aside_busy(agent);
-}
-
-void aside_stop(struct agent *agent)
-{
-	struct aside *aside = agent->aside;
-	struct link *link, *next;
-
-	if (!aside)
-		return;
-	if (aside->running)
-		pthread_join(aside->thread, NULL);
-	put_back(aside);
-	DL_FOREACH_SAFE(aside->links, link, next) {
-		DL_DELETE(aside->links, link);
-		free(link);
-	}
-	close(event_get_fd(aside->ended));
-	event_free(aside->ended);
-	event_free(aside->quiet);
-	free(aside);
-	agent->aside = NULL;
+	first->work =
+		(struct quiet_work){ .run = look, .done = look_done, .release = release_look };
+	quiet_add(agent, &first->work);
 }

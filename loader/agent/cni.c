@@ -11,7 +11,9 @@
 #include "agent/addresses.h"
 #include "agent/aside.h"
 #include "agent/endpoint.h"
+#include "agent/move.h"
 #include "agent/objects.h"
+#include "agent/quiet.h"
 #include "agent/record.h"
 #include "agent/server.h"
 #include "base/arena.h"
@@ -204,6 +206,8 @@ static void op_commit(struct agent *agent, struct server_call *call, const json_
 	endpoint->waiting = call;
 	endpoint->committed = true;
 	endpoint_changed(agent, endpoint);
+	/* How it is attached is looked at when there is time. */
+	move_want(agent, endpoint);
 }
 
 /* A DEL that waits for the journal. */
@@ -362,8 +366,7 @@ void cni_handle(void *context, struct server_call *call, json_t *request)
 	const char *name = text_of(request, "op");
 	struct agent *agent = context;
 
-	aside_busy(agent);
-
+	quiet_busy(agent);
 	if (json_integer_value(json_object_get(request, "version")) != PROTOCOL_VERSION) {
 		server_fail(call, CNI_UNSUPPORTED,
 			    "the agent speaks version %d of the socket's protocol",

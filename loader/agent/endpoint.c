@@ -72,7 +72,7 @@ void endpoint_changed(struct agent *agent, struct endpoint *endpoint)
 	const uint32_t no_peer = endpoint->has_queue || agent->no_peer ? MG_EP_NO_PEER : 0;
 	struct state_endpoint row = {
 		.slot = endpoint->slot,
-		.flags = endpoint->limits | no_peer,
+		.flags = endpoint->limits | no_peer | (endpoint->twice ? MG_EP_TWICE : 0),
 		.ifindex = endpoint->ifindex,
 		.mtu = endpoint->mtu,
 		.netns_cookie = endpoint->netns_cookie,

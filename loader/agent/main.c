@@ -24,6 +24,7 @@
 #include "agent/pool_switch.h"
 #include "agent/privileges.h"
 #include "agent/publish.h"
+#include "agent/quiet.h"
 #include "agent/reconcile.h"
 #include "agent/record.h"
 #include "agent/restore.h"
@@ -226,6 +227,7 @@ static int start(struct agent *agent, struct err *err)
 	agent->engine = engine_new(NULL);
 	agent->state = state_new(agent->config.node, agent->engine);
 	reconcile_start(agent);
+	quiet_start(agent);
 	publish_start(agent);
 	duties_start(agent);
 	r = prepare_folders(agent, err);
@@ -264,7 +266,7 @@ static void stop(struct agent *agent)
 	server_free(agent->cni);
 	server_free(agent->ctl);
 	trace_stop(agent);
-	aside_stop(agent);
+	quiet_stop(agent);
 	monitor_stop(agent);
 	http_free(agent->health);
 	http_free(agent->metrics);

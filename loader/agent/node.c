@@ -100,9 +100,15 @@ static unsigned int route_concerns(struct agent *agent, const struct net_route *
 
 static unsigned int hook_concerns(struct agent *agent, int ifindex)
 {
+	struct endpoint *endpoint;
+
 	if (is_ours(agent, ifindex))
 		return CHANGE_LINKS;
-	return endpoint_of_ifindex(agent, ifindex) ? CHANGE_PODS : 0;
+	endpoint = endpoint_of_ifindex(agent, ifindex);
+	if (!endpoint)
+		return 0;
+	endpoint->look = true;
+	return CHANGE_HOOKS;
 }
 
 static unsigned int event_concerns(struct agent *agent, const struct net_event *event)

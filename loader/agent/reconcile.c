@@ -246,7 +246,7 @@ static void look(struct round *round)
 		keep(round, uplinks_look(agent, &err), &err);
 	if (round->changes & CHANGE_NODES)
 		node_refresh(agent);
-	if (round->changes & CHANGE_PODS)
+	if (round->changes & (CHANGE_PODS | CHANGE_HOOKS))
 		keep(round, pods_queues(agent, &err), &err);
 	/* Told by the two of them. */
 	round->changes |= agent->changes;
@@ -283,8 +283,8 @@ static void attach(struct round *round)
 
 	if (round->changes & CHANGE_LINKS)
 		keep(round, uplinks_attach(agent, &err), &err);
-	if (round->changes & CHANGE_PODS)
-		keep(round, pods_refresh(agent, &err), &err);
+	if (round->changes & (CHANGE_PODS | CHANGE_HOOKS))
+		keep(round, pods_refresh(agent, round->changes & CHANGE_PODS, &err), &err);
 }
 
 static int round_of(struct agent *agent, unsigned int changes, struct err *ret_err)

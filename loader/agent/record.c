@@ -72,6 +72,8 @@ static struct endpoint *restore(struct agent *agent, const json_t *record)
 	const char *container = text_of(record, "container"), *ifname = text_of(record, "ifname");
 	json_int_t slot = json_integer_value(json_object_get(record, "slot"));
 	struct endpoint *endpoint;
+	struct mg_ep row;
+	__u32 key;
 
 	if (!*container || !*ifname || slot < 1 || slot >= agent->slots || agent->by_slot[slot] ||
 	    endpoint_find(agent, container, ifname))
@@ -84,6 +86,10 @@ static struct endpoint *restore(struct agent *agent, const json_t *record)
 	endpoint_wishes(endpoint, record);
 	endpoint_addresses(endpoint, json_object_get(record, "addresses"));
 	endpoint->external = json_is_true(json_object_get(record, "external"));
+	/* A former agent was about to change the way its programs are attached. */
+	key = endpoint->slot;
+	endpoint->twice = !dp_map_get(dp_get_map(agent->dp, "mg_ep"), &key, &row) &&
+			  row.ifindex == endpoint->ifindex && row.flags & MG_EP_TWICE;
 	return endpoint;
 }
 

@@ -43,7 +43,7 @@ void state_object_del(struct state *state, enum kind kind, const char *ns, const
 struct state_endpoint {
 	uint16_t slot; /* 1 and up; what identifies it here */
 	uint32_t ifindex;
-	uint32_t flags; /* MG_EP_NO_PEER, MG_EP_THROUGH_STACK */
+	uint32_t flags; /* MG_EP_NO_PEER, MG_EP_THROUGH_STACK, MG_EP_TWICE */
 	uint32_t mtu;
 	uint64_t netns_cookie;
 	const char *ns;	 /* namespace */

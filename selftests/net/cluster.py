@@ -210,8 +210,14 @@ class Node(Place):
             done
             mount -t tmpfs tmpfs /run
             mkdir -m 0700 -p /etc/margay /var/lib/margay/store
-            mount --bind {cluster.store} /var/lib/margay/store""")
+            mount --bind {cluster.store} /var/lib/margay/store
+            mkdir -p /etc/cni/net.d && rm -rf /etc/cni/net.d/*""")
+        self.write_list(cluster.network)
         self.log = os.path.join(self.folder, "agent.log")
+
+    def write_list(self, network):
+        """The network list where runtimes have it."""
+        self.run("tee", "/etc/cni/net.d/10-margay.conflist", stdin=json.dumps(network))
 
     def start_agent(self, *options, wait=True, program=None, env=None):
         """program: the agent of another build."""
