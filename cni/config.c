@@ -123,6 +123,11 @@ static int read_pin_dir(struct cni_config *config, const json_t *value, struct c
 	return read_path(&config->pin_dir, value, "pin_dir", error);
 }
 
+static int read_net_dir(struct cni_config *config, const json_t *value, struct cni_error *error)
+{
+	return read_path(&config->net_dir, value, "net_dir", error);
+}
+
 static int read_timeout(struct cni_config *config, const json_t *value, struct cni_error *error)
 {
 	json_int_t ms = json_integer_value(value);
@@ -331,6 +336,7 @@ static const struct key top_keys[] = {
 	{ "policy_setup_timeout_seconds", read_policy_timeout },
 	{ "state_dir", read_state_dir },
 	{ "pin_dir", read_pin_dir },
+	{ "net_dir", read_net_dir },
 	{ "mtu", read_mtu },
 	{ "log_level", read_log_level },
 	{ "device_type", read_device_type },
@@ -355,6 +361,7 @@ int cni_config_read(const char *text, size_t size, const struct cni_env *env,
 		.version = CNI_VERSION_MAX,
 		.agent_socket = "/run/margay/cni.sock",
 		.state_dir = "/var/lib/margay/cni",
+		.net_dir = "/etc/cni/net.d",
 		.agent_timeout_ms = 10000,
 		.ipv4 = -1,
 		.ipv6 = -1,

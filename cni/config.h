@@ -7,6 +7,7 @@
  *	agent_timeout_ms  how long ADD waits for it               10000
  *	state_dir         attachments, releases, lock             /var/lib/margay/cni
  *	pin_dir           pinned programs and maps                /sys/fs/bpf/margay
+ *	net_dir           the runtime's network lists             /etc/cni/net.d
  *
  * Strings and trees belong to the configuration (its arena, its tree). Keys that have no effect
  * are listed, so that a person learns of them.
@@ -47,6 +48,7 @@ struct cni_config {
 	const char *agent_socket;
 	const char *state_dir;
 	const char *pin_dir; /* NULL: the default */
+	const char *net_dir; /* where the runtime has its network lists */
 	int agent_timeout_ms;
 	__u32 mtu;	       /* 0: the agent's */
 	const char *ipam_type; /* NULL: the agent's addresses */

@@ -9,9 +9,11 @@
 #include "base/log.h"
 #include "base/rpc.h"
 #include "cni/agent.h"
+#include "cni/chain.h"
 #include "cni/ipam.h"
 #include "cni/names.h"
 #include "cni/plugin.h"
+#include "dataplane/attach.h"
 #include "dataplane/netns.h"
 
 #define UNDO_MS 30000 /* for another IPAM plugin to give back an address */
@@ -200,10 +202,27 @@ static int make_settings(struct job *job)
 	return wire_settings(&job->wire, &job->plugin->config, &job->attachment, error_of(job));
 }
 
+/* Where the agent wants TCX, clsact does for the beginning, which waits for no RCU: the agent
+ * changes it in a quiet moment. Not where something behind ours needs clsact's place, or hangs a
+ * filter there that must see every packet. */
+static bool begins_with_clsact(const struct job *job)
+{
+	const struct bandwidth *limits = &job->attachment.bandwidth;
+
+	return job->attach_type == DP_ATTACH_TCX && !limits->ingress_rate && !limits->egress_rate &&
+	       chain_leaves_clsact(&job->plugin->config);
+}
+
 static int make_programs(struct job *job)
 {
-	return wire_programs(job->plugin->config.pin_dir, job->attach_type, &job->attachment,
-			     error_of(job));
+	const char *pins = job->plugin->config.pin_dir;
+	struct cni_error ignored;
+
+	/* A kernel may have TCX and no clsact. */
+	if (begins_with_clsact(job) &&
+	    !wire_programs(pins, DP_ATTACH_CLSACT, &job->attachment, &ignored))
+		return 0;
+	return wire_programs(pins, job->attach_type, &job->attachment, error_of(job));
 }
 
 static int make_bandwidth(struct job *job)

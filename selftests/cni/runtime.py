@@ -112,8 +112,8 @@ class Host:
             names = [self.json("bpftool", "-j", "prog", "show", "id", one)["name"] for one in ids]
             if not names:
                 rules = self.run("tc", "-j", "filter", "show", "dev", ifname, way, check=False).stdout
-                names = [rule["options"]["bpf_name"].split("/")[-1] for rule in json.loads(rules or "[]")
-                         if "bpf_name" in rule.get("options", {})]
+                names = [rule["options"]["prog"]["name"] for rule in json.loads(rules or "[]")
+                         if "prog" in rule.get("options", {})]
             found.append(names)
         return tuple(found)
 
@@ -216,6 +216,7 @@ class FakeAgent:
         self.free6 = iter(ipaddress.ip_network(net6).hosts()) if net6 else None
         self.held, self.slots, self.pod_cidrs = {}, 0, []
         self.before_answer = None  # function(request), called first
+        self.wanted = None  # "tcx" or "clsact"; None: it does not say
         self.aside = None  # names of interfaces it took to delete them later; None: it takes none
         self.start()
 
@@ -272,7 +273,8 @@ class FakeAgent:
             self.held[key] = {"addresses": addresses, "slot": self.slots, "ifindex": IFINDEX_BASE + self.slots,
                               "mtu": 1480, "network": request["network"]}
         held = self.held[key]
-        return {"ok": True, **{k: held[k] for k in ("addresses", "slot", "ifindex", "mtu")}}
+        wanted = {"attach": self.wanted} if self.wanted else {}
+        return {"ok": True, **wanted, **{k: held[k] for k in ("addresses", "slot", "ifindex", "mtu")}}
 
     def op_commit(self, request):
         held = self.held.get((request["container"], request["ifname"]))

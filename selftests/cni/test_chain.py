@@ -2,13 +2,14 @@
 """Margay beside other plugins: IPAM by delegation, and chains run by cnitool, the specification's own runtime."""
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
 
 import pytest
 
-from runtime import BUILD, GATEWAY4, TOP, CniError, Runtime, wait_for
+from runtime import BUILD, GATEWAY4, QUERY_TCX, TOP, CniError, Runtime, wait_for
 
 CACHE = os.environ.get("MARGAY_CACHE", os.path.expanduser("~/.cache/margay"))
 DEBIAN = "/usr/lib/cni"
@@ -273,12 +274,12 @@ class Tool:
         self.lists = os.path.join(host.folder, "net.d")
         os.makedirs(self.lists, exist_ok=True)
         own = {"type": "margay", "agent_socket": host.socket, "state_dir": host.state, "agent_timeout_ms": 2000,
-               "ipam": {"type": "margay-ipam"}, "capabilities": {"ips": True, "mac": True}}
+               "net_dir": self.lists, "ipam": {"type": "margay-ipam"}, "capabilities": {"ips": True, "mac": True}}
         with open(os.path.join(self.lists, "10-k8s.conflist"), "w") as file:
             json.dump({"cniVersion": version, "name": "k8s", "plugins": [own, *plugins]}, file)
 
     def run(self, command, pod, check=True, **capabilities):
-        env = dict(os.environ, NETCONFPATH=self.lists, CNI_PATH=f"{BUILD}:{DEBIAN}", CAP_ARGS=json.dumps(capabilities),
+        env = dict(os.environ, NETCONFPATH=self.lists, CNI_PATH=f"{BUILD}:{DEBIAN}:{self.host.folder}", CAP_ARGS=json.dumps(capabilities),
                    CNI_ARGS=pod.args)
         done = self.host.run(self.path, command, "k8s", pod.path, env=env, check=check)
         return json.loads(done.stdout) if done.stdout.strip() and done.returncode == 0 else done
@@ -362,6 +363,79 @@ def test_chain_tuning(cnitool, host, agent, sandbox):
     assert inner["mtu"] == 1400 and inner["address"] == result["interfaces"][1]["mac"]
     tool.run("check", pod)
     tool.run("del", pod)
+
+
+def begins_with(host, tool, pod, **capabilities):
+    """How ADD attached: "clsact", which the agent changes later, or "tcx"."""
+    tool.run("add", pod, **capabilities)
+    (name,) = [link["ifname"] for link in host.json("ip", "-j", "link") if link["ifname"].startswith("cali")]
+    assert host.programs(name) == (["from_pod"], ["to_pod"])
+    kinds = [q["kind"] for q in host.json("tc", "-j", "qdisc", "show", "dev", name)]
+    return "clsact" if "clsact" in kinds else "tcx"
+
+
+@pytest.fixture
+def later(agent, host, sandbox):
+    """The agent wants TCX, as it says where the kernel has it."""
+    if host.run("python3", "-c", QUERY_TCX + "else:\n    sys.exit(1)", "lo", "46", check=False).returncode:
+        pytest.skip("no TCX in this kernel")
+    agent.wanted = "tcx"
+    return agent
+
+
+@pytest.mark.parametrize("behind,expected", [
+    ([], "clsact"), (["portmap", "tuning"], "clsact"), (["portmap", "bandwidth"], "tcx"), (["stranger"], "tcx")])
+def test_attach_by_what_follows(cnitool, host, later, sandbox, behind, expected):
+    """clsact first only where nothing behind can want its place; a plugin nobody knows may."""
+    need_debian("portmap", "tuning", "bandwidth")
+    shutil.copy(os.path.join(DEBIAN, "tuning"), os.path.join(host.folder, "stranger"))
+    tool, pod = Tool(host, cnitool, *({"type": name} for name in behind)), sandbox("front")
+    assert begins_with(host, tool, pod) == expected
+    tool.run("del", pod)
+
+
+def test_attach_where_the_list_is_not_found(cnitool, host, later, sandbox):
+    """Another folder, another list of the name, a folder that adds plugins: TCX at once."""
+    need_debian("portmap")
+    tool, pod = Tool(host, cnitool), sandbox("front")
+    path = os.path.join(tool.lists, "10-k8s.conflist")
+    with open(path) as file:
+        network = json.load(file)
+    assert begins_with(host, tool, pod) == "clsact"
+    tool.run("del", pod)
+    network["plugins"] = [dict(network["plugins"][0], mtu=1400)]
+    with open(os.path.join(tool.lists, "20-k8s.conflist"), "w") as file:
+        json.dump(network, file)
+    assert begins_with(host, tool, pod) == "tcx"
+    tool.run("del", pod)
+    os.unlink(os.path.join(tool.lists, "20-k8s.conflist"))
+    os.mkdir(os.path.join(tool.lists, "k8s"))
+    assert begins_with(host, tool, pod) == "tcx"
+    tool.run("del", pod)
+    os.rmdir(os.path.join(tool.lists, "k8s"))
+    network["plugins"] = [dict(network["plugins"][0], mtu=0, net_dir="/nowhere")]
+    with open(path, "w") as file:
+        json.dump(network, file)
+    assert begins_with(host, tool, pod) == "tcx"
+    tool.run("del", pod)
+
+
+def test_chain_bandwidth(cnitool, host, later, sandbox):
+    """The plugin behind ours finds the place of its `ingress` qdisc free, and afterwards nothing of it is left."""
+    need_debian("bandwidth")
+    tool, pod = Tool(host, cnitool, {"type": "bandwidth", "capabilities": {"bandwidth": True}}), sandbox("front")
+    if host.run("sh", "-c", "ip link add probe type ifb && ip link del probe && ip link add probe type dummy && "
+                "tc qdisc add dev probe root tbf rate 1mbit burst 32k latency 25ms; r=$?; ip link del probe; exit $r",
+                check=False).returncode:
+        pytest.skip("this kernel has no ifb or no sch_tbf")
+    before = host.snapshot()
+    limits = {"ingressRate": 8000000, "ingressBurst": 800000, "egressRate": 8000000, "egressBurst": 800000}
+    tool.run("add", pod, bandwidth=limits)
+    (name,) = [link["ifname"] for link in host.json("ip", "-j", "link") if link["ifname"].startswith("cali")]
+    kinds = {q["kind"] for q in host.json("tc", "-j", "qdisc", "show", "dev", name)}
+    assert kinds == {"tbf", "ingress"} and host.programs(name) == (["from_pod"], ["to_pod"])
+    tool.run("del", pod, bandwidth=limits)
+    assert host.snapshot() == before
 
 
 def test_example_list_is_valid(cnitool, host, agent, sandbox):
