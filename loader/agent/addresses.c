@@ -212,8 +212,11 @@ void op_ipam_allocate(struct agent *agent, struct server_call *call, const json_
 		server_fail(call, CNI_TRY_AGAIN, "the agent has not read its datastore yet");
 		return;
 	}
-	if (*wish.owner.pod)
-		pod = objects_pod(agent, wish.owner.namespace_name, wish.owner.pod);
+	if (*wish.owner.pod && objects_pod(agent, wish.owner.namespace_name, wish.owner.pod,
+					   text_of(request, "uid"), &pod) < 0) {
+		server_fail(call, CNI_TRY_AGAIN, "another Pod of that name is known");
+		return;
+	}
 	wish.pod = pod;
 	addresses_ask(agent, &wish, on_bare, call);
 }

@@ -100,14 +100,16 @@ struct endpoint {
 	char *network;
 	char *ns;
 	char *pod;
+	char *uid; /* of the Pod, as the runtime has it; "": it does not say */
 	char host_ifname[IFNAMSIZ];
-	bool committed; /* the veth pair stands, programs are attached */
-	bool ready;	/* its row says ready */
-	bool external;	/* another IPAM plugin owns the addresses */
-	bool look;	/* something came or went at its interface */
-	bool moves;	/* its programs wait to be attached by the other way (move.c) ... */
-	bool twice;	/* ... and stand there by both: the row says so */
-	bool has_queue; /* somebody's queueing discipline counts on the host's side */
+	bool committed;	 /* the veth pair stands, programs are attached */
+	bool ready;	 /* its row says ready */
+	bool has_object; /* ADD saw a Pod's object of this node: it waits for the watch's */
+	bool external;	 /* another IPAM plugin owns the addresses */
+	bool look;	 /* something came or went at its interface */
+	bool moves;	 /* its programs wait to be attached by the other way (move.c) ... */
+	bool twice;	 /* ... and stand there by both: the row says so */
+	bool has_queue;	 /* somebody's queueing discipline counts on the host's side */
 	uint16_t slot;
 	uint32_t limits; /* MG_EP_NO_PEER, MG_EP_THROUGH_STACK: the capability `bandwidth` */
 	uint32_t ifindex;

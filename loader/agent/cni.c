@@ -11,7 +11,6 @@
 #include "agent/addresses.h"
 #include "agent/aside.h"
 #include "agent/endpoint.h"
-#include "agent/move.h"
 #include "agent/objects.h"
 #include "agent/quiet.h"
 #include "agent/record.h"
@@ -82,6 +81,13 @@ struct allocate {
 	struct object *pod; /* NULL: not known */
 };
 
+/* One that stands already was asked for again: it keeps what it has. */
+static void forget_unfinished(struct agent *agent, struct endpoint *endpoint)
+{
+	if (!endpoint->committed && !has_address(endpoint))
+		endpoint_remove(agent, endpoint);
+}
+
 static void on_addresses(void *context, const struct ipam_result *result)
 {
 	struct allocate *allocate = context;
@@ -89,9 +95,8 @@ static void on_addresses(void *context, const struct ipam_result *result)
 		endpoint_find(allocate->agent, allocate->container, allocate->ifname);
 
 	if (result->status < 0) {
-		/* One that stands already was asked for again: it keeps what it has. */
-		if (endpoint && !endpoint->committed && !has_address(endpoint))
-			endpoint_remove(allocate->agent, endpoint);
+		if (endpoint)
+			forget_unfinished(allocate->agent, endpoint);
 		server_fail(allocate->call, addresses_code(result->status), "%s", result->err.text);
 	} else if (!endpoint) {
 		server_fail(allocate->call, CNI_TRY_AGAIN, "deleted while it was added");
@@ -124,6 +129,19 @@ static void ask_ipam(struct agent *agent, struct server_call *call, const json_t
 	addresses_ask(agent, &wish, on_addresses, allocate);
 }
 
+/* Without a Pod name it is the container's id, of which there is no object. */
+static int find_pod(struct agent *agent, struct endpoint *endpoint, struct object **ret_pod)
+{
+	int r;
+
+	if (!strcmp(endpoint->pod, endpoint->container))
+		return 0;
+	r = objects_pod(agent, endpoint->ns, endpoint->pod, endpoint->uid, ret_pod);
+	endpoint->has_object =
+		!r && *ret_pod && !strcmp(pod_of(*ret_pod)->node, agent->config.node);
+	return r;
+}
+
 static void op_allocate(struct agent *agent, struct server_call *call, const json_t *request)
 {
 	const char *container = text_of(request, "container"), *ifname = text_of(request, "ifname");
@@ -145,9 +163,11 @@ static void op_allocate(struct agent *agent, struct server_call *call, const jso
 	endpoint_name(endpoint, request);
 	endpoint_wishes(endpoint, request);
 	endpoint->external = addresses != NULL;
-	/* Without a Pod name it is the container's id. */
-	if (strcmp(endpoint->pod, container))
-		pod = objects_pod(agent, endpoint->ns, endpoint->pod);
+	if (find_pod(agent, endpoint, &pod) < 0) {
+		forget_unfinished(agent, endpoint);
+		server_fail(call, CNI_TRY_AGAIN, "another Pod of that name is known");
+		return;
+	}
 	if (!addresses) {
 		ask_ipam(agent, call, request, endpoint, TAKE_PTR(pod));
 		return;
@@ -204,10 +224,7 @@ static void op_commit(struct agent *agent, struct server_call *call, const json_
 	if (endpoint->waiting)
 		server_fail(endpoint->waiting, CNI_TRY_AGAIN, "asked again meanwhile");
 	endpoint->waiting = call;
-	endpoint->committed = true;
-	endpoint_changed(agent, endpoint);
-	/* How it is attached is looked at when there is time. */
-	move_want(agent, endpoint);
+	endpoint_commit(agent, endpoint);
 }
 
 /* A DEL that waits for the journal. */

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "agent/kernel_drops.h"
+#include "agent/move.h"
 #include "agent/publish.h"
 #include "agent/server.h"
 #include "base/arena.h"
 #include "base/inet.h"
+#include "model/pod.h"
 
 struct endpoint *endpoint_find(struct agent *agent, const char *container, const char *ifname)
 {
@@ -104,6 +106,7 @@ static void endpoint_free(struct endpoint *endpoint)
 	free(endpoint->network);
 	free(endpoint->ns);
 	free(endpoint->pod);
+	free(endpoint->uid);
 	free(endpoint);
 }
 
@@ -128,6 +131,32 @@ void endpoint_remove(struct agent *agent, struct endpoint *endpoint)
 	HASH_DEL(agent->endpoints, endpoint);
 	endpoint_free(endpoint);
 	agent_dirty(agent, CHANGE_ENDPOINTS);
+}
+
+/* Labels of the former Pod of that name, or of none, must not decide. */
+static bool pod_is_current(const struct agent *agent, const struct endpoint *endpoint)
+{
+	const struct object *known = state_pod(agent->state, endpoint->ns, endpoint->pod);
+
+	return known ? pod_is_named(known, endpoint->uid) : !endpoint->has_object;
+}
+
+void endpoint_commit(struct agent *agent, struct endpoint *endpoint)
+{
+	if (!pod_is_current(agent, endpoint))
+		return;
+	endpoint->committed = true;
+	endpoint_changed(agent, endpoint);
+	/* How it is attached is looked at when there is time. */
+	move_want(agent, endpoint);
+}
+
+void endpoints_commit(struct agent *agent)
+{
+	for (struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
+		if (ep->waiting && (!ep->committed || ep->ready))
+			endpoint_commit(agent, ep);
+	}
 }
 
 static json_t *commit_answer(void)
@@ -211,9 +240,11 @@ void endpoint_name(struct endpoint *endpoint, const json_t *request)
 
 	free(endpoint->ns);
 	free(endpoint->pod);
+	free(endpoint->uid);
 	free(endpoint->network);
 	endpoint->ns = xstrdup(*ns ? ns : "default");
 	endpoint->pod = xstrdup(*pod ? pod : endpoint->container);
+	endpoint->uid = xstrdup(text_of(request, "uid"));
 	endpoint->network = xstrdup(text_of(request, "network"));
 }
 

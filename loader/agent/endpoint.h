@@ -27,6 +27,11 @@ void endpoint_addresses(struct endpoint *endpoint, const json_t *list);
 void endpoint_changed(struct agent *agent, struct endpoint *endpoint);
 void endpoint_remove(struct agent *agent, struct endpoint *endpoint);
 
+/* The interface stands and `waiting` waits: its rows follow, once the watch has brought the Pod of
+ * which ADD spoke. endpoints_commit(): those that waited for it. */
+void endpoint_commit(struct agent *agent, struct endpoint *endpoint);
+void endpoints_commit(struct agent *agent);
+
 /* After a reconcile that put everything into the maps: answers commits that waited for it. */
 void endpoints_settled(struct agent *agent);
 

@@ -22,6 +22,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "model/decode.h"
+#include "model/pod.h"
 
 #define KINDS_MAX 64
 #define ADDRESS_MAX 4096
@@ -269,28 +270,42 @@ static void on_store(evutil_socket_t fd, short what, void *context)
 
 /* --- the Pod of an ADD --------------------------------------------------------------------- */
 
-/* State keeps objects of Pods of this node alone. The watch may be behind whoever starts the pod:
- * it knows no such Pod yet, or the former one of that name, on another node. */
-struct object *objects_pod(struct agent *agent, const char *ns, const char *name)
+/* What does not decode is not served. */
+static struct object *read_pod(struct agent *agent, const char *ns, const char *name)
 {
 	const struct store_key key = { .kind = store_kind(KIND_POD), .ns = ns, .name = name };
 	const struct decode_options options = { .mode = DECODE_LENIENT };
-	const struct object *known = state_pod(agent->state, ns, name);
 	_cleanup_problems_ struct problems problems = { 0 };
 	_cleanup_json_ json_t *root = NULL;
 	struct object *object = NULL;
 	struct err err = { 0 };
-	int r;
+	int r = store_get(agent->store, &key, &root, &err);
 
-	if (known)
-		return object_ref(known);
-	r = store_get(agent->store, &key, &root, &err);
-	if (!r) /* what does not decode is not served */
+	if (!r)
 		r = object_decode(root, &options, &object, &problems);
 	else if (r != -ENOENT)
 		log_warning("a Pod is added without its annotations", "namespace", ns, "pod", name,
 			    "why", err.text, NULL);
 	return r < 0 ? NULL : object;
+}
+
+/* State keeps objects of Pods of this node alone. The watch may be behind whoever starts the pod:
+ * it knows no such Pod yet, or the former one of that name. */
+int objects_pod(struct agent *agent, const char *ns, const char *name, const char *uid,
+		struct object **ret_pod)
+{
+	const struct object *known = state_pod(agent->state, ns, name);
+	_cleanup_object_ struct object *read = NULL;
+
+	if (known && pod_is_named(known, uid)) {
+		*ret_pod = object_ref(known);
+		return 0;
+	}
+	read = read_pod(agent, ns, name);
+	if (read ? !pod_is_named(read, uid) : known != NULL)
+		return -ESTALE;
+	*ret_pod = TAKE_PTR(read);
+	return 0;
 }
 
 /* --- following ----------------------------------------------------------------------------- */

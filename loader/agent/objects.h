@@ -11,7 +11,9 @@ int objects_start(struct agent *agent, struct err *err);
 void objects_stop(struct agent *agent);
 
 /* A Pod that is added here, for its annotations: as the watch has it, else read from the store,
- * once. One reference; NULL: there is none, or (the log tells) it cannot be read. */
-struct object *objects_pod(struct agent *agent, const char *ns, const char *name);
+ * once. uid: as the runtime has it, "" where it does not say. One reference; NULL: there is none,
+ * or (the log tells) it cannot be read. -ESTALE: all that is known is another Pod of that name. */
+int objects_pod(struct agent *agent, const char *ns, const char *name, const char *uid,
+		struct object **ret_pod);
 
 #endif

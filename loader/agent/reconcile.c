@@ -293,6 +293,7 @@ static int round_of(struct agent *agent, unsigned int changes, struct err *ret_e
 	struct err err;
 
 	sync_allow_removal(agent->sync);
+	endpoints_commit(agent);
 	look(&round);
 	if (keep(&round, write_rows(&round, &err), &err) == 0) {
 		endpoints_settled(agent);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/pod.h"
 #include "model/selector.h"
 
 void *object_new(enum kind kind, size_t size)
@@ -54,12 +55,19 @@ char *object_title(const struct object *object)
 			 *object->ns ? "/" : "", object->name);
 }
 
+bool pod_is_named(const struct object *pod, const char *uid)
+{
+	const char *mirror = labels_get(&pod->annotations, ANNOTATION_MIRROR);
+
+	return !*uid || !*pod->uid || !strcmp(pod->uid, uid) || (mirror && !strcmp(mirror, uid));
+}
+
 bool annotation_is_kept(const char *key)
 {
 	return strstr(key, "projectcalico.org/") ||
 	       !strcmp(key, "endpoints.kubernetes.io/last-change-trigger-time") ||
 	       !strcmp(key, "kubernetes.io/ingress-bandwidth") ||
-	       !strcmp(key, "kubernetes.io/egress-bandwidth");
+	       !strcmp(key, "kubernetes.io/egress-bandwidth") || !strcmp(key, ANNOTATION_MIRROR);
 }
 
 static int cmp_label(const void *a, const void *b)

@@ -63,9 +63,12 @@ int object_cmp(const struct object *a, const struct object *b);
 /* "NetworkPolicy shop/deny-all", "Tier default": for messages. */
 char *object_title(const struct object *object); /* the caller frees */
 
-/* Whether Margay may read an annotation: projectcalico.org's own, those of bandwidth, and the
- * trigger time of EndpointSlices. The others (kubectl keeps whole objects in one) would be most of
- * an object's memory. */
+/* Of a mirror Pod: the UID that the kubelet runs the static pod by, and tells the plugin. */
+#define ANNOTATION_MIRROR "kubernetes.io/config.mirror"
+
+/* Whether Margay may read an annotation: projectcalico.org's own, those of bandwidth, that of
+ * mirror Pods and the trigger time of EndpointSlices. The others (kubectl keeps whole objects in
+ * one) would be most of an object's memory. */
 bool annotation_is_kept(const char *key);
 
 /* The value, NULL where absent. */

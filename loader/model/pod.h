@@ -63,6 +63,9 @@ static inline bool pod_is_done(const struct pod *pod)
 	return pod->phase == POD_PHASE_SUCCEEDED || pod->phase == POD_PHASE_FAILED;
 }
 
+/* Is it the Pod that a runtime names by this UID? True also where one of them has none. */
+bool pod_is_named(const struct object *pod, const char *uid);
+
 static inline const struct pod *pod_of(const struct object *object)
 {
 	return object && object->kind == KIND_POD ? (const struct pod *)object : NULL;

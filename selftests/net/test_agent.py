@@ -297,6 +297,71 @@ def test_second_sandbox_keeps_the_object(node):
     wait_for(lambda: not json.loads(node.ctl("get", "workloadendpoint", "-A", "-o", "json"))["items"], "it goes too")
 
 
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: phoenix, namespace: default, labels: {labels}}}
+spec: {{nodeName: n1, containers: [{{name: it}}]}}
+"""
+
+
+def uid_of(node):
+    return json.loads(node.ctl("get", "pod", "phoenix", "-o", "json"))["metadata"]["uid"]
+
+
+def test_a_pod_made_anew_is_not_the_former_one(node):
+    """A runtime that names another Pod than the one known, and one that names it: labels of the former decide nothing."""
+    node.apply(POD.format(labels="{app: old}"))
+    former = uid_of(node)
+    node.ctl("delete", "pod", "phoenix")
+    node.apply(POD.format(labels="{app: new}"))
+    assert uid_of(node) != former
+    answer = call(node, op="allocate", uid=former, **{**names("late"), "pod": "phoenix"})
+    assert answer["code"] == 11 and "another Pod" in answer["msg"]
+    assert call(node, op="ipam-allocate", uid=former, **{**names("late"), "pod": "phoenix"})["code"] == 11
+    assert not endpoints(node)
+    pod = Pod(node, "phoenix", uid=uid_of(node))
+    node.pods.append(pod)
+    pod.add()
+    node.apply("""
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: new-alone, namespace: default}
+spec: {podSelector: {matchLabels: {app: new}}}
+""")
+    wait_for(lambda: "new-alone" in node.ctl("policy", "show"), "the new labels")
+    node.ctl("delete", "networkpolicy", "new-alone")
+    pod.delete()
+    node.ctl("delete", "pod", "phoenix")
+
+
+@pytest.mark.parametrize("how", ["deleted", "made anew"])
+def test_commit_waits_for_the_pod_it_spoke_of(node, how):
+    """Between the two halves of ADD its Pod goes: ready is what the Pod's own labels decide, or nothing."""
+    node.apply(POD.format(labels="{app: it}"))
+    mine = {**names("halves"), "pod": "phoenix"}
+    given = call(node, op="allocate", **mine, **({"uid": uid_of(node)} if how == "made anew" else {}))
+    assert given["ok"], given
+    node.ctl("delete", "pod", "phoenix")
+    if how == "made anew":
+        node.apply(POD.format(labels="{app: other}"))
+    client = Client(node).send(**interface(node, "halves", given))
+    client.socket.settimeout(1)
+    with pytest.raises(TimeoutError):
+        client.answer()
+    assert not row(node, given["slot"])["flags"] & 1
+    client.socket.settimeout(20)
+    if how == "deleted":
+        node.apply(POD.format(labels="{app: it}"))
+        assert client.answer()["ok"] and row(node, given["slot"])["flags"] & 1
+    assert call(node, op="del", **mine)["ok"]
+    if how == "made anew":
+        assert client.answer()["code"] == 11
+    client.close()
+    node.run("ip", "link", "del", "halves")
+    node.ctl("delete", "pod", "phoenix")
+
+
 def test_addresses_of_other_plugins_outlive_a_restart(node):
     """margay-ipam for a main plugin of others: the agent knows no such attachment, and keeps its address."""
     theirs = names("bridged", network="theirs")

@@ -144,12 +144,29 @@ static void test_references(void **state)
 	object_unref(&pod->base);
 }
 
+/* A Pod that was made anew is another one; a mirror Pod is the static pod the kubelet runs. */
+static void test_pod_is_named(void **state)
+{
+	struct label mirror = { ANNOTATION_MIRROR, "c0ffee" };
+	struct object pod = { .uid = "a", .annotations = { .count = 1, .v = &mirror } };
+
+	(void)state;
+	assert_true(annotation_is_kept(ANNOTATION_MIRROR));
+	assert_true(pod_is_named(&pod, "a") && pod_is_named(&pod, "c0ffee"));
+	assert_true(pod_is_named(&pod, "")); /* the runtime does not say */
+	assert_false(pod_is_named(&pod, "b"));
+	pod.annotations.count = 0;
+	assert_false(pod_is_named(&pod, "c0ffee"));
+	pod.uid = "";
+	assert_true(pod_is_named(&pod, "b")); /* a store without UIDs */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kind_find),  cmocka_unit_test(test_kinds_named),
 		cmocka_unit_test(test_labels),	   cmocka_unit_test(test_annotations),
-		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_references), cmocka_unit_test(test_pod_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
