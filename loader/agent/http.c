@@ -106,15 +106,19 @@ static void tell_port(struct evhttp_bound_socket *bound, const char *host)
 	log_info("listening at a port that the kernel chose", "host", host, "port", port, NULL);
 }
 
+/* No resolver has to know what every address is, nor localhost (RFC 6761, 6.3). */
 static struct evhttp_bound_socket *bind_to(struct evhttp *evhttp, const char *host,
 					   unsigned int port)
 {
-	struct evhttp_bound_socket *bound =
-		evhttp_bind_socket_with_handle(evhttp, *host ? host : "::", (ev_uint16_t)port);
+	static const char *const every[] = { "::", "0.0.0.0", NULL };
+	static const char *const local[] = { "127.0.0.1", "::1", NULL };
+	const char *const alone[] = { host, NULL };
+	const char *const *at = !*host ? every : !strcmp(host, "localhost") ? local : alone;
+	struct evhttp_bound_socket *bound = NULL;
 
-	return bound || *host
-		       ? bound
-		       : evhttp_bind_socket_with_handle(evhttp, "0.0.0.0", (ev_uint16_t)port);
+	for (; *at && !bound; at++)
+		bound = evhttp_bind_socket_with_handle(evhttp, *at, (ev_uint16_t)port);
+	return bound;
 }
 
 static int listen_at(struct event_base *base, const char *host, unsigned int port,

@@ -362,6 +362,18 @@ def test_commit_waits_for_the_pod_it_spoke_of(node, how):
     node.ctl("delete", "pod", "phoenix")
 
 
+def test_starts_where_localhost_has_no_address(node):
+    """A container's root without /etc/hosts: health is at 127.0.0.1 all the same."""
+    node.kill_agent()
+    node.sh("cp -a /etc/hosts /etc/nsswitch.conf /run && : > /etc/hosts && echo 'hosts: files' > /etc/nsswitch.conf")
+    try:
+        assert node.try_run("getent", "ahosts", "localhost").returncode != 0
+        node.start_agent()
+        assert "health" not in node.tail(10)
+    finally:
+        node.sh("cat /run/hosts > /etc/hosts && cat /run/nsswitch.conf > /etc/nsswitch.conf")
+
+
 def test_addresses_of_other_plugins_outlive_a_restart(node):
     """margay-ipam for a main plugin of others: the agent knows no such attachment, and keeps its address."""
     theirs = names("bridged", network="theirs")
