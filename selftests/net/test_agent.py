@@ -374,6 +374,27 @@ def test_starts_where_localhost_has_no_address(node):
         node.sh("cat /run/hosts > /etc/hosts && cat /run/nsswitch.conf > /etc/nsswitch.conf")
 
 
+def test_the_last_word_of_an_object_stands(node):
+    """Sandboxes of one pod that come and go faster than they are written: what the store says in the end is the last
+    one's, then nothing."""
+    def stored():
+        return [w["spec"]["containerID"] for w in json.loads(node.ctl("get", "workloadendpoint", "-A", "-o", "json"))["items"]
+                if w["spec"]["pod"] == "hasty"]
+
+    for i in range(30):
+        mine = {**names(f"hasty{i}"), "pod": "hasty"}
+        given = call(node, op="allocate", **mine)
+        assert call(node, **interface(node, f"hasty{i}", given))["ok"]
+        if i < 29:
+            assert call(node, op="del", **mine)["ok"]
+            node.run("ip", "link", "del", f"hasty{i}")
+    wait_for(lambda: stored() == ["hasty29"], lambda: f"the last one: {stored()}")
+    assert call(node, op="del", **mine)["ok"]
+    node.run("ip", "link", "del", "hasty29")
+    wait_for(lambda: not stored(), "no object")
+    assert not stored()
+
+
 def test_addresses_of_other_plugins_outlive_a_restart(node):
     """margay-ipam for a main plugin of others: the agent knows no such attachment, and keeps its address."""
     theirs = names("bridged", network="theirs")
