@@ -142,10 +142,11 @@ def test_lines_that_are_no_request(node):
 
 
 def write_record(node, folder, container, record):
-    path = f"/proc/{node.pid}/root/var/lib/margay/cni/{folder}/{container}:eth0.json"
-    with open(path + ".new", "w") as out:
+    folder = f"/proc/{node.pid}/root/var/lib/margay/cni/{folder}"
+    path = f"{folder}/{container}:eth0.json"
+    with open(f"{folder}/.new", "w") as out:  # what begins with a dot is on its way
         json.dump(record, out)
-    os.rename(path + ".new", path)
+    os.rename(f"{folder}/.new", path)
     return path
 
 
