@@ -18,7 +18,8 @@
 struct seen {
 	unsigned int kinds[NET_EVENT_RESYNC + 1];
 	unsigned int gone;
-	char link[IFNAMSIZ];
+	const char *name; /* of a link ... */
+	bool named;	  /* ... of which an event told */
 };
 
 static void on_event(const struct net_event *event, void *data)
@@ -27,8 +28,9 @@ static void on_event(const struct net_event *event, void *data)
 
 	seen->kinds[event->kind]++;
 	seen->gone += event->removed;
-	if (event->kind == NET_EVENT_LINK && !event->removed && event->link.kind[0])
-		snprintf(seen->link, sizeof(seen->link), "%s", event->link.name);
+	/* The kernel tells of a link's state when it has time: behind it, too. */
+	if (event->kind == NET_EVENT_LINK && !event->removed)
+		seen->named |= !strcmp(event->link.name, seen->name);
 }
 
 static void monitor(void **state)
@@ -38,7 +40,7 @@ static void monitor(void **state)
 	struct net_neigh neigh = { .ifindex = f->a, .addr = test_addr("10.9.0.7") };
 	struct net_route route = { .dst = test_prefix("10.1.0.0/16"), .ifindex = f->a };
 	struct net_addr address = { f->a, test_addr("192.0.2.9"), .bits = 32 };
-	struct seen seen = { 0 };
+	struct seen seen = { .name = "news" };
 
 	OK(f, net_monitor_open(on_event, &seen, &events, &f->err));
 	OK(f, net_monitor_read(events, 0, &f->err));
@@ -52,7 +54,7 @@ static void monitor(void **state)
 	assert_int_equal(seen.kinds[NET_EVENT_NEIGH], 1);
 	assert_true(seen.kinds[NET_EVENT_ROUTE] >= 1);
 	assert_true(seen.kinds[NET_EVENT_LINK] >= 1);
-	assert_string_equal(seen.link, "news");
+	assert_true(seen.named);
 	assert_int_equal(seen.gone, 0);
 	OK(f, net_link_delete(f->sock, f->a, &f->err));
 	OK(f, net_monitor_read(events, 0, &f->err));
@@ -63,7 +65,7 @@ static void monitor_overflow(void **state)
 {
 	struct link_test *f = *state;
 	_cleanup_(net_monitor_close_p) struct net_monitor *events = NULL;
-	struct seen seen = { 0 };
+	struct seen seen = { .name = "after" };
 	const int bytes = 4096;
 
 	OK(f, net_monitor_open(on_event, &seen, &events, &f->err));
@@ -76,7 +78,7 @@ static void monitor_overflow(void **state)
 	assert_true(seen.kinds[NET_EVENT_RESYNC] >= 1);
 	OK(f, net_link_rename(f->sock, f->b, "after", &f->err));
 	OK(f, net_monitor_read(events, 0, &f->err));
-	assert_string_equal(seen.link, "after");
+	assert_true(seen.named);
 }
 
 #define CASE(function)                                                                             \
