@@ -78,36 +78,6 @@ static void consider(struct engine *e, struct keeper *keeper, uint16_t from,
 		keeper[from].kept = KEPT_MIXED;
 }
 
-void reidentify_plan(struct engine *e)
-{
-	_cleanup_free_ struct keeper *keeper = NULL;
-
-	if (!e->restored)
-		return;
-	keeper = xcalloc(NO_IDENTITY + 1, sizeof(*keeper));
-	for (size_t i = 0; i < e->addrs.dirty.n; i++) {
-		const struct addr_dirty *dirty = &e->addrs.dirty.v[i];
-		const struct addr_row *row = addrs_find(&e->addrs, &dirty->addr);
-		struct ident_key key;
-
-		if (!row || dirty->identity == NO_IDENTITY)
-			continue;
-		key = identify_addr_key(e, row);
-		consider(e, keeper, dirty->identity, &key);
-	}
-	for (size_t i = 0; i < e->nets.net.n; i++) {
-		const struct net *net = &e->nets.net.v[i];
-		uint16_t before = known_get(e, &net->prefix, true);
-		struct ident_key key = identify_net_key(e, net);
-
-		if (before != NO_IDENTITY)
-			consider(e, keeper, before, &key);
-	}
-	for (uint32_t from = MG_IDENT_FIRST; from < NO_IDENTITY; from++)
-		if (keeper[from].kept == KEPT_DIGEST || keeper[from].kept == KEPT_UNIFORM)
-			heir_add(e, from, from, &keeper[from].key);
-}
-
 /* What the kernel knew of addresses there when the row was not: by the longest prefix. */
 static uint16_t region_before(const struct engine *e, const struct mg_prefix *prefix)
 {
@@ -122,6 +92,44 @@ static uint16_t region_before(const struct engine *e, const struct mg_prefix *pr
 	if (identity != NO_IDENTITY)
 		return identity;
 	return prefix_is4(prefix) ? MG_IDENT_WORLD4 : MG_IDENT_WORLD6;
+}
+
+/* What has no row yet is judged by the one around it until then: that counts as a row too. */
+static void consider_at(struct engine *e, struct keeper *keeper, const struct mg_prefix *prefix,
+			uint16_t before, const struct ident_key *key)
+{
+	consider(e, keeper, before == NO_IDENTITY ? region_before(e, prefix) : before, key);
+}
+
+void reidentify_plan(struct engine *e)
+{
+	_cleanup_free_ struct keeper *keeper = NULL;
+
+	if (!e->restored)
+		return;
+	keeper = xcalloc(NO_IDENTITY + 1, sizeof(*keeper));
+	for (size_t i = 0; i < e->addrs.dirty.n; i++) {
+		const struct addr_dirty *dirty = &e->addrs.dirty.v[i];
+		const struct addr_row *row = addrs_find(&e->addrs, &dirty->addr);
+		struct mg_prefix prefix = { .len = MG_ADDR_BITS, .addr = dirty->addr };
+		struct ident_key key;
+
+		if (!row)
+			continue;
+		key = identify_addr_key(e, row);
+		consider_at(e, keeper, &prefix, dirty->identity, &key);
+	}
+	for (size_t i = 0; i < e->nets.net.n; i++) {
+		const struct net *net = &e->nets.net.v[i];
+		uint16_t before = known_get(e, &net->prefix, true);
+		struct ident_key key = identify_net_key(e, net);
+
+		if (before != NO_IDENTITY || net_wanted(&e->nets, net))
+			consider_at(e, keeper, &net->prefix, before, &key);
+	}
+	for (uint32_t from = MG_IDENT_FIRST; from < NO_IDENTITY; from++)
+		if (keeper[from].kept == KEPT_DIGEST || keeper[from].kept == KEPT_UNIFORM)
+			heir_add(e, from, from, &keeper[from].key);
 }
 
 uint16_t reidentify(struct engine *e, const struct mg_prefix *prefix, uint16_t before,
