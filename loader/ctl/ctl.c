@@ -20,7 +20,7 @@
 enum { KEY_DATASTORE = 0x1000, KEY_MANIFESTS, KEY_SOCKET, KEY_LOG, KEY_MISMATCH, KEY_CONTEXT };
 
 static const struct argp_option options[] = {
-	{ "datastore", KEY_DATASTORE, "dir:PATH|kubernetes|etcd", 0,
+	{ "datastore", KEY_DATASTORE, "dir:PATH|kubernetes[:KUBECONFIG]", 0,
 	  "where the objects are (default " CTL_STORE ")", 90 },
 	{ "manifests", KEY_MANIFESTS, "DIR", 0,
 	  "folder of read-only objects (default " CTL_MANIFESTS ")", 90 },
@@ -154,10 +154,28 @@ static char *find_datastore(struct ctl *ctl, const char **ret_from, struct err *
 	return xstrdup(CTL_STORE);
 }
 
+/* KUBECONFIG is the store's business; calicoctl's file may name one too. Takes name. */
+static char *with_kubeconfig(struct ctl *ctl, char *name)
+{
+	const char *named = getenv("KUBECONFIG");
+	_cleanup_free_ char *path = NULL;
+	struct err err = { 0 };
+	char *whole;
+
+	if (strcmp(name, "kubernetes") != 0 || (named && *named))
+		return name;
+	path = config_text(ctl->config ? ctl->config : CTL_CONFIG, "spec.kubeconfig", &err);
+	if (!path || !*path)
+		return name;
+	whole = xasprintf("%s:%s", name, path);
+	free(name);
+	return whole;
+}
+
 int ctl_store(struct ctl *ctl, bool write, struct err *err)
 {
 	_cleanup_free_ char *name = NULL, *manifests = NULL;
-	struct store_options open = { .create = write, .check = check_decodes };
+	struct store_options open = { .create = write, .check = check_decodes, .programs = true };
 	const char *from;
 
 	if (ctl->store)
@@ -169,16 +187,18 @@ int ctl_store(struct ctl *ctl, bool write, struct err *err)
 	if (!ctl->manifests)
 		manifests = config_text(CTL_AGENT_CONFIG, "manifests", err);
 	open.manifests = ctl->manifests ? ctl->manifests : manifests ? manifests : CTL_MANIFESTS;
-	if (!strcmp(name, "kubernetes") || !strcmp(name, "etcd") || !strcmp(name, "etcdv3"))
+	if (!strcmp(name, "etcd") || !strcmp(name, "etcdv3"))
 		return err_set(err, -EPROTONOSUPPORT,
 			       "the datastore \"%s\" (from %s) is not built yet: use "
-			       "--datastore dir:PATH or DATASTORE_TYPE=dir:PATH",
+			       "--datastore dir:PATH or kubernetes, or DATASTORE_TYPE",
 			       name, from);
+	name = with_kubeconfig(ctl, name);
 	err->code = 0;
 	if (store_open(name, &open, &ctl->store, err) < 0)
 		return err->code == -EPROTONOSUPPORT
 			       ? err_set(err, err->code,
-					 "datastore \"%s\" (from %s): expected dir:/absolute/path",
+					 "datastore \"%s\" (from %s): expected dir:/absolute/path "
+					 "or kubernetes[:kubeconfig]",
 					 name, from)
 			       : err->code;
 	return 0;

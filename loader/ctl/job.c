@@ -295,61 +295,78 @@ static bool may_pass(int r)
 	return r == -ESTALE || r == -EEXIST || r == -ENOENT;
 }
 
-static void take_results(struct jobs *jobs, struct store_write *writes, struct job **of,
-			 size_t count, bool last)
+/* What is written in one call of the store, and whose it is. */
+struct batch {
+	struct store_write *writes;
+	struct job **of;
+	size_t count;
+	struct err err; /* of the first failure */
+};
+
+/* The text of each failure, not of the first alone; where writes are made one after the other, the
+ * first is the only one. */
+static void describe(struct jobs *jobs, const struct batch *batch, size_t i, struct err *err)
 {
-	for (size_t i = 0; i < count; i++) {
+	if (check_origin(jobs, batch->of[i], err) < 0)
+		return;
+	if (store_is_atomic(jobs->options->ctl->store))
+		err_errno(err, batch->writes[i].result, "cannot be written");
+	else
+		*err = batch->err;
+}
+
+static void take_results(struct jobs *jobs, const struct batch *batch, bool last)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		struct job *job = batch->of[i];
 		struct err err = { .text = "" };
-		int r = writes[i].result;
+		int r = batch->writes[i].result;
 
 		if (!r) {
-			of[i]->over = true;
-			of[i]->stored = json_incref(writes[i].stored);
+			job->over = true;
+			job->stored = json_incref(batch->writes[i].stored);
 		} else if (r != -ECANCELED && (last || !may_pass(r))) {
-			/* The text of each failure, not of the first alone. */
-			if (check_origin(jobs, of[i], &err) == 0)
-				err_errno(&err, r, "cannot be written");
-			job_fail(jobs, of[i], r, &err);
+			describe(jobs, batch, i, &err);
+			job_fail(jobs, job, r, &err);
 		}
 	}
 }
 
+static void add_write(struct batch *batch, struct job *job)
+{
+	batch->of[batch->count] = job;
+	batch->writes[batch->count++] = (struct store_write){
+		.op = job->op,
+		.object = job->wanted,
+		.key = job->key,
+		.expect = job->op == STORE_DELETE
+				  ? json_text_at(job->current, "metadata.resourceVersion")
+				  : NULL,
+	};
+}
+
 static int commit(struct jobs *jobs, bool last)
 {
-	struct store_write *writes = xcalloc(STORE_WRITES_MAX, sizeof(*writes));
-	struct job **of = xcalloc(STORE_WRITES_MAX, sizeof(*of));
-	struct err err = { 0 };
-	size_t count = 0;
+	struct batch batch = { .writes = xcalloc(STORE_WRITES_MAX, sizeof(*batch.writes)),
+			       .of = xcalloc(STORE_WRITES_MAX, sizeof(struct job *)) };
 	int r;
 
-	for (size_t i = 0; i < jobs->count && count < STORE_WRITES_MAX; i++) {
-		struct job *job = &jobs->all[i];
-
-		if (job->over)
-			continue;
-		of[count] = job;
-		writes[count++] = (struct store_write){
-			.op = job->op,
-			.object = job->wanted,
-			.key = job->key,
-			.expect = job->op == STORE_DELETE
-					  ? json_text_at(job->current, "metadata.resourceVersion")
-					  : NULL,
-		};
-	}
-	r = store_commit(jobs->options->ctl->store, writes, count, &err);
-	if (r < 0 && count == 1 && !may_pass(r)) {
-		job_fail(jobs, of[0], r, &err);
-	} else if (r < 0 && writes[0].result == r && store_unreachable(r)) {
-		ctl_error(jobs->options->ctl, "%s", err.text);
-		for (size_t i = 0; i < count; i++)
-			of[i]->over = of[i]->failed = true;
+	for (size_t i = 0; i < jobs->count && batch.count < STORE_WRITES_MAX; i++)
+		if (!jobs->all[i].over)
+			add_write(&batch, &jobs->all[i]);
+	r = store_commit(jobs->options->ctl->store, batch.writes, batch.count, &batch.err);
+	if (r < 0 && batch.count == 1 && !may_pass(r)) {
+		job_fail(jobs, batch.of[0], r, &batch.err);
+	} else if (r < 0 && batch.writes[0].result == r && store_unreachable(r)) {
+		ctl_error(jobs->options->ctl, "%s", batch.err.text);
+		for (size_t i = 0; i < batch.count; i++)
+			batch.of[i]->over = batch.of[i]->failed = true;
 	} else {
-		take_results(jobs, writes, of, count, last);
+		take_results(jobs, &batch, last);
 	}
-	store_writes_done(writes, count);
-	free(writes);
-	free(of);
+	store_writes_done(batch.writes, batch.count);
+	free(batch.writes);
+	free(batch.of);
 	return r;
 }
 

@@ -45,7 +45,7 @@ struct store_ops {
 	int (*dispatch)(struct store *store, struct err *err);
 };
 
-extern const struct store_ops dir_ops;
+extern const struct store_ops dir_ops, kube_ops;
 
 struct store_watch {
 	struct store *store;

@@ -24,7 +24,7 @@ struct store_pending {
 	struct store_pending *next;
 };
 
-static const struct store_ops *const back_ends[] = { &dir_ops };
+static const struct store_ops *const back_ends[] = { &dir_ops, &kube_ops };
 
 int store_open(const char *address, const struct store_options *options, struct store **ret_store,
 	       struct err *err)
@@ -34,11 +34,14 @@ int store_open(const char *address, const struct store_options *options, struct 
 	for (size_t i = 0; i < sizeof(back_ends) / sizeof(back_ends[0]); i++) {
 		size_t size = strlen(back_ends[i]->scheme);
 
-		if (!strncmp(address, back_ends[i]->scheme, size) && address[size] == ':')
-			return back_ends[i]->open(address + size + 1, options ? options : &defaults,
-						  ret_store, err);
+		if (strncmp(address, back_ends[i]->scheme, size) != 0)
+			continue;
+		if (address[size] == ':' || !address[size])
+			return back_ends[i]->open(address + size + !!address[size],
+						  options ? options : &defaults, ret_store, err);
 	}
-	return err_set(err, -EPROTONOSUPPORT, "datastore \"%s\": expected dir:/absolute/path",
+	return err_set(err, -EPROTONOSUPPORT,
+		       "datastore \"%s\": expected dir:/absolute/path or kubernetes[:kubeconfig]",
 		       address);
 }
 

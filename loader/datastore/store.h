@@ -80,7 +80,8 @@ struct store_options {
 	/* Name of this reader: last valid copies of its manifests are kept under it. NULL:
 	 * hostname. */
 	const char *instance;
-	/* Seconds between looks at what nobody reported (dir:), at least 1. 0: 10. */
+	/* Seconds between looks at what nobody reported (dir:), at least 1. 0: 10. That a watch may
+	 * be silent before it is made anew (kubernetes). 0: 150. */
 	unsigned int scan;
 	/* Changes kept for watches to go on from (dir:). 0: 1024. */
 	unsigned int history;
@@ -88,9 +89,12 @@ struct store_options {
 	 * object that cannot is not served; its last valid copy is. NULL: shape of metadata only.
 	 */
 	int (*check)(const json_t *object, struct err *err);
+	/* A program that a kubeconfig names for its credentials may be run (kubernetes). */
+	bool programs;
 };
 
-/* address: "dir:/absolute/path". options may be NULL. -EPROTONOSUPPORT: no such back end. */
+/* address: "dir:/absolute/path", "kubernetes" or "kubernetes:KUBECONFIG". options may be NULL.
+ * -EPROTONOSUPPORT: no such back end. */
 int store_open(const char *address, const struct store_options *options, struct store **ret_store,
 	       struct err *err);
 void store_close(struct store *store); /* accepts NULL; ends its watches without a call */

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "selftests/lib/kube_test.h"
 #include "selftests/lib/store_test.h"
 
 static void test_create_get(void **state)
@@ -374,12 +375,34 @@ static void test_no_lost_update(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_create_get),	CASE(test_namespace_default), CASE(test_errors),
-		CASE(test_bad_names),	CASE(test_similar_names),     CASE(test_compare_and_swap),
-		CASE(test_unchanged),	CASE(test_other_uid),	      CASE(test_status),
-		CASE(test_transaction), CASE(test_too_large),	      CASE(test_list),
-		CASE(test_read),	CASE(test_no_lost_update),
+		CASE(test_create_get),
+		CASE(test_namespace_default),
+		CASE(test_errors),
+		CASE(test_bad_names),
+		CASE(test_similar_names),
+		CASE(test_compare_and_swap),
+		CASE(test_unchanged),
+		CASE(test_other_uid),
+		CASE(test_status),
+		CASE(test_transaction),
+		CASE(test_too_large),
+		CASE(test_list),
+		CASE(test_read),
+		CASE(test_no_lost_update),
+		/* An API server has no transactions, and no names of files to confuse. */
+		KUBE_CASE(test_create_get),
+		KUBE_CASE(test_namespace_default),
+		KUBE_CASE(test_errors),
+		KUBE_CASE(test_bad_names),
+		KUBE_CASE(test_compare_and_swap),
+		KUBE_CASE(test_unchanged),
+		KUBE_CASE(test_other_uid),
+		KUBE_CASE(test_status),
+		KUBE_CASE(test_too_large),
+		KUBE_CASE(test_list),
+		KUBE_CASE(test_read),
+		KUBE_CASE(test_no_lost_update),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, kube_group_setup, kube_group_teardown);
 }

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "datastore/labels.h"
+#include "selftests/lib/kube_test.h"
 #include "selftests/lib/store_test.h"
 
 static void test_watch_resume(void **state)
@@ -376,7 +377,14 @@ int main(void)
 		CASE(test_async_outcomes),
 
 		cmocka_unit_test(test_label_queries),
+		/* The others are of its log, of its thread, or of edits by hand. */
+		KUBE_CASE(test_watch_resume),
+		KUBE_CASE(test_watch_labels),
+		KUBE_CASE(test_two_stores),
+		KUBE_CASE(test_async),
+		KUBE_CASE(test_close_gives_up),
+		KUBE_CASE(test_close_between_writes),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, kube_group_setup, kube_group_teardown);
 }

@@ -452,9 +452,14 @@ static void test_addresses(void **state)
 		const char *address;
 		int code;
 	} cases[] = {
-		{ "dir:relative", -EINVAL },	    { "dir:", -EINVAL },
-		{ "kubernetes", -EPROTONOSUPPORT }, { "directory:/x", -EPROTONOSUPPORT },
-		{ "dir:/proc/nothing", -ENOENT },   { "dir:/etc/passwd", -ENOTDIR },
+		{ "dir:relative", -EINVAL },
+		{ "dir:", -EINVAL },
+		{ "etcd", -EPROTONOSUPPORT },
+		{ "directory:/x", -EPROTONOSUPPORT },
+		{ "kubernetes:/proc/nothing", -ENOENT },
+		{ "dir", -EINVAL },
+		{ "dir:/proc/nothing", -ENOENT },
+		{ "dir:/etc/passwd", -ENOTDIR },
 	};
 	struct store *store = NULL;
 	struct err err;
