@@ -21,7 +21,8 @@
 #define RETRY_FIRST_MS 200
 #define RETRY_LAST_MS 30000
 #define ABSENT_MS 60000 /* between two looks for a resource that is not there */
-#define STEADY_MS 5000	/* a stream that ran so long may be made anew at once */
+#define SILENCES_MAX 2
+#define STEADY_MS 5000 /* a stream that ran so long may be made anew at once */
 
 struct kube_stream {
 	struct kube_watch *owner;
@@ -32,7 +33,8 @@ struct kube_stream {
 	char *path;
 	long long begun;
 	int retry_ms;
-	struct err err; /* code 0: well */
+	unsigned int silences; /* streams in a row that were silent for too long */
+	struct err err;	       /* code 0: well */
 };
 
 struct kube_watch {
@@ -110,8 +112,9 @@ static bool is_expired(int code, const json_t *status)
 {
 	json_t *cause;
 	size_t i;
+	const char *message = json_text_or(status, "message", "");
 
-	if (code == 410 || code == 400)
+	if (code == 410 || code == 400 || strstr(message, "resourceVersion: Invalid value"))
 		return true;
 	json_array_foreach(json_at(status, "details.causes"), i, cause) {
 		if (!strcmp(json_text_or(cause, "reason", ""), "ResourceVersionTooLarge"))
@@ -166,6 +169,7 @@ static int on_data(struct kube_request *request, const char *data, size_t size, 
 
 	stream->err.code = 0;
 	stream->retry_ms = 0;
+	stream->silences = size ? 0 : stream->silences;
 	if (is_absent(stream)) {
 		watch_list_again(stream->owner->watch);
 		return 0;
@@ -199,6 +203,15 @@ static int back_off(struct kube_stream *stream)
 	return kube_jitter(stream->retry_ms);
 }
 
+/* A server that is asked from a version it will have one day says nothing, not even a bookmark. */
+static bool is_mute(struct kube_stream *stream)
+{
+	const struct kube_request *request = &stream->request;
+
+	return request->result == -ETIMEDOUT && request->status >= 200 && request->status < 300 &&
+	       ++stream->silences == SILENCES_MAX;
+}
+
 static void failed(struct kube_stream *stream)
 {
 	const struct kube_request *request = &stream->request;
@@ -207,7 +220,7 @@ static void failed(struct kube_stream *stream)
 	struct err err;
 	int r = kube_http_check(request, what, &err);
 
-	if (!request->result && is_expired(request->status, status)) {
+	if ((!request->result && is_expired(request->status, status)) || is_mute(stream)) {
 		watch_list_again(stream->owner->watch);
 		return;
 	}

@@ -199,6 +199,21 @@ static void test_watch_silent(void **state)
 	store_close(other);
 }
 
+/* So does a server that is asked from a version of another life of the cluster: it waits for it. */
+static void test_watch_mute(void **state)
+{
+	struct store_fixture *f = *state;
+	const struct store_options options = { .scan = 1 };
+	struct store *store = store_test_open(&f->test, &options);
+	struct watch_log log = { 0 };
+
+	kube_control(f, "\"faults\": [{\"match\": \"watch=true\", \"cut\": \"silent\"}]");
+	test_watch(store, &log);
+	assert_true(wait_log(store, &log, "!"));
+	assert_int_equal(kube_requests(f, "watch=true"), 2);
+	store_close(store);
+}
+
 static void note_events(const struct store_event *events, size_t count, bool synced, void *arg)
 {
 	char *text = arg;
@@ -384,12 +399,19 @@ static void test_fields(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_pages),	  CASE(test_cut_answer),
-		CASE(test_watch_goes_on), CASE(test_watch_bookmarks),
-		CASE(test_watch_expired), CASE(test_watch_silent),
-		CASE(test_follow),	  CASE(test_one_after_the_other),
-		CASE(test_replace_races), CASE(test_finalizers),
-		CASE(test_absent),	  CASE(test_watch_refused),
+		CASE(test_pages),
+		CASE(test_cut_answer),
+		CASE(test_watch_goes_on),
+		CASE(test_watch_bookmarks),
+		CASE(test_watch_expired),
+		CASE(test_watch_silent),
+		CASE(test_watch_mute),
+		CASE(test_follow),
+		CASE(test_one_after_the_other),
+		CASE(test_replace_races),
+		CASE(test_finalizers),
+		CASE(test_absent),
+		CASE(test_watch_refused),
 		CASE(test_fields),
 	};
 
