@@ -230,9 +230,10 @@ install: all ## put everything into DESTDIR: programs, unit, configuration, page
 format: ## put every C file into shape
 	$(Q)git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
 
-docs: ## write the pages that are made from the sources, and the table of long runs
+docs: $(BUILD)/selftests/lint/crds ## write what is made from the sources: pages, CRDs, the table of long runs
 	$(Q)selftests/check-long --docs
 	$(Q)selftests/lint/maps > docs/maps.md
+	$(Q)$< manifests/crds
 
 clean: ## remove everything that was made
 	$(Q)rm -rf $(BUILD)

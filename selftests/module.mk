@@ -41,3 +41,7 @@ $(BUILD)/selftests/bench/peer.o: selftests/bench/peer.bpf.c
 bench-tools: $(BENCH_TOOLS) $(BUILD)/selftests/bench/peer.o
 bench: $(BENCH) bench-tools all ## figures beside their references into build/bench.md (root); BENCH_QUICK=1
 	$(Q)python3 selftests/bench/run
+
+# What writes manifests/crds.
+$(BUILD)/selftests/lint/crds: $(addprefix $(BUILD)/,selftests/lint/crds.o selftests/lib/crd_text.o libmodel.a libbase.a)
+	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ $(SYSTEM_LIBS) -o $@

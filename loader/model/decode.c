@@ -20,6 +20,11 @@ static const struct decoder *const decoders[KIND_MAX] = {
 #undef KIND_FORM
 };
 
+const struct decoder *decoder_of_kind(enum kind kind)
+{
+	return decoders[kind];
+}
+
 static const struct {
 	enum kind kind;
 	const char *api;

@@ -148,20 +148,23 @@ static void check_global_spec(struct decode *d, const struct path *path, const j
 	FIELD("tier", struct calico_policy, tier, read_text, .is_valid = name_is_dns_label,        \
 	      .what = "a DNS label (RFC 1123)"),                                                   \
 		FIELD("order", struct calico_policy, order, read_number),                          \
-		FIELD("selector", struct calico_policy, selector, read_calico_selector),           \
+		FIELD("selector", struct calico_policy, selector, read_calico_selector,            \
+		      .json = FIELD_JSON_TEXT),                                                    \
 		FIELD("serviceAccountSelector", struct calico_policy, accounts,                    \
-		      read_calico_selector),                                                       \
+		      read_calico_selector, .json = FIELD_JSON_TEXT),                              \
 		FIELD("types", struct calico_policy, types, read_flags, .enums = directions),      \
 		FIELD_LIST("ingress", struct calico_policy, ingress.count, ingress.v,              \
 			   &calico_ingress_field, .max = RULES_MAX),                               \
 		FIELD_LIST("egress", struct calico_policy, egress.count, egress.v,                 \
 			   &calico_egress_field, .max = RULES_MAX),                                \
 	{                                                                                          \
-		.name = "performanceHints", .read = read_hints, .enums = hints                     \
+		.name = "performanceHints", .read = read_hints, .enums = hints,                    \
+		.json = FIELD_JSON_FLAGS                                                           \
 	}
 
 #define GLOBAL_FIELDS                                                                              \
-	FIELD("namespaceSelector", struct calico_policy, namespaces, read_calico_selector),        \
+	FIELD("namespaceSelector", struct calico_policy, namespaces, read_calico_selector,         \
+	      .json = FIELD_JSON_TEXT),                                                            \
 		FIELD("doNotTrack", struct calico_policy, do_not_track, read_bool),                \
 		FIELD("preDNAT", struct calico_policy, pre_dnat, read_bool),                       \
 		FIELD("applyOnForward", struct calico_policy, apply_on_forward, read_bool)

@@ -141,7 +141,9 @@ static const struct field account_field = { .read = read_text,
 					    .what = "a service account's name" };
 static const struct field accounts_fields[] = {
 	FIELD_LIST("names", struct calico_accounts, count, names, &account_field, .max = 1000),
-	FIELD("selector", struct calico_accounts, selector, read_calico_selector), FIELD_END
+	FIELD("selector", struct calico_accounts, selector, read_calico_selector,
+	      .json = FIELD_JSON_TEXT),
+	FIELD_END
 };
 static const struct shape accounts_shape = { .fields = accounts_fields };
 
@@ -198,7 +200,7 @@ static void check_entity(struct decode *d, const struct path *path, const json_t
 }
 
 static const struct field net_field = { .read = read_prefix, .flags = FIELD_HOST_OK };
-static const struct field port_field = { .read = read_port };
+static const struct field port_field = { .read = read_port, .json = FIELD_JSON_EITHER };
 static const struct field domain_field = { .read = read_text,
 					   .size = sizeof(const char *),
 					   .flags = FIELD_NOT_EMPTY,
@@ -206,9 +208,12 @@ static const struct field domain_field = { .read = read_text,
 					   .what = "a domain name such as *.example.com" };
 
 static const struct field entity_fields[] = {
-	FIELD("selector", struct calico_entity, selector, read_calico_selector),
-	FIELD("notSelector", struct calico_entity, not_selector, read_calico_selector),
-	FIELD("namespaceSelector", struct calico_entity, namespaces, read_namespaces),
+	FIELD("selector", struct calico_entity, selector, read_calico_selector,
+	      .json = FIELD_JSON_TEXT),
+	FIELD("notSelector", struct calico_entity, not_selector, read_calico_selector,
+	      .json = FIELD_JSON_TEXT),
+	FIELD("namespaceSelector", struct calico_entity, namespaces, read_namespaces,
+	      .json = FIELD_JSON_TEXT),
 	FIELD_LIST("nets", struct calico_entity, net_count, nets, &net_field, .max = NETS_MAX),
 	FIELD_LIST("notNets", struct calico_entity, not_net_count, not_nets, &net_field,
 		   .max = NETS_MAX),

@@ -341,15 +341,16 @@ static READER(read_version)
 static const struct field rule_fields[] = {
 	FIELD("action", struct calico_rule, action, read_enum,
 	      .flags = FIELD_REQUIRED | FIELD_ANY_CASE, .enums = actions),
-	FIELD("ipVersion", struct calico_rule, ip_version, read_version),
-	FIELD("protocol", struct calico_rule, protocol, read_protocol),
-	FIELD("notProtocol", struct calico_rule, not_protocol, read_protocol),
+	FIELD("ipVersion", struct calico_rule, ip_version, read_version, .json = FIELD_JSON_INT),
+	FIELD("protocol", struct calico_rule, protocol, read_protocol, .json = FIELD_JSON_EITHER),
+	FIELD("notProtocol", struct calico_rule, not_protocol, read_protocol,
+	      .json = FIELD_JSON_EITHER),
 	FIELD("icmp", struct calico_rule, icmp, read_object, .shape = &icmp_shape),
 	FIELD("notICMP", struct calico_rule, not_icmp, read_object, .shape = &icmp_shape),
 	FIELD("source", struct calico_rule, source, read_object, .shape = &calico_entity_shape),
 	FIELD("destination", struct calico_rule, destination, read_object,
 	      .shape = &calico_entity_shape),
-	{ .name = "http", .read = read_http },
+	{ .name = "http", .read = read_http, .json = FIELD_JSON_OBJECT, .shape = &http_shape },
 	FIELD_SAME("metadata", &metadata_shape),
 	FIELD_END
 };

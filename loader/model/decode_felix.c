@@ -122,8 +122,8 @@ static READER(read_timeout)
 }
 
 #define TIMEOUT(name, member)                                                                      \
-	FIELD(name, struct felix_timeouts, member, read_timeout, .min = 1,                         \
-	      .max = 30LL * 86400 * 1000)
+	FIELD(name, struct felix_timeouts, member, read_timeout, .json = FIELD_JSON_TEXT,          \
+	      .min = 1, .max = 30LL * 86400 * 1000)
 
 static const struct field timeout_fields[] = { TIMEOUT("creationGracePeriod", creation_grace),
 					       TIMEOUT("tcpSynSent", tcp_syn_sent),
@@ -149,6 +149,11 @@ static READER(read_timeouts)
 		*(struct felix_timeouts *)at = timeouts;
 }
 
+#define OWN_pattern .json = FIELD_JSON_TEXT
+#define OWN_nat_address .json = FIELD_JSON_TEXT
+#define OWN_nat_ports .json = FIELD_JSON_EITHER
+#define OWN_timeouts .json = FIELD_JSON_OBJECT, .shape = &timeout_shape
+
 /* --- the table ------------------------------------------------------------------------------ */
 
 #define PARAM(member, name, reader, ...)                                                           \
@@ -163,7 +168,8 @@ static const struct field spec_fields[] = {
 #define FELIX_TEXT(member, name, value) PARAM(member, name, read_text)
 #define FELIX_ENUM(member, name, table, value)                                                     \
 	PARAM(member, name, read_enum, .enums = felix_##table)
-#define FELIX_OWN(member, type, name, decoder, ...) PARAM(member, name, read_##decoder)
+#define FELIX_OWN(member, type, name, decoder, ...)                                                \
+	PARAM(member, name, read_##decoder, OWN_##decoder)
 #include "model/felix.def"
 #undef FELIX_BOOL
 #undef FELIX_INT

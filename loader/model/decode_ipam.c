@@ -82,7 +82,7 @@ static const struct field config_spec_fields[] = {
 	FIELD("maxBlocksPerHost", struct ipam_config, max_blocks_per_host, read_int,
 	      .max = 1000000),
 	FIELD("ipCooldownSeconds", struct ipam_config, cooldown_s, read_int, .max = 1200),
-	{ .name = "kubeVirtVMAddressPersistence", .read = read_switch },
+	{ .name = "kubeVirtVMAddressPersistence", .read = read_switch, .json = FIELD_JSON_TEXT },
 	FIELD_END
 };
 static const struct shape config_spec_shape = { .fields = config_spec_fields,
@@ -196,13 +196,18 @@ static const struct field block_spec_fields[] = {
 	FIELD("cidr", struct ipam_block, cidr, read_prefix, .flags = FIELD_REQUIRED | FIELD_MASKED),
 	FIELD("affinity", struct ipam_block, affinity, read_text),
 	FIELD("affinityClaimTime", struct ipam_block, affinity_claim_time, read_text),
-	{ .name = "allocations", .read = read_allocations, .flags = FIELD_REQUIRED },
+	{ .name = "allocations",
+	  .read = read_allocations,
+	  .json = FIELD_JSON_INT_LIST,
+	  .flags = FIELD_REQUIRED },
 	FIELD_LIST("unallocated", struct ipam_block, free_count, unallocated, &ordinal_field,
 		   .max = IPAM_BLOCK_ADDRS_MAX),
 	FIELD_LIST("attributes", struct ipam_block, attribute_count, attributes, &attribute_field,
 		   .max = IPAM_BLOCK_ADDRS_MAX),
 	FIELD("sequenceNumber", struct ipam_block, sequence, read_int),
-	{ .name = "sequenceNumberForAllocation", .read = read_sequences },
+	{ .name = "sequenceNumberForAllocation",
+	  .read = read_sequences,
+	  .json = FIELD_JSON_INT_MAP },
 	FIELD("deleted", struct ipam_block, deleted, read_bool_or_text),
 	FIELD_KNOWN("strictAffinity"),
 	FIELD_END
@@ -314,7 +319,7 @@ static READER(read_handle_blocks)
 static const struct field handle_spec_fields[] = {
 	FIELD("handleID", struct ipam_handle, id, read_text,
 	      .flags = FIELD_REQUIRED | FIELD_NOT_EMPTY),
-	{ .name = "block", .read = read_handle_blocks },
+	{ .name = "block", .read = read_handle_blocks, .json = FIELD_JSON_INT_MAP },
 	FIELD("deleted", struct ipam_handle, deleted, read_bool_or_text),
 	FIELD_END
 };

@@ -141,6 +141,7 @@ static READER(read_reserved)
 }
 
 static const struct field reserved_field = { .read = read_reserved,
+					     .json = FIELD_JSON_TEXT,
 					     .flags = FIELD_HOST_OK | FIELD_DROP };
 static const struct field reservation_spec_fields[] = {
 	FIELD_LIST("reservedCIDRs", struct ip_reservation, count, cidrs, &reserved_field), FIELD_END

@@ -11,6 +11,9 @@ struct decoder {
 	void (*defaults)(struct decode *d, void *object); /* before reading; may be NULL */
 };
 
+/* Of a kind's first form. */
+const struct decoder *decoder_of_kind(enum kind kind);
+
 /* A shape's check: the one object of its kind is called "default". */
 void check_default_name(struct decode *d, const struct path *path, const json_t *value, void *at);
 

@@ -205,7 +205,7 @@ static const struct enum_text reverses[] = { { "Auto", 0 }, { "Manual", 1 }, { N
 static const struct field bgp_peer_spec_fields[] = {
 	FIELD("node", struct bgp_peer, node, read_text),
 	FIELD("nodeSelector", struct bgp_peer, nodes, read_selector),
-	FIELD("peerIP", struct bgp_peer, address, read_peer_address),
+	FIELD("peerIP", struct bgp_peer, address, read_peer_address, .json = FIELD_JSON_TEXT),
 	FIELD("peerSelector", struct bgp_peer, peers, read_selector),
 	FIELD("localWorkloadSelector", struct bgp_peer, workloads, read_selector),
 	FIELD("asNumber", struct bgp_peer, as_number, read_as_number),

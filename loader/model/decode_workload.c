@@ -41,7 +41,9 @@ static const struct shape port_shape = { .fields = port_fields };
 static const struct field port_field = { .read = read_object,
 					 .shape = &port_shape,
 					 .flags = FIELD_DROP };
-static const struct field ip_field = { .read = read_ip_network, .flags = FIELD_DROP };
+static const struct field ip_field = { .read = read_ip_network,
+				       .json = FIELD_JSON_TEXT,
+				       .flags = FIELD_DROP };
 static const struct field source_field = { .read = read_prefix,
 					   .flags = FIELD_HOST_OK | FIELD_DROP };
 static const struct field profile_field = { .read = read_text };

@@ -80,6 +80,19 @@ struct shape {
  * alone is left out, since the rest is right without it. */
 #define FIELD_DROP_ALONE (FIELD_DROP | 1U << 8)
 
+/* What a reader of its own takes, for the API server's schema (schema.h). OBJECT: by .shape, FLAGS:
+ * a list of .enums, EITHER: an integer or a string. */
+enum field_json {
+	FIELD_JSON_ANY,
+	FIELD_JSON_TEXT,
+	FIELD_JSON_INT,
+	FIELD_JSON_EITHER,
+	FIELD_JSON_OBJECT,
+	FIELD_JSON_FLAGS,
+	FIELD_JSON_INT_MAP,
+	FIELD_JSON_INT_LIST /* null for none */
+};
+
 struct field {
 	const char *name;
 	field_reader read;
@@ -97,6 +110,7 @@ struct field {
 		bool (*is_valid)(const char *text); /* read_text */
 	};
 	const char *what; /* read_text: what is_valid asks for, "a DNS label" */
+	enum field_json json;
 };
 
 #define FIELD(field_name, type, member, reader, ...)                                               \
