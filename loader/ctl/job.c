@@ -315,6 +315,18 @@ static void describe(struct jobs *jobs, const struct batch *batch, size_t i, str
 		*err = batch->err;
 }
 
+/* The server fills in defaults that the input leaves out: then it was a write that changed nothing.
+ */
+static void note_unchanged(struct job *job)
+{
+	const char *before = json_text_at(job->current, "metadata.resourceVersion");
+	const char *now = json_text_at(job->stored, "metadata.resourceVersion");
+
+	if (job->op == STORE_UPDATE && before && now && !strcmp(before, now) &&
+	    !strcmp(job->done, "configured"))
+		job->done = "unchanged";
+}
+
 static void take_results(struct jobs *jobs, const struct batch *batch, bool last)
 {
 	for (size_t i = 0; i < batch->count; i++) {
@@ -325,6 +337,7 @@ static void take_results(struct jobs *jobs, const struct batch *batch, bool last
 		if (!r) {
 			job->over = true;
 			job->stored = json_incref(batch->writes[i].stored);
+			note_unchanged(job);
 		} else if (r != -ECANCELED && (last || !may_pass(r))) {
 			describe(jobs, batch, i, &err);
 			job_fail(jobs, job, r, &err);

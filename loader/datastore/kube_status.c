@@ -38,7 +38,9 @@ static int missing(const json_t *status, const char *what, struct err *err)
 	if (is_object_missing(status))
 		return err_set(err, -ENOENT, "%s: not found", what);
 	return err_set(err, -EOPNOTSUPP,
-		       "%s: the API server has no such resource: are the CRDs installed?", what);
+		       "%s: the API server has no such resource: are the CRDs installed "
+		       "(kubectl apply --server-side -f manifests/crds)?",
+		       what);
 }
 
 static int conflict(const json_t *status, const char *what, struct err *err)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * For tests of the Kubernetes API as datastore: one fake API server (fake_apiserver.py) for all
- * tests of a program, emptied between them. The state of a test is a struct store_fixture, as with
- * a directory, so that the same test functions run on both.
+ * tests of a program, emptied between them. Where MARGAY_TEST_APISERVER names the folder of another
+ * one (real_apiserver.py), that is used, and kube_only() leaves no other test. The state of a test
+ * is a struct store_fixture, as with a directory, so that the same test functions run on both.
  */
 #ifndef MARGAY_SELFTESTS_KUBE_TEST_H
 #define MARGAY_SELFTESTS_KUBE_TEST_H
@@ -13,6 +14,7 @@
 #define KUBE_CASE(name)                                                                            \
 	{ "kubernetes: " #name, name, kube_fixture_setup, kube_fixture_teardown, NULL }
 
+void kube_only(void);
 int kube_group_setup(void **state);
 int kube_group_teardown(void **state);
 int kube_fixture_setup(void **state);

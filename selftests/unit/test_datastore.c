@@ -404,5 +404,6 @@ int main(void)
 		KUBE_CASE(test_no_lost_update),
 	};
 
+	kube_only();
 	return cmocka_run_group_tests(tests, kube_group_setup, kube_group_teardown);
 }

@@ -386,5 +386,6 @@ int main(void)
 		KUBE_CASE(test_close_between_writes),
 	};
 
+	kube_only();
 	return cmocka_run_group_tests(tests, kube_group_setup, kube_group_teardown);
 }
