@@ -27,14 +27,18 @@ static json_t *text_schema(const struct field *field)
 	return schema;
 }
 
+/* An API server compares limits as doubles: what one cannot hold is no limit. */
 static json_t *int_schema(const struct field *field)
 {
+	json_t *schema = json_pack("{s:s, s:s, s:I}", "type", "integer", "format", "int64",
+				   "minimum", (json_int_t)field->min);
 	long long max = field->max;
 
-	if (!max && !field->min)
-		max = field->size >= 8 ? INT64_MAX : (1LL << (field->size * 8)) - 1;
-	return json_pack("{s:s, s:s, s:I, s:I}", "type", "integer", "format", "int64", "minimum",
-			 (json_int_t)field->min, "maximum", (json_int_t)max);
+	if (!max && !field->min && field->size < 8)
+		max = (1LL << (field->size * 8)) - 1;
+	if (max)
+		json_object_set_new(schema, "maximum", json_integer(max));
+	return schema;
 }
 
 /* Any case, in RE2's words. */
