@@ -56,7 +56,7 @@ static const struct setting {
 static const struct argp_option options[] = {
 	{ "config", OPTION_CONFIG, "FILE", 0, "settings (" DEFAULT_FILE ")", 0 },
 	{ "node", OPTION_NODE, "NAME", 0, "this node's name (the host's name)", 0 },
-	{ "datastore", OPTION_DATASTORE, "STORE", 0, "dir:PATH", 0 },
+	{ "datastore", OPTION_DATASTORE, "STORE", 0, "dir:PATH, kubernetes[:KUBECONFIG]", 0 },
 	{ "manifests", OPTION_MANIFESTS, "DIR", 0, "objects people write; only read", 0 },
 	{ "bpffs", OPTION_BPFFS, "DIR", 0, "where programs and maps are pinned", 0 },
 	{ "run-dir", OPTION_RUN_DIR, "DIR", 0, "sockets", 0 },

@@ -403,7 +403,8 @@ void duties_wanted(struct agent *agent)
 {
 	struct duties *duties = agent->duties;
 
-	if (duties->wanted)
+	/* In a cluster they are kube-controller-manager's. */
+	if (duties->wanted || store_is_cluster(agent->store))
 		return;
 	duties->wanted = true;
 	event_active(duties->tick, 0, 0);

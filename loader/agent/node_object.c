@@ -127,11 +127,21 @@ static json_t *foreign_addresses(const json_t *status)
 	return list;
 }
 
+/* In a cluster a node's status is its kubelet's. */
+static void fill_status(const struct agent *agent, json_t *object)
+{
+	json_t *status = member(object, "status");
+	json_t *addresses = foreign_addresses(status);
+
+	add_status_address(addresses, &agent->own4);
+	add_status_address(addresses, &agent->own6);
+	json_object_set_new(status, "addresses", addresses);
+}
+
 static void fill_node(const struct agent *agent, json_t *object)
 {
-	json_t *metadata = member(object, "metadata"), *status = member(object, "status");
+	json_t *metadata = member(object, "metadata");
 	json_t *annotations = member(metadata, "annotations");
-	json_t *addresses = foreign_addresses(status);
 	const uint8_t *mac = agent->vtep_mac;
 
 	json_object_set_new(member(metadata, "labels"), "kubernetes.io/hostname",
@@ -147,9 +157,8 @@ static void fill_node(const struct agent *agent, json_t *object)
 		 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
 			   mac[5]));
 	tunnels_annotate(agent, annotations);
-	add_status_address(addresses, &agent->own4);
-	add_status_address(addresses, &agent->own6);
-	json_object_set_new(status, "addresses", addresses);
+	if (!store_is_cluster(agent->store))
+		fill_status(agent, object);
 }
 
 /* Locally administered, the same after each restart. FNV-1a of the name. */

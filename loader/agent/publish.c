@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/publish_pod.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "base/log.h"
@@ -17,6 +18,7 @@ struct publication {
 	char *ns;
 	char *name;
 	json_t *object;
+	json_t *pod; /* in a cluster object are annotations, and this is what is written */
 	UT_hash_handle hh;
 };
 
@@ -97,6 +99,7 @@ static json_t *object_of(const struct agent *agent, const struct endpoint *endpo
 static void publication_free(struct publication *publication)
 {
 	json_decref(publication->object);
+	json_decref(publication->pod);
 	free(publication->key);
 	free(publication->ns);
 	free(publication->name);
@@ -129,9 +132,16 @@ static void put(struct agent *agent, char *key, char *ns, char *name, json_t *ob
 
 static void enqueue(struct agent *agent, const struct endpoint *endpoint, bool removed)
 {
-	char *name = object_name(agent, endpoint);
-	json_t *object = removed ? NULL : object_of(agent, endpoint, name);
+	char *name;
+	json_t *object;
 
+	if (store_is_cluster(agent->store)) {
+		put(agent, xasprintf("%s/%s", endpoint->ns, endpoint->pod), xstrdup(endpoint->ns),
+		    xstrdup(endpoint->pod), publish_pod_says(endpoint, removed));
+		return;
+	}
+	name = object_name(agent, endpoint);
+	object = removed ? NULL : object_of(agent, endpoint, name);
 	put(agent, xasprintf("%s/%s", endpoint->ns, name), xstrdup(endpoint->ns), name, object);
 }
 
@@ -174,14 +184,34 @@ static bool says_the_same(const json_t *stored, const json_t *object)
 	       json_equal(json_object_get(stored, "spec"), json_object_get(object, "spec"));
 }
 
+static int make_pod_write(struct agent *agent, struct publication *publication,
+			  struct store_write *ret_write, struct err *err)
+{
+	json_t *pod = NULL;
+	int r = publish_pod_make(
+		agent,
+		&(struct publish_pod){ publication->ns, publication->name, publication->object },
+		&pod, err);
+
+	if (r <= 0)
+		return r;
+	json_decref(publication->pod);
+	publication->pod = pod;
+	*ret_write = (struct store_write){ .op = STORE_UPDATE, .object = pod };
+	return 1;
+}
+
 /* 1: ret_write; 0: the store says so already; -errno. */
-static int make_write(struct agent *agent, const struct publication *publication,
+static int make_write(struct agent *agent, struct publication *publication,
 		      struct store_write *ret_write, struct err *err)
 {
 	const struct store_key key = key_of(publication);
 	_cleanup_json_ json_t *stored = NULL;
-	int r = store_get(agent->store, &key, &stored, err);
+	int r;
 
+	if (store_is_cluster(agent->store))
+		return make_pod_write(agent, publication, ret_write, err);
+	r = store_get(agent->store, &key, &stored, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (!publication->object) {
@@ -236,8 +266,11 @@ static int review(struct agent *agent, struct err *err)
 	const struct store_reading reading = {
 		.queries = &query, .count = 1, .fn = remove_leftover, .arg = agent
 	};
-	int r = store_read(agent->store, &reading, err);
+	int r = 0;
 
+	/* In a cluster Pods carry the word, and go by themselves. */
+	if (!store_is_cluster(agent->store))
+		r = store_read(agent->store, &reading, err);
 	if (r < 0)
 		return r;
 	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
@@ -256,7 +289,7 @@ static bool is_hopeless(int r)
 
 static void give_up(struct publication *publication, const char *why)
 {
-	log_warning("WorkloadEndpoint", "object", publication->key, "why", why, NULL);
+	log_warning("an endpoint is not published", "object", publication->key, "why", why, NULL);
 	publication_free(publication);
 }
 

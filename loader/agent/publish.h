@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * WorkloadEndpoints of this node, from which other nodes learn addresses. Written behind ADD and
- * DEL, several in one transaction; what the store does not take now is tried again.
+ * WorkloadEndpoints of this node (in a cluster, annotations of its Pods), from which other nodes
+ * learn addresses. Written behind ADD and DEL, several in one transaction; what the store does not
+ * take now is tried again.
  */
 #ifndef MARGAY_AGENT_PUBLISH_H
 #define MARGAY_AGENT_PUBLISH_H

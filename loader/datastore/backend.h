@@ -22,6 +22,7 @@
 struct store_ops {
 	const char *scheme; /* "dir" */
 	bool atomic;
+	bool cluster;
 	int (*open)(const char *address, const struct store_options *options,
 		    struct store **ret_store, struct err *err);
 	void (*close)(struct store *store); /* frees it too */

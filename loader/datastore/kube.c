@@ -86,6 +86,7 @@ static int kube_dispatch(struct store *store, struct err *err)
 
 const struct store_ops kube_ops = {
 	.scheme = "kubernetes",
+	.cluster = true,
 	.open = kube_open,
 	.close = kube_close,
 	.get = kube_get,

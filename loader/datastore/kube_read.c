@@ -9,6 +9,7 @@
 
 #define PAGE 500
 #define SILENT_MS 15000
+#define GET_MS 5000 /* for one object: somebody waits for it */
 
 static void name_object(json_t *object, const struct store_kind *kind)
 {
@@ -54,7 +55,8 @@ int kube_get(struct store *store, const struct store_key *key, json_t **ret_obje
 {
 	_cleanup_free_ char *path = kube_path(key, NULL), *what = key_text(key);
 	_cleanup_(kube_request_done) struct kube_request request = { .method = "GET",
-								     .path = path };
+								     .path = path,
+								     .timeout_ms = GET_MS };
 	int r;
 
 	kube_http_run(to_kube(store)->http, &request);

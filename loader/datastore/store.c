@@ -328,6 +328,11 @@ bool store_is_atomic(const struct store *store)
 	return store->ops->atomic;
 }
 
+bool store_is_cluster(const struct store *store)
+{
+	return store->ops->cluster;
+}
+
 void store_commit_later(struct store *store, struct store_write *writes, size_t count,
 			store_done_fn done, void *arg)
 {

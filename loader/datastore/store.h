@@ -179,6 +179,9 @@ struct store_write {
 int store_commit(struct store *store, struct store_write *writes, size_t count, struct err *err);
 void store_writes_done(struct store_write *writes, size_t count);
 bool store_is_atomic(const struct store *store);
+/* Pods and Nodes in it are Kubernetes' own: kubelets write them too, and pods' WorkloadEndpoints
+ * are derived from them instead of stored. */
+bool store_is_cluster(const struct store *store);
 
 /* The same without waiting: done is called from store_dispatch(), never from within. writes stays
  * the caller's and must live until then. store_close() calls done for all that are left: those that

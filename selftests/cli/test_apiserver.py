@@ -4,12 +4,8 @@ import glob
 import json
 import os
 import re
-import ssl
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 
 import pytest
 
@@ -20,38 +16,14 @@ sys.path.insert(0, os.path.join(TOP, "selftests/lib"))
 import real_apiserver  # noqa: E402
 
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
-SECONDS = 30
 
 
 class Cluster:
     def __init__(self, server):
         self.server, self.folder = server, server.folder
-        self.context = ssl.create_default_context(cafile=server.at("ca.crt"))
 
     def __call__(self, method, path, body=None):
-        """body: YAML."""
-        request = urllib.request.Request(f"https://127.0.0.1:{self.server.port}{path}", method=method,
-                                         data=body.encode() if body else None,
-                                         headers={"Authorization": f"Bearer {real_apiserver.TOKEN}",
-                                                  "Content-Type": "application/yaml", "Accept": "application/json"})
-        try:
-            with urllib.request.urlopen(request, context=self.context, timeout=SECONDS) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"{method} {path}: {error.read().decode()}") from None
-
-    def define(self, crd):
-        name = self("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)["metadata"]["name"]
-        end = time.monotonic() + SECONDS
-        while True:
-            status = self("GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}").get("status", {})
-            conditions = {one["type"]: one for one in status.get("conditions") or []}
-            # The schema is structural: nothing is stored that it does not know.
-            assert "NonStructuralSchema" not in conditions, conditions
-            if conditions.get("Established", {}).get("status") == "True":
-                return
-            assert time.monotonic() < end, f"{name}: {conditions}"
-            time.sleep(0.05)
+        return json.loads(self.server.ask(path, method, body))
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +33,8 @@ def cluster(tmp_path_factory):
     server = real_apiserver.Server(tmp_path_factory.mktemp("apiserver"))
     try:
         server.start()
+        server.define_ours()
         cluster = Cluster(server)
-        for path in sorted(glob.glob(os.path.join(TOP, "manifests/crds/*.yaml"))):
-            with open(path) as file:
-                cluster.define(file.read())
         for name in ("a", "b", "shop"):
             cluster("POST", "/api/v1/namespaces", json.dumps({"metadata": {"name": name}}))
         yield cluster

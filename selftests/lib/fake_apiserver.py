@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Kubernetes API server in little, for tests of the datastore that speaks to one.
 
-usage: fake_apiserver.py FOLDER [--servers N] [--bookmarks SECONDS]
+usage: fake_apiserver.py FOLDER [--address ADDRESS] [--port PORT] [--servers N] [--bookmarks SECONDS] [--forever]
 
-Serves the kinds of loader/model/kinds.def over TLS on ports of 127.0.0.1 and writes FOLDER/kubeconfig (a token), FOLDER/ca.crt,
-FOLDER/token, FOLDER/ports and, a line a request, FOLDER/requests (and a bookmark). Prints "ready" and serves until its stdin ends.
+Serves the kinds of loader/model/kinds.def over TLS on ports of ADDRESS (127.0.0.1) and writes FOLDER/kubeconfig (a token), FOLDER/ca.crt,
+FOLDER/token, FOLDER/ports and, a line a request, FOLDER/requests (and a bookmark). Prints "ready" and serves until its stdin ends (--forever: until it is killed).
 
 What it does as the real one does (kubernetes.io/docs/reference/using-api/api-concepts): one resourceVersion for all, which each
 change raises; create, compare-and-swap replace, delete with preconditions and finalizers, the status subresource, merge patch;
@@ -28,6 +28,8 @@ import http.server
 import json
 import os
 import re
+import signal
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -537,10 +539,14 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, context, store, control, bookmarks):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, address, context, store, control, bookmarks):
+        super().__init__(address, Handler)
         self.context, self.store, self.control, self.bookmarks = context, store, control, bookmarks
         self.noting = threading.Lock()
+
+    def server_bind(self):
+        socketserver.TCPServer.server_bind(self)  # without asking for the address's name
+        self.server_name, self.server_port = self.server_address[:2]
 
     def finish_request(self, request, client_address):
         request.settimeout(30)
@@ -556,7 +562,7 @@ def run(*command):
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def make_certificates(folder):
+def make_certificates(folder, address="127.0.0.1"):
     def at(name):
         return os.path.join(folder, name)
 
@@ -566,7 +572,7 @@ def make_certificates(folder):
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     for name in ("ca", "other"):
         run("openssl", "req", "-x509", *curve, "-keyout", at(f"{name}.key"), "-out", at(f"{name}.crt"), "-subj", f"/CN={name}")
-    sign("server", "-addext", "subjectAltName=IP:127.0.0.1,DNS:kubernetes.default.svc")
+    sign("server", "-addext", f"subjectAltName=IP:{address},DNS:kubernetes.default.svc")
     sign("client")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(at("server.crt"), at("server.key"))
@@ -575,13 +581,13 @@ def make_certificates(folder):
     return context
 
 
-def write_kubeconfigs(folder, port):
+def write_kubeconfigs(folder, port, address="127.0.0.1"):
     """kubeconfig, and others: wrong-ca, wrong-name, right-name, client-certificate, exec, refused."""
     def write(name, cluster, user):
         with open(os.path.join(folder, name), "w") as file:
             json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "test",
                        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-                       "clusters": [{"name": "test", "cluster": {"server": f"https://127.0.0.1:{port}",
+                       "clusters": [{"name": "test", "cluster": {"server": f"https://{address}:{port}",
                                                                  "certificate-authority": "ca.crt"} | cluster}],
                        "users": [{"name": "test", "user": user}]}, file)
     token = {"tokenFile": "token"}
@@ -602,21 +608,26 @@ def write_kubeconfigs(folder, port):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--servers", type=int, default=1)
     parser.add_argument("--bookmarks", type=float, default=60)
+    parser.add_argument("--forever", action="store_true")
     args = parser.parse_args()
     with open(os.path.join(args.folder, "token"), "w") as file:
         file.write("secret-of-the-test")
-    context, store = make_certificates(args.folder), Store()
+    context, store = make_certificates(args.folder, args.address), Store()
     control = Control(args.folder, store)
-    servers = [Server(context, store, control, args.bookmarks) for _ in range(args.servers)]
+    servers = [Server((args.address, args.port), context, store, control, args.bookmarks) for _ in range(args.servers)]
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
     ports = [server.server_port for server in servers]
     with open(os.path.join(args.folder, "ports"), "w") as file:
         file.write(" ".join(map(str, ports)))
-    write_kubeconfigs(args.folder, ports[0])
+    write_kubeconfigs(args.folder, ports[0], args.address)
     print("ready", flush=True)
+    if args.forever:
+        signal.pause()
     sys.stdin.read()
 
 

@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real kube-apiserver over etcd, for the tests that run on the one in little too.
 
-usage: real_apiserver.py FOLDER [--log FILE]
+usage: real_apiserver.py FOLDER [--address ADDRESS] [--port PORT] [--forever]
 
 Programs are kube-apiserver and etcd of ${MARGAY_CACHE:-~/.cache/margay}/kube/bin, or of PATH. Writes FOLDER/kubeconfig (a token
-of system:masters) and others as fake_apiserver.py does, prints "ready" and serves on ports of 127.0.0.1 until its stdin ends. Where
+of system:masters) and others as fake_apiserver.py does, and FOLDER/audit (what was asked, JSON), defines
+the CRDs of manifests/crds, prints "ready" and serves on ADDRESS (127.0.0.1) until its stdin ends (--forever: until SIGTERM). Where
 a program is missing it prints "missing NAME" and ends with status 77.
 """
+import argparse
+import glob
+import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -23,6 +28,8 @@ import fake_apiserver
 TOKEN = "secret-of-the-test"
 CACHE = os.environ.get("MARGAY_CACHE", os.path.expanduser("~/.cache/margay"))
 READY_SECONDS = 120
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+AUDIT = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n"
 
 
 def find(name):
@@ -44,15 +51,17 @@ def free_ports(count):
 class Server:
     """etcd and kube-apiserver in a folder of their own."""
 
-    def __init__(self, folder):
-        self.folder, self.processes = str(folder), []
-        self.etcd, self.peer, self.port = free_ports(3)
+    def __init__(self, folder, address="127.0.0.1", port=0):
+        self.folder, self.address, self.processes = str(folder), address, []
+        self.etcd, self.peer, free = free_ports(3)
+        self.port = port or free
         self.log = open(self.at("log"), "ab")
-        fake_apiserver.make_certificates(self.folder)
+        fake_apiserver.make_certificates(self.folder, address)
         fake_apiserver.run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.at("sa.key"))
         self.write("token", TOKEN)
         self.write("tokens.csv", f'{TOKEN},admin,admin,"system:masters"\n')
-        fake_apiserver.write_kubeconfigs(self.folder, self.port)
+        fake_apiserver.write_kubeconfigs(self.folder, self.port, address)
+        self.write("audit.yaml", AUDIT)
 
     def at(self, name):
         return os.path.join(self.folder, name)
@@ -70,19 +79,46 @@ class Server:
         self.run("etcd", "--data-dir", self.at("etcd"), "--unsafe-no-fsync", "--listen-client-urls", client,
                  "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                  "--initial-cluster", f"default={peer}")
-        self.run("kube-apiserver", "--etcd-servers", client, "--secure-port", str(self.port), "--bind-address", "127.0.0.1",
-                 "--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none", "--service-cluster-ip-range", "10.96.0.0/16",
+        self.run("kube-apiserver", "--etcd-servers", client, "--secure-port", str(self.port), "--bind-address", self.address,
+                 "--advertise-address", self.address, "--endpoint-reconciler-type", "none", "--service-cluster-ip-range", "10.96.0.0/16",
                  "--client-ca-file", self.at("ca.crt"), "--tls-cert-file", self.at("server.crt"),
                  "--tls-private-key-file", self.at("server.key"), "--token-auth-file", self.at("tokens.csv"),
                  "--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount",
                  "--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", self.at("sa.key"),
-                 "--service-account-signing-key-file", self.at("sa.key"), "--profiling=false", "--v", "1")
+                 "--service-account-signing-key-file", self.at("sa.key"), "--profiling=false", "--v", "1",
+                 "--audit-policy-file", self.at("audit.yaml"), "--audit-log-path", self.at("audit"))
         self.wait()
 
-    def ask(self, path):
-        request = urllib.request.Request(f"https://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.at("ca.crt")), timeout=5) as answer:
-            return answer.read()
+    def ask(self, path, method="GET", body=None):
+        """body: YAML. The answer's text; AssertionError with the server's words where it refuses."""
+        request = urllib.request.Request(f"https://{self.address}:{self.port}{path}", method=method,
+                                         data=body.encode() if body else None,
+                                         headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/yaml",
+                                                  "Accept": "application/json"})
+        context = ssl.create_default_context(cafile=self.at("ca.crt"))
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.read().decode()}") from None
+
+    def define(self, crd):
+        """A CustomResourceDefinition, until it is served. Its schema must be structural: nothing is stored that it does not know."""
+        name = json.loads(self.ask(CRDS, "POST", crd))["metadata"]["name"]
+        end = time.monotonic() + READY_SECONDS
+        while True:
+            status = json.loads(self.ask(f"{CRDS}/{name}")).get("status", {})
+            conditions = {one["type"]: one for one in status.get("conditions") or []}
+            assert "NonStructuralSchema" not in conditions, conditions
+            if conditions.get("Established", {}).get("status") == "True":
+                return
+            assert time.monotonic() < end, f"{name}: {conditions}"
+            time.sleep(0.05)
+
+    def define_ours(self):
+        for path in sorted(glob.glob(os.path.join(fake_apiserver.TOP, "manifests/crds/*.yaml"))):
+            with open(path) as file:
+                self.define(file.read())
 
     def wait(self):
         end = time.monotonic() + READY_SECONDS
@@ -92,7 +128,7 @@ class Server:
             try:
                 if self.ask("/readyz") == b"ok" and self.ask("/api/v1/namespaces/default"):
                     return
-            except (OSError, urllib.error.URLError):
+            except (OSError, AssertionError):
                 pass
             time.sleep(0.1)
         with open(self.at("log"), errors="replace") as file:
@@ -113,10 +149,20 @@ def main():
     if absent := missing():
         print("missing " + absent[0], flush=True)
         return 77
-    server = Server(sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--forever", action="store_true")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server = Server(args.folder, args.address, args.port)
     try:
         server.start()
+        server.define_ours()
         print("ready", flush=True)
+        if args.forever:
+            signal.pause()
         sys.stdin.read()
     finally:
         server.stop()
