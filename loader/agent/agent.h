@@ -196,6 +196,7 @@ struct agent {
 	bool pools_changed;
 	struct pool_change *pool_changes; /* kept back for a moment */
 	struct event *keep_event;
+	struct event *pool_status_event;   /* status of pools is to be looked at */
 	struct watcher *watchers;	   /* of events */
 	struct kernel_drops *kernel_drops; /* while a watcher wants them; else NULL */
 	struct event *signals[2];

@@ -12,6 +12,7 @@
 
 #include "agent/addresses.h"
 #include "agent/duties.h"
+#include "agent/pool_status.h"
 #include "agent/pools.h"
 #include "agent/problems.h"
 #include "agent/settings.h"
@@ -380,6 +381,7 @@ void objects_stop(struct agent *agent)
 		event_free(agent->store_event);
 	if (agent->store_timer)
 		event_free(agent->store_timer);
+	pool_status_stop(agent);
 	pools_stop(agent);
 	problems_stop(agent);
 	if (agent->tidy_event)

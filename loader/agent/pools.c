@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "agent/pool_status.h"
 #include "agent/pool_switch.h"
 #include "agent/problems.h"
 #include "base/arena.h"
@@ -15,6 +16,7 @@ struct agent_pool {
 	const struct object *object;
 	bool in_force; /* the state has it, or a former content of it */
 	bool changed;  /* the state has not been told of object */
+	char *behind;  /* what keeps it out, for people; NULL: nothing */
 	struct agent_pool *next;
 };
 
@@ -42,6 +44,7 @@ static void withdraw(struct agent *agent, struct agent_pool *pool)
 static void pool_free(struct agent_pool *pool)
 {
 	object_unref((struct object *)pool->object);
+	free(pool->behind);
 	free(pool);
 }
 
@@ -78,10 +81,14 @@ static void refuse(struct agent *agent, struct agent_pool *pool, const struct po
 	_cleanup_free_ char *title = object_title(pool->object), *text = NULL;
 	char cidr[PREFIX_TEXT_MAX], other[PREFIX_TEXT_MAX];
 
-	if (place->behind)
-		text = xasprintf("spec.cidr: %s overlaps with IPPool %s (%s), which is older",
-				 prefix_format(place->cidr, cidr), place->behind->name,
-				 prefix_format(place->behind->cidr, other));
+	free(pool->behind);
+	pool->behind = NULL;
+	if (place->behind) {
+		pool->behind = xasprintf("%s overlaps with IPPool %s (%s), which is older",
+					 prefix_format(place->cidr, cidr), place->behind->name,
+					 prefix_format(place->behind->cidr, other));
+		text = xasprintf("spec.cidr: %s", pool->behind);
+	}
 	problems_overlap(agent, title, text);
 	if (place->behind)
 		withdraw(agent, pool);
@@ -136,6 +143,16 @@ void pools_settle(struct agent *agent)
 		if (!places[i].behind)
 			tell(agent, find(agent, places[i].name));
 	}
+	pool_status_later(agent);
+}
+
+void pools_each(struct agent *agent,
+		void (*fn)(void *arg, const struct object *pool, const char *behind), void *arg)
+{
+	struct agent_pool *pool;
+
+	LL_FOREACH(agent->pools, pool)
+		fn(arg, pool->object, pool->behind);
 }
 
 void pools_stop(struct agent *agent)

@@ -14,6 +14,9 @@ void pools_set(struct agent *agent, const struct object *object);
 void pools_del(struct agent *agent, const char *name);
 /* After what came together: tells the state what is in force now. */
 void pools_settle(struct agent *agent);
+/* behind: what keeps it out of force, NULL: nothing. */
+void pools_each(struct agent *agent,
+		void (*fn)(void *arg, const struct object *pool, const char *behind), void *arg);
 void pools_stop(struct agent *agent);
 
 #endif

@@ -251,6 +251,26 @@ def test_next_pool_comes_into_force(node, manifest):
     assert ("10.98.0.0", 16) not in nets(node)
 
 
+def allocatable(node, name):
+    conditions = json.loads(node.ctl("get", "ippool", name, "-o", "json")).get("status", {}).get("conditions", [])
+    return [(c["status"], c["reason"]) for c in conditions if c["type"] == "Allocatable"]
+
+
+def test_status_of_overlapping_pools(node):
+    """Calico's condition Allocatable, written by the holder of the cluster's duties."""
+    node.apply(json.dumps(pool("younger", "10.97.0.0/17")))
+    wait_for(lambda: ("10.97.0.0", 17) in nets(node), "it is in force")
+    assert allocatable(node, "younger") == []
+    node.run("tee", f"{MANIFESTS}/.next", stdin=json.dumps(pool("older", "10.97.0.0/16")))
+    node.sh(f"touch -d 2020-01-01 {MANIFESTS}/.next && mv {MANIFESTS}/.next {MANIFESTS}/p.json")
+    wait_for(lambda: allocatable(node, "younger") == [("False", "CIDROverlap")], "its status says why not")
+    assert ("10.97.0.0", 17) not in nets(node) and allocatable(node, "older") == []
+    node.sh(f"rm {MANIFESTS}/p.json")
+    wait_for(lambda: allocatable(node, "younger") == [("True", "OK")], "its status says that it is over")
+    node.ctl("delete", "ippool", "younger")
+    wait_for(lambda: not problems(node) and ("10.97.0.0", 17) not in nets(node), "both are gone")
+
+
 def test_versions(node):
     version = json.loads(node.ctl("version", "-o", "json"))
     assert version["agent"] == version["client"] == status(node)["version"] != "unknown"
