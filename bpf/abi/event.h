@@ -76,7 +76,8 @@ struct mg_drop_count {
 	X(DROP, "drop", "a: reason")                                                               \
 	X(RESET, "reset", "to the sender; a: sequence number, b: acknowledged number")             \
 	X(HOST, "host policy", "a: stage << 16 | slot, b: verdict, c: rule")                       \
-	X(FAILSAFE, "failsafe port", "a: port, b: protocol, c: 1 of what leaves")
+	X(FAILSAFE, "failsafe port", "a: port, b: protocol, c: 1 of what leaves")                  \
+	X(SERVICE, "service", "a: set of backends, b: slot of the chosen one, c: its port")
 
 #define MG_STEP_ENUM(name, text, help) MG_STEP_##name,
 enum mg_step_kind { MG_STEPS(MG_STEP_ENUM) MG_STEP_MAX };

@@ -26,6 +26,12 @@
 	  "further sources endpoints may use, by prefix")                                          \
 	X(mg_addrs, union mg_addr, struct mg_ident, DERIVED, "what is known of an address, exact") \
 	X(mg_nets, struct mg_prefix, struct mg_ident, DERIVED, "nets of rules, pools and blocks")  \
+	X(mg_fronts, struct mg_front_key, struct mg_front, DERIVED,                                \
+	  "services: address, port and protocol to the backends' set")                             \
+	X(mg_backs, struct mg_back_key, struct mg_back, DERIVED, "backends by set and slot")       \
+	X(mg_members, struct mg_member, __u32, DERIVED,                                            \
+	  "backends of sets with affinity, by address: slot")                                      \
+	X(mg_service_dig, __u32, struct mg_digest, DERIVED, "digest of each set of backends")      \
 	X(mg_control, __u32, struct mg_control, DERIVED,                                           \
 	  "the commit in force, change counter, epochs")                                           \
 	X(mg_commits, __u32, struct mg_commit, DERIVED,                                            \
@@ -45,6 +51,8 @@
 	X(mg_flow_t, struct mg_flow_key, struct mg_flow, RUNTIME,                                  \
 	  "flows that are new, short or closing")                                                  \
 	X(mg_flow_e, struct mg_flow_key, struct mg_flow, RUNTIME, "established flows")             \
+	X(mg_affinity, struct mg_affinity_key, struct mg_affinity, RUNTIME,                        \
+	  "backend a client of a service had last")                                                \
 	X(mg_frags, struct mg_frag_key, struct mg_frag, RUNTIME, "ports of fragmented packets")    \
 	X(mg_drops, __u32, struct mg_drop_count, COUNTER, "drops by hook and reason")              \
 	X(mg_events, void, void, COUNTER, "ring buffer of drops, new flows and logged packets")    \

@@ -46,7 +46,11 @@
 	X(IPV6_OFF, "ipv6-off", "IPv6 from or to a pod on a node that does not handle it")         \
 	X(HOST_INGRESS, "host-ingress", "the host endpoint's policy does not let it in")           \
 	X(HOST_EGRESS, "host-egress", "the host endpoint's policy does not let it out")            \
-	X(HOST_CLOSED, "host-closed", "pods may not reach their node: defaultEndpointToHostAction")
+	X(HOST_CLOSED, "host-closed",                                                              \
+	  "pods may not reach their node: defaultEndpointToHostAction")                            \
+	X(NO_BACKEND, "no-backend", "the service has no endpoint; the client was told")            \
+	X(NO_LOCAL_BACKEND, "no-local-backend",                                                    \
+	  "the service's traffic stays on the node, and it has no endpoint here")
 
 #define MG_REASON_ENUM(name, text, help) MG_DROP_##name,
 enum mg_reason { MG_REASONS(MG_REASON_ENUM) MG_DROP_MAX };

@@ -2,7 +2,9 @@
 #include "agent/trace_words.h"
 
 #include "abi/reason.h"
+#include "abi/service.h"
 #include "base/arena.h"
+#include "base/inet.h"
 #include "dataplane/names.h"
 
 static char *slot_text(const struct agent *agent, uint32_t slot)
@@ -142,6 +144,17 @@ static char *flow_words(const struct agent *agent, const struct mg_step *step,
 			 in ? "; allowed by " : "", in ? in : "");
 }
 
+static char *service_words(const struct agent *agent, const struct mg_step *step)
+{
+	const struct mg_back_key key = { .set = step->a, .slot = step->b };
+	char text[ADDR_TEXT_MAX] = "?";
+	struct mg_back back;
+
+	if (!dp_map_get(dp_get_map(agent->dp, "mg_backs"), &key, &back))
+		addr_format(&back.addr, text);
+	return xasprintf("a service: backend %s port %u", text, step->c);
+}
+
 char *trace_words(const struct agent *agent, const struct mg_step *step, struct trace_walk *walk)
 {
 	static const char *const ways[] = { "", "to the pod's side of its veth",
@@ -202,6 +215,8 @@ char *trace_words(const struct agent *agent, const struct mg_step *step, struct 
 	case MG_STEP_FAILSAFE:
 		return xasprintf("failsafe port %u of %s", step->a,
 				 step->c ? "the far end" : "this node");
+	case MG_STEP_SERVICE:
+		return service_words(agent, step);
 	case MG_STEP_MAX:
 		break;
 	}
