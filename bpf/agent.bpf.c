@@ -5,3 +5,4 @@
 #include "maps/ident_dig.h"
 #include "maps/set_dig.h"
 #include "maps/rule_dig.h"
+#include "maps/service_dig.h"

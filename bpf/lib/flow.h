@@ -15,6 +15,7 @@
 
 #include "abi/flow.h"
 #include "abi/node.h"
+#include "lib/addr_ops.h"
 #include "lib/packet.h"
 #include "lib/policy.h"
 #include "lib/row.h"
@@ -80,20 +81,39 @@ __weak __noinline int flow_key(struct packet *pkt)
 	return 0;
 }
 
+/* Of a translated row: is it of a connection to a service? Its opener's packets change their
+ * destination and the answers their source; where source translation is at work it is the other
+ * way round. */
+static __always_inline bool flow_is_service(const struct mg_flow *flow)
+{
+	return flow->flags & FLOW_TRANSLATED &&
+	       !(flow->flags & MG_FLOW_SNAT) == !(flow->flags & MG_FLOW_REPLY);
+}
+
+/* A pod that reaches itself by a service would be its own packet's source and destination. So the
+ * ends' addresses change places: the pod sees the service's address as its peer's. */
+static __always_inline bool flow_is_hairpin(const struct mg_flow *flow, const union mg_addr *src,
+					    const union mg_addr *dst)
+{
+	return addr_equal(&flow->xlat, flow->flags & MG_FLOW_SNAT ? dst : src);
+}
+
 /* The key of the partner of a translated row: the tuple as it leaves. pkt still has the tuple
  * of the row. In pkt->key2; true: the leaving source stands as b. */
 static __always_inline bool flow_key_partner(struct packet *pkt, const struct mg_flow *flow)
 {
 	struct flow_end src = { &pkt->src, pkt->sport }, dst = { &pkt->dst, pkt->dport };
-	bool swapped;
+	bool swapped, hairpin = flow_is_hairpin(flow, &pkt->src, &pkt->dst);
 
 	pkt->xlat = flow->xlat;
 	if (flow->flags & MG_FLOW_SNAT) {
-		src.addr = &pkt->xlat;
-		src.port = flow->way[1];
+		if (hairpin)
+			dst.addr = &pkt->src;
+		src = (struct flow_end){ &pkt->xlat, flow->way[1] };
 	} else {
-		dst.addr = &pkt->xlat;
-		dst.port = flow->way[1];
+		if (hairpin)
+			src.addr = &pkt->dst;
+		dst = (struct flow_end){ &pkt->xlat, flow->way[1] };
 	}
 	if (pkt->flags & PKT_ICMP_QUERY) /* the identifier stands on both ends */
 		src.port = dst.port = flow->way[1];

@@ -264,6 +264,18 @@ static __always_inline void flow_fill(struct packet *pkt, __u16 flags)
 	}
 }
 
+/* Inserts pkt->row at pkt->key2, unless somebody has the tuple. Promotion inserts before it
+ * deletes: whoever has it is in one of the two tables. */
+static __always_inline bool flow_claim(struct packet *pkt)
+{
+	if (bpf_map_update_elem(&mg_flow_t, &pkt->key2, &pkt->row, BPF_NOEXIST))
+		return false;
+	if (!bpf_map_lookup_elem(&mg_flow_e, &pkt->key2))
+		return true;
+	bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
+	return false;
+}
+
 /* The row of an untranslated flow that the packet opens (PKT_REVERSED: that the packet's
  * receiver opened, found in midstream). */
 static __always_inline int flow_create(struct packet *pkt)

@@ -112,12 +112,12 @@ static __always_inline int quote_port(struct __sk_buff *skb, const struct packet
 	bool query = pkt->inner_proto == IPPROTO_ICMP || pkt->inner_proto == IPPROTO_ICMPV6;
 	int r;
 
-	if (check == CSUM_NONE)
+	if (check == CSUM_NONE && pkt->inner_proto != IPPROTO_SCTP)
 		return 0;
 	if (query)
 		at = quote->l4 + 4;
 	r = quote_store2(skb, pkt, at, from, to);
-	if (r)
+	if (r || check == CSUM_NONE) /* SCTP's covers what is not quoted */
 		return r;
 	if (!csum_has_pseudo(pkt->inner_proto))
 		diff = 0;
@@ -125,15 +125,17 @@ static __always_inline int quote_port(struct __sk_buff *skb, const struct packet
 	return quote_check(skb, pkt, quote->l4 + check, diff, pkt->inner_proto == IPPROTO_UDP);
 }
 
-/* Outside: the end that the row translates, unless a router on the way speaks. */
-static __always_inline int icmp_outside(struct __sk_buff *skb, struct packet *pkt, bool snat)
+/* Outside: the end that the row translates, unless a router on the way speaks: one between a
+ * service's client and its backend may, but nobody before a source that is translated. */
+static __always_inline int icmp_outside(struct __sk_buff *skb, struct packet *pkt, bool snat,
+					bool service)
 {
 	if (!snat) {
 		pkt->xport = pkt->dport;
 		return rewrite_end(skb, pkt, 0);
 	}
 	if (!addr_equal(&pkt->src, &pkt->inner_dst))
-		return -MG_DROP_ICMP_UNRELATED;
+		return service ? 0 : -MG_DROP_ICMP_UNRELATED;
 	pkt->xport = pkt->sport;
 	return rewrite_end(skb, pkt, 1);
 }
@@ -142,18 +144,22 @@ static __always_inline int icmp_translate(struct __sk_buff *skb, struct packet *
 					  const struct mg_flow *flow)
 {
 	bool snat = flow->flags & MG_FLOW_SNAT;
+	bool service = flow_is_service(flow);
 	struct quote quote = { .source = !snat };
 	__be16 port = flow->way[1];
 	__u32 diff = 0;
 	int r;
 
+	/* a pod's word to itself, which it knows without */
+	if (service && flow_is_hairpin(flow, &pkt->inner_dst, &pkt->inner_src))
+		return -MG_DROP_ICMP_UNRELATED;
 	pkt->xlat = flow->xlat;
 	r = quote_open(skb, pkt, &quote);
 	if (!r)
 		r = quote_addr(skb, pkt, &quote, &diff);
 	if (!r)
 		r = quote_port(skb, pkt, &quote, port, diff);
-	return r ? r : icmp_outside(skb, pkt, snat);
+	return r ? r : icmp_outside(skb, pkt, snat, service);
 }
 
 /*

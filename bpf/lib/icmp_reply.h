@@ -197,31 +197,41 @@ static __always_inline int reply_make(struct __sk_buff *skb, struct packet *pkt,
 	return MG_FINAL_REPLY;
 }
 
-/* Answers that mtu of a packet's bytes would have gone through. */
-__weak __noinline int reply_too_big(struct __sk_buff *skb, struct packet *pkt, __u32 mtu)
+/* Verified once. what: type << 8 | code. */
+__weak __noinline int reply(struct __sk_buff *skb, struct packet *pkt, __u32 reason, __u32 what,
+			    __u32 word)
 {
-	struct icmp_head head = { .word = bpf_htonl(mtu) };
+	struct icmp_head head = { .type = what >> 8, .code = what, .word = bpf_htonl(word) };
 
-	if (!pkt)
+	if (!pkt || reason >= MG_DROP_MAX)
 		return -MG_DROP_INTERNAL;
-	if (pkt->family == 4) {
-		head.type = ICMP4_UNREACHABLE;
-		head.code = ICMP4_CODE_FRAG_NEEDED;
-	} else {
-		head.type = ICMP6_TOO_BIG;
-	}
-	return reply_make(skb, pkt, MG_DROP_TOO_BIG, &head);
+	return reply_make(skb, pkt, reason, &head);
+}
+
+/* Answers that mtu of a packet's bytes would have gone through. */
+static __always_inline int reply_too_big(struct __sk_buff *skb, struct packet *pkt, __u32 mtu)
+{
+	__u32 what = pkt->family == 4 ? ICMP4_UNREACHABLE << 8 | ICMP4_CODE_FRAG_NEEDED
+				      : ICMP6_TOO_BIG << 8;
+
+	return reply(skb, pkt, MG_DROP_TOO_BIG, what, mtu);
 }
 
 /* Answers that the hop limit is used up. */
-__weak __noinline int reply_ttl(struct __sk_buff *skb, struct packet *pkt)
+static __always_inline int reply_ttl(struct __sk_buff *skb, struct packet *pkt)
 {
-	struct icmp_head head = {};
+	__u32 type = pkt->family == 4 ? ICMP4_TIME_EXCEEDED : ICMP6_TIME_EXCEEDED;
 
-	if (!pkt)
-		return -MG_DROP_INTERNAL;
-	head.type = pkt->family == 4 ? ICMP4_TIME_EXCEEDED : ICMP6_TIME_EXCEEDED;
-	return reply_make(skb, pkt, MG_DROP_TTL, &head);
+	return reply(skb, pkt, MG_DROP_TTL, type << 8, 0);
+}
+
+/* Answers that nobody has the port. */
+static __always_inline int reply_no_port(struct __sk_buff *skb, struct packet *pkt, __u32 reason)
+{
+	__u32 what = pkt->family == 4 ? ICMP4_UNREACHABLE << 8 | ICMP4_CODE_PORT
+				      : ICMP6_UNREACHABLE << 8 | ICMP6_CODE_PORT;
+
+	return reply(skb, pkt, reason, what, 0);
 }
 
 #endif

@@ -36,6 +36,9 @@ enum {
 	ICMP6_MLD2_REPORT = 143,
 };
 
+#define ICMP4_CODE_PORT 3
+#define ICMP6_CODE_PORT 4
+
 struct icmp_start {
 	__u8 type;
 	__u8 code;

@@ -98,13 +98,7 @@ __weak __noinline int nat_claim(struct packet *pkt, __u32 fixed)
 		bpf_map_delete_elem(&mg_flow_e, &pkt->key2);
 		bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
 	}
-	if (bpf_map_update_elem(&mg_flow_t, &pkt->key2, &pkt->row, BPF_NOEXIST))
-		return 0;
-	/* promotion inserts before it deletes: whoever has the tuple is in one of the two */
-	if (!bpf_map_lookup_elem(&mg_flow_e, &pkt->key2))
-		return 1;
-	bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
-	return 0;
+	return flow_claim(pkt);
 }
 
 #endif

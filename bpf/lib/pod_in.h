@@ -10,13 +10,30 @@
 #include "lib/frag.h"
 #include "lib/icmp.h"
 #include "lib/open.h"
+#include "lib/rewrite.h"
+#include "lib/service.h"
 
-static __always_inline int known_in(struct packet *pkt, struct mg_flow *flow)
+/* What the host's stack brings of a connection that is translated: answers of a service's backend
+ * that is the host itself, or lives beyond it. */
+static __always_inline int translated_in(struct __sk_buff *skb, struct packet *pkt,
+					 struct mg_flow *flow)
+{
+	int r;
+
+	use_translation(pkt, flow);
+	flow_update(pkt, flow);
+	r = rewrite(skb, pkt);
+	return r ? r : MG_FINAL_NEXT;
+}
+
+static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, struct mg_flow *flow)
 {
 	int r = flow_recheck(pkt, flow);
 
 	if (r)
 		return r;
+	if (flow->flags & FLOW_TRANSLATED)
+		return translated_in(skb, pkt, flow);
 	if (flow_settled(pkt, flow))
 		flow_touch(pkt, flow);
 	else
@@ -88,7 +105,9 @@ static __always_inline int pod_in(struct __sk_buff *skb, struct packet *pkt,
 	flow_key_near(pkt);
 	flow = flow_find(pkt, local);
 	if (flow)
-		return known_in(pkt, flow);
+		return known_in(skb, pkt, flow);
+	if (service_translated(pkt))
+		return MG_FINAL_NEXT;
 	return host ? host_opens(pkt) : forwarded_opens(pkt);
 }
 

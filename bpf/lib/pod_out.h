@@ -6,100 +6,39 @@
 #ifndef MARGAY_LIB_POD_OUT_H
 #define MARGAY_LIB_POD_OUT_H
 
-#include "lib/deliver.h"
-#include "lib/encap.h"
 #include "lib/frag.h"
 #include "lib/icmp.h"
-#include "lib/mtu.h"
 #include "lib/nat.h"
 #include "lib/open.h"
+#include "lib/pod_leave.h"
 #include "lib/reset.h"
-#include "lib/rewrite.h"
-#include "lib/route.h"
+#include "lib/service.h"
 
-static __always_inline bool goes_to_pod(const struct packet *pkt)
+/* A translated flow: checked and routed with the tuple that its receiver knows, which is not yet
+ * the packet's. */
+static __always_inline int known_translated(struct packet *pkt, struct mg_flow *flow,
+					    const struct mg_local *local)
 {
-	return local_slot(&pkt->to) != MG_SLOT_NONE;
-}
-
-static __always_inline bool goes_to_host(const struct packet *pkt)
-{
-	return (pkt->to.flags & MG_ADDR_HOST) && (pkt->to.flags & MG_ADDR_LOCAL);
-}
-
-/* What has no way, whatever policy says: an address of our own blocks that no pod has, or of a
- * pool whose node nobody knows (outside it would leak). */
-static __always_inline int check_reachable(const struct packet *pkt)
-{
-	__u32 flags = pkt->to.flags;
-
-	if (goes_to_pod(pkt) || goes_to_host(pkt))
-		return 0;
-	if ((flags & MG_ADDR_LOCAL) && (flags & (MG_ADDR_BLOCK | MG_ADDR_POD)))
-		return -MG_DROP_BLACKHOLE;
-	return (flags & MG_ADDR_POOL) && !pkt->to.node ? -MG_DROP_NO_ROUTE : 0;
-}
-
-/* Out of an uplink; route_node() or route_world() has chosen it. */
-static __always_inline int send_out(struct __sk_buff *skb, struct packet *pkt)
-{
-	int r = too_big(skb, pkt);
-
-	/* what is answered is answered to the sender as it is known inside */
-	if (!r)
-		r = hop(skb, pkt);
-	if (!r)
-		r = rewrite(skb, pkt);
-	return r ? r : encap(skb, pkt);
-}
-
-/* To an uplink or the stack; the rows are there. */
-__weak __noinline int leave_node(struct __sk_buff *skb, struct packet *pkt)
-{
+	bool service = flow_is_service(flow), hairpin;
+	union mg_addr dst = pkt->dst;
+	__be16 dport = pkt->dport;
 	int r;
 
-	if (!pkt)
-		return -MG_DROP_INTERNAL;
-	if (!pkt->to.node) {
-		r = pkt->out_ifindex ? 0 : route_world(skb, pkt);
-		return r ? r : send_out(skb, pkt);
+	hairpin = service && flow_is_hairpin(flow, &pkt->src, &pkt->dst);
+	if (service && flow->flags & MG_FLOW_DNAT) {
+		pkt->dst = flow->xlat;
+		pkt->dport = flow->way[1];
 	}
-	pkt->out_node = pkt->to.node;
-	r = route_node(pkt);
-	return r ? r : send_out(skb, pkt);
-}
-
-__weak __noinline int leave_near(struct __sk_buff *skb, struct packet *pkt)
-{
-	struct mg_ep *ep;
-	int r;
-
-	if (!pkt)
-		return -MG_DROP_INTERNAL;
-	pkt->dst_slot = pkt->to.slot;
-	r = deliver_target(pkt, &ep);
-	return r ? r : deliver_near(skb, pkt, ep);
-}
-
-static __always_inline int leave(struct __sk_buff *skb, struct packet *pkt)
-{
-	int r;
-
-	if ((pkt->ep_flags & MG_EP_THROUGH_STACK) || goes_to_host(pkt))
-		return MG_FINAL_STACK;
-	if (goes_to_pod(pkt))
-		return leave_near(skb, pkt);
-	r = check_reachable(pkt);
-	return r ? r : leave_node(skb, pkt);
-}
-
-/* A flow that is translated on its way out, or, of one whose answers are, a packet that no
- * row of ours lets through. */
-static __always_inline void use_translation(struct packet *pkt, const struct mg_flow *flow)
-{
-	pkt->xlat = flow->xlat;
-	pkt->xport = flow->way[1];
-	pkt->flags |= flow->flags & MG_FLOW_SNAT ? PKT_REWRITE_SRC : PKT_REWRITE_DST;
+	r = flow_recheck(pkt, flow);
+	if (hairpin)
+		pkt->dst = pkt->src;
+	if (!r && !(flow->flags & MG_FLOW_VIA_STACK))
+		flow_way(pkt, flow, local);
+	pkt->dst = dst;
+	pkt->dport = dport;
+	if (!r)
+		use_translation(pkt, flow);
+	return r;
 }
 
 __weak __noinline int known_out(struct packet *pkt, struct mg_flow *flow)
@@ -112,13 +51,15 @@ __weak __noinline int known_out(struct packet *pkt, struct mg_flow *flow)
 	if (!pkt || !flow || !local)
 		return -MG_DROP_INTERNAL;
 	flags = flow->flags;
-	r = flow_recheck(pkt, flow);
+	if (flags & FLOW_TRANSLATED) {
+		r = known_translated(pkt, flow, local);
+	} else {
+		r = flow_recheck(pkt, flow);
+		if (!r && !(flags & MG_FLOW_VIA_STACK))
+			flow_way(pkt, flow, local);
+	}
 	if (r)
 		return r;
-	if (flags & FLOW_TRANSLATED)
-		use_translation(pkt, flow);
-	if (!(flags & MG_FLOW_VIA_STACK))
-		flow_way(pkt, flow, local);
 	flow_update_near(pkt, flow);
 	return flags & MG_FLOW_VIA_STACK ? MG_FINAL_STACK : 0;
 }
@@ -171,6 +112,21 @@ static __always_inline int find_exit(struct __sk_buff *skb, struct packet *pkt)
 	return r;
 }
 
+/* A new flow to a service: its way and what host endpoints say, of the backend. Another node's own
+ * address sees the pod's: in the pool's tunnel, or by a route of that node. */
+static __always_inline int admit_service(struct __sk_buff *skb, struct packet *pkt,
+					 const struct mg_local *local)
+{
+	int way;
+
+	if (pkt->to.flags & MG_ADDR_HOST && !goes_to_host(pkt))
+		pkt->to.flags |= pkt->from.flags & ADDR_MODES;
+	else if (!pkt->to.node && nat_wanted(pkt, local))
+		return -MG_DROP_NAT_UNSUPPORTED;
+	way = find_exit(skb, pkt);
+	return way < 0 ? way : open_host_sides(pkt, local);
+}
+
 /* The rows of a flow that policy lets out. */
 static __always_inline int create_out(struct __sk_buff *skb, struct packet *pkt,
 				      const struct mg_local *local)
@@ -192,18 +148,12 @@ static __always_inline int create_out(struct __sk_buff *skb, struct packet *pkt,
 	return flow_create(pkt) ?: way;
 }
 
-__weak __noinline int new_out(struct __sk_buff *skb, struct packet *pkt)
+/* Ends, and policy: of both sides where both are here. */
+static __always_inline int judge_out(struct packet *pkt)
 {
-	const struct mg_local *local = local_row();
 	__u32 sides = PKT_JUDGE_OUT;
-	int r;
+	int r = open_ends(pkt);
 
-	pkt = packet_row(pkt);
-	if (!pkt || !local)
-		return -MG_DROP_INTERNAL;
-	r = flow_admit(pkt, local);
-	if (!r)
-		r = open_ends(pkt);
 	if (!r)
 		r = check_reachable(pkt);
 	if (r)
@@ -211,8 +161,33 @@ __weak __noinline int new_out(struct __sk_buff *skb, struct packet *pkt)
 	pkt->dst_slot = local_slot(&pkt->to);
 	if (pkt->dst_slot)
 		sides |= PKT_JUDGE_IN;
-	r = open_judge(pkt, sides);
-	return r ? r : create_out(skb, pkt, local);
+	return open_judge(pkt, sides);
+}
+
+__weak __noinline int new_out(struct __sk_buff *skb, struct packet *pkt)
+{
+	const struct mg_local *local = local_row();
+	bool ahead;
+	int r;
+
+	pkt = packet_row(pkt);
+	if (!pkt || !local)
+		return -MG_DROP_INTERNAL;
+	r = flow_admit(pkt, local);
+	if (!r)
+		r = service_pick(pkt);
+	if (r)
+		return r == -MG_DROP_NO_BACKEND ? service_refuse(skb, pkt) : r;
+	ahead = pkt->flags & PKT_REWRITE_DST;
+	if (ahead)
+		packet_ahead(pkt);
+	r = judge_out(pkt);
+	if (!r)
+		r = ahead ? admit_service(skb, pkt, local) : create_out(skb, pkt, local);
+	if (!ahead)
+		return r;
+	packet_ahead(pkt);
+	return r ? r : service_open(pkt);
 }
 
 /* An ICMP error of the pod about a flow of its own. */

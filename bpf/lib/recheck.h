@@ -134,12 +134,13 @@ __weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 		return r;
 	}
 	flow->change = pkt->change;
-	/* a translated row's way is the pod's slot, checked at delivery, or the world */
-	if (!(flow->flags & FLOW_TRANSLATED)) {
+	/* of source translation it is the pod's slot, checked at delivery, or the world */
+	if (!(flow->flags & FLOW_TRANSLATED) || flow_is_service(flow)) {
 		flow->flags &= ~FLOW_WAYS;
 		flow->way[0] = 0;
-		flow->way[1] = 0;
 	}
+	if (!(flow->flags & FLOW_TRANSLATED)) /* else it is a port */
+		flow->way[1] = 0;
 	return 0;
 }
 

@@ -6,9 +6,9 @@
  * there (RFC 9293 section 3.10.7.1). Sequence number and flags are that section's; the number is
  * what the sender expects next, so that its stack accepts the reset (RFC 5961 section 3.2).
  *
- * What is not answered: SYNs (a new connection that is denied), resets, fragments, and segments
- * behind IP options or extension headers. The answer has the addresses turned around, so it goes
- * back the way the segment came.
+ * What is not answered: SYNs (a new connection that is denied; but see service_refuse()), resets,
+ * fragments, and segments behind IP options or extension headers. The answer has the addresses
+ * turned around, so it goes back the way the segment came.
  */
 #ifndef MARGAY_LIB_RESET_H
 #define MARGAY_LIB_RESET_H
@@ -39,12 +39,12 @@ static __always_inline bool reset_wanted(const struct packet *pkt, const struct 
 	       !(pkt->tcp_flags & (TCP_SYN | TCP_RST)) && !(pkt->flags & (PKT_FRAGMENT | PKT_WALK));
 }
 
-/* What the segment fills of the sequence space, with SYN out of the question. */
+/* What the segment fills of the sequence space. */
 static __always_inline __u32 reset_length(const struct packet *pkt, const struct tcphdr *tcp)
 {
 	__u32 headers = pkt->l4_offset - pkt->l3_offset + tcp->doff * 4;
 
-	return pkt->l3_length - headers + tcp->fin;
+	return pkt->l3_length - headers + tcp->syn + tcp->fin;
 }
 
 /* The answer's TCP header in place of the segment's. */
@@ -110,19 +110,6 @@ static __always_inline __u32 reset_pseudo(const struct packet *pkt)
 	return bpf_csum_diff(NULL, 0, rest, 2 * sizeof(rest[0]), sum);
 }
 
-/* Will the kernel or the device still write the checksum (CHECKSUM_PARTIAL)? No helper says so,
- * but one of them acts by it: it leaves such a field alone. The field is 0 before. */
-static __always_inline int reset_partial(struct __sk_buff *skb, __u32 at, bool *ret_partial)
-{
-	__be16 seen;
-
-	if (bpf_l4_csum_replace(skb, at, 0, bpf_htons(1), sizeof(seen)) ||
-	    bpf_skb_load_bytes(skb, at, &seen, sizeof(seen)))
-		return -1;
-	*ret_partial = !seen;
-	return 0;
-}
-
 static __always_inline int reset_sum(struct __sk_buff *skb, struct packet *pkt,
 				     const struct tcphdr *tcp)
 {
@@ -130,7 +117,7 @@ static __always_inline int reset_sum(struct __sk_buff *skb, struct packet *pkt,
 	bool partial;
 	__u16 check;
 
-	if (reset_partial(skb, at, &partial))
+	if (csum_is_partial(skb, at, &partial))
 		return -1;
 	if (partial)
 		check = ~csum_fold(sum);

@@ -3,8 +3,8 @@
  * Changes bytes of a packet as the flow row found (or just made) says: one address and its port,
  * and the hop limit. struct packet follows, so that later steps see what is on the wire.
  *
- * SCTP is translated by address only: its CRC32c covers none. The second and later fragments of
- * a packet get the address; ports and checksum stand in the first one.
+ * The second and later fragments of a packet get the address; ports and checksum stand in the
+ * first one.
  */
 #ifndef MARGAY_LIB_REWRITE_H
 #define MARGAY_LIB_REWRITE_H
@@ -21,6 +21,8 @@
 #include "lib/csum.h"
 #include "lib/addr_ops.h"
 #include "lib/packet.h"
+#include "lib/sctp.h"
+#include "lib/swap.h"
 
 /* The checksum's place in the frame; 0: there is none to update. */
 static __always_inline __u32 rewrite_check(const struct packet *pkt)
@@ -60,29 +62,68 @@ static __always_inline int rewrite_addr6(struct __sk_buff *skb, const struct pac
 		       : 0;
 }
 
-static __always_inline int rewrite_port(struct __sk_buff *skb, const struct packet *pkt, __u32 at,
-					__be16 from, __be16 to)
+/* The port at this place of the transport header. Verified once. */
+__weak __noinline int rewrite_port(struct __sk_buff *skb, struct packet *pkt, __u32 at, __u32 from,
+				   __u32 to)
 {
-	__u32 check = rewrite_check(pkt);
+	__be16 port = to;
+	__u32 check;
 
-	if (from == to || !check)
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	if (from == to || !pkt->l4_offset)
 		return 0;
-	if (bpf_l4_csum_replace(skb, check, from, to, csum_flags(pkt->proto) | sizeof(to)) ||
-	    bpf_skb_store_bytes(skb, pkt->l4_offset + at, &to, sizeof(to), 0))
+	if (pkt->proto == IPPROTO_SCTP)
+		return sctp_port(skb, pkt, at, from, to);
+	check = rewrite_check(pkt);
+	if (!check)
+		return 0;
+	if (bpf_l4_csum_replace(skb, check, from, to, csum_flags(pkt->proto) | sizeof(port)) ||
+	    bpf_skb_store_bytes(skb, pkt->l4_offset + at, &port, sizeof(port), 0))
 		return -MG_DROP_CSUM;
 	return 0;
 }
 
-/* The source end, or else the destination. Verified once, whoever calls it. */
-__weak __noinline int rewrite_end(struct __sk_buff *skb, struct packet *pkt, __u32 source)
+/* Where the port of an end stands, from the transport header on. */
+static __always_inline __u32 rewrite_port_at(const struct packet *pkt, bool source)
+{
+	return pkt->flags & PKT_ICMP_QUERY ? 4 : source ? 0 : 2;
+}
+
+/* Both ends' addresses change places: no sum changes. Then the ports as ever. */
+static __always_inline int rewrite_exchange(struct __sk_buff *skb, struct packet *pkt, bool source)
+{
+	__be16 *port = source ? &pkt->sport : &pkt->dport;
+	__u32 at = pkt->l3_offset;
+	int r;
+
+	SWAP(pkt->src, pkt->dst);
+	if (pkt->family == 4) {
+		__be32 both[2] = { pkt->src.w[3], pkt->dst.w[3] };
+
+		r = bpf_skb_store_bytes(skb, at + offsetof(struct iphdr, saddr), both, sizeof(both),
+					0);
+	} else {
+		r = bpf_skb_store_bytes(skb, at + offsetof(struct ipv6hdr, saddr), &pkt->src,
+					sizeof(pkt->src), 0);
+		r |= bpf_skb_store_bytes(skb, at + offsetof(struct ipv6hdr, daddr), &pkt->dst,
+					 sizeof(pkt->dst), 0);
+	}
+	if (r)
+		return -MG_DROP_CSUM;
+	r = rewrite_port(skb, pkt, rewrite_port_at(pkt, source), *port, pkt->xport);
+	*port = pkt->xport;
+	return r;
+}
+
+/* The source end, or else the destination. */
+static __always_inline int rewrite_one(struct __sk_buff *skb, struct packet *pkt, bool source)
 {
 	union mg_addr *addr;
 	__be16 port;
 	__u32 at;
 	int r;
 
-	if (!pkt)
-		return -MG_DROP_INTERNAL;
 	addr = source ? &pkt->src : &pkt->dst;
 	port = source ? pkt->sport : pkt->dport;
 	if (pkt->family == 4) {
@@ -94,8 +135,7 @@ __weak __noinline int rewrite_end(struct __sk_buff *skb, struct packet *pkt, __u
 	}
 	if (r)
 		return r;
-	at = pkt->flags & PKT_ICMP_QUERY ? 4 : source ? 0 : 2;
-	r = rewrite_port(skb, pkt, at, port, pkt->xport);
+	r = rewrite_port(skb, pkt, rewrite_port_at(pkt, source), port, pkt->xport);
 	if (r)
 		return r;
 	*addr = pkt->xlat;
@@ -104,6 +144,15 @@ __weak __noinline int rewrite_end(struct __sk_buff *skb, struct packet *pkt, __u
 	if (!source || pkt->flags & PKT_ICMP_QUERY)
 		pkt->dport = pkt->xport;
 	return 0;
+}
+
+/* Verified once, whoever calls it. */
+__weak __noinline int rewrite_end(struct __sk_buff *skb, struct packet *pkt, __u32 source)
+{
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	return pkt->flags & PKT_HAIRPIN ? rewrite_exchange(skb, pkt, source)
+					: rewrite_one(skb, pkt, source);
 }
 
 /* Step: PKT_REWRITE_SRC or PKT_REWRITE_DST to xlat:xport, once. */

@@ -20,8 +20,8 @@
 #include "lib/open.h"
 #include "lib/recheck.h"
 #include "lib/relay.h"
-#include "lib/reset.h"
 #include "lib/uplink.h"
+#include "lib/uplink_answer.h"
 
 /* What no pod of this node gets: the host's from the wire, from a tunnel perhaps another node's.
  */
@@ -32,21 +32,6 @@ static __always_inline int not_for_pods(struct __sk_buff *skb, struct packet *pk
 	if (is_local_host(&pkt->to))
 		return MG_FINAL_STACK;
 	return pkt->to.flags & MG_ADDR_LOCAL ? -MG_DROP_BLACKHOLE : relay(skb, pkt);
-}
-
-/* From a tunnel comes what lives behind the node whose it is, or what that node passed on. */
-static __always_inline int check_tunnel(const struct packet *pkt, const struct mg_ident *from)
-{
-	int r = decap_source(pkt, from);
-
-	return r && relay_trusted(pkt, from) ? 0 : r;
-}
-
-static __always_inline int check_from(const struct packet *pkt, const struct mg_ident *from)
-{
-	if (from->flags & MG_ADDR_LOCAL && from->flags & (MG_ADDR_POD | MG_ADDR_HOST))
-		return -MG_DROP_LOCAL_CLAIMED;
-	return pkt->flags & PKT_FROM_TUNNEL ? check_tunnel(pkt, from) : 0;
 }
 
 /* The source of a packet of a known flow: the row's way back, or a look-up that fills it. */
@@ -75,67 +60,6 @@ static __always_inline int check_known(const struct packet *pkt, struct mg_flow 
 	else
 		flow_keep_way(flow, &from, 0);
 	return 0;
-}
-
-/* A reset for a sender that is told back through the tunnel its segment came in. */
-__weak __noinline int reset_tunnel(struct __sk_buff *skb, struct packet *pkt)
-{
-	int r;
-
-	pkt = packet_row(pkt);
-	if (!pkt)
-		return -MG_DROP_INTERNAL;
-	packet_turn(pkt);
-	pkt->tos = 0;
-	pkt->out_node = pkt->in_node;
-	pkt->to.flags = pkt->outer_kind == IPPROTO_UDP ? MG_ADDR_VXLAN : MG_ADDR_IPIP;
-	r = route_node(pkt);
-	if (!r)
-		r = add_link(skb, pkt);
-	if (!r)
-		r = encap(skb, pkt);
-	/* it is counted already */
-	return r < 0 ? MG_FINAL_CONSUMED : r;
-}
-
-/* Step for a segment that is refused for r: the answer, by the way the segment came, where one is
- * wanted; else r again. */
-static __always_inline int reset_in(struct __sk_buff *skb, struct packet *pkt,
-				    const struct mg_local *local, int r)
-{
-	int answer;
-
-	if (r >= 0 || !reset_wanted(pkt, local) || decap_finish(skb, pkt))
-		return r;
-	answer = reset_make(skb, pkt, -r);
-	return answer == MG_FINAL_REPLY && pkt->flags & PKT_FROM_TUNNEL ? reset_tunnel(skb, pkt)
-									: answer;
-}
-
-/* An answer to a translated connection; its row was found by the tuple on the wire. */
-static __always_inline int answer_in(struct __sk_buff *skb, struct packet *pkt,
-				     struct mg_flow *flow, const struct mg_local *local)
-{
-	union mg_addr dst = pkt->dst;
-	__u16 slot = flow->way[0];
-	int r;
-
-	if (!(flow->flags & MG_FLOW_DNAT))
-		return -MG_DROP_LOCAL_CLAIMED;
-	pkt->dst = flow->xlat;
-	pkt->xport = flow->way[1];
-	r = flow_recheck(pkt, flow);
-	pkt->dst = dst;
-	if (r)
-		return reset_in(skb, pkt, local, r);
-	pkt->xlat = flow->xlat;
-	pkt->dst_slot = slot;
-	flow_update(pkt, flow);
-	pkt->flags |= PKT_REWRITE_DST;
-	r = rewrite(skb, pkt);
-	if (r)
-		return r;
-	return slot ? uplink_deliver(skb, pkt) : MG_FINAL_STACK; /* none: nat_host.h */
 }
 
 static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, struct mg_flow *flow,

@@ -126,9 +126,13 @@ static struct trace_flow partner_of(const struct trace_flow *flow, const struct 
 	uint16_t port = ntohs((__be16)row->way[1]);
 
 	if (row->flags & MG_FLOW_SNAT) {
+		if (!addr_cmp(&row->xlat, &flow->dst)) /* a pod and itself: the ends' places */
+			partner.dst = flow->src;
 		partner.src = row->xlat;
 		partner.sport = port;
 	} else {
+		if (!addr_cmp(&row->xlat, &flow->src))
+			partner.src = flow->dst;
 		partner.dst = row->xlat;
 		partner.dport = port;
 	}

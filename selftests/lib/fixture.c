@@ -159,6 +159,7 @@ void fixture_forget(struct fixture *fx)
 	empty_map(fixture_map(fx, "mg_flow_t"), sizeof(struct mg_flow_key));
 	empty_map(fixture_map(fx, "mg_flow_e"), sizeof(struct mg_flow_key));
 	empty_map(fixture_map(fx, "mg_frags"), sizeof(struct mg_frag_key));
+	empty_map(fixture_map(fx, "mg_affinity"), sizeof(struct mg_affinity_key));
 	zero_per_cpu(fixture_map(fx, "mg_drops"), MG_HOOK_MAX * MG_DROP_SLOTS,
 		     sizeof(struct mg_drop_count));
 	zero_per_cpu(fixture_map(fx, "mg_rule_stats"), 64, sizeof(struct mg_rule_stats));

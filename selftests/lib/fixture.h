@@ -21,6 +21,7 @@
 #include "abi/node.h"
 #include "abi/policy.h"
 #include "abi/reason.h"
+#include "abi/service.h"
 #include "selftests/lib/wire.h"
 
 struct margay;
@@ -67,6 +68,13 @@ struct mg_ep fixture_ep(const struct fixture *fx, __u16 slot);
 void fixture_ident(const struct fixture *fx, const char *addr, struct mg_ident ident);
 void fixture_net(const struct fixture *fx, const char *prefix, struct mg_ident ident);
 void fixture_local(struct fixture *fx);
+
+/* A service's address, and one backend of a set; of a set with affinity (member) also its row by
+ * address. proto: IPPROTO_*. */
+void fixture_front(const struct fixture *fx, const union mg_addr *addr, unsigned short port,
+		   unsigned char proto, struct mg_front front);
+void fixture_back(const struct fixture *fx, __u32 set, __u32 slot, const union mg_addr *addr,
+		  unsigned short port, bool member);
 
 /* --- policy ---------------------------------------------------------------------------- */
 __u32 fixture_verdict(struct fixture *fx, enum mg_action action, __u32 rule, __u32 log_rule);

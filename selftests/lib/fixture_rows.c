@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -104,6 +105,26 @@ void fixture_ep_flags(const struct fixture *fx, __u16 slot, __u32 flags)
 
 	ep.flags = flags;
 	fixture_put_at(fx, "mg_ep", slot, &ep);
+}
+
+void fixture_front(const struct fixture *fx, const union mg_addr *addr, unsigned short port,
+		   unsigned char proto, struct mg_front front)
+{
+	const struct mg_front_key key = { .addr = *addr, .port = htobe16(port), .proto = proto };
+
+	fixture_put(fx, "mg_fronts", &key, &front);
+}
+
+void fixture_back(const struct fixture *fx, __u32 set, __u32 slot, const union mg_addr *addr,
+		  unsigned short port, bool member)
+{
+	const struct mg_back_key key = { .set = set, .slot = slot };
+	const struct mg_back back = { .addr = *addr, .port = htobe16(port) };
+	const struct mg_member by_addr = { .addr = *addr, .set = set, .port = htobe16(port) };
+
+	fixture_put(fx, "mg_backs", &key, &back);
+	if (member)
+		fixture_put(fx, "mg_members", &by_addr, &slot);
 }
 
 __u32 fixture_verdict(struct fixture *fx, enum mg_action action, __u32 rule, __u32 log_rule)

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <endian.h>
 #include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -179,6 +180,19 @@ static unsigned long pseudo_sum(const struct wire_spec *spec, unsigned int proto
 	return sum(spec->src.b, 16, sum(spec->dst.b, 16, start));
 }
 
+/* RFC 9260 appendix A, a bit at a time. */
+static unsigned int crc32c(const unsigned char *at, size_t length)
+{
+	unsigned int crc = 0xffffffff;
+
+	for (size_t i = 0; i < length; i++) {
+		crc ^= at[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0x82f63b78 : crc >> 1;
+	}
+	return ~crc;
+}
+
 static void sum_transport(struct wire *wire, const struct wire_spec *spec, size_t begin)
 {
 	unsigned char *at = wire->data + begin;
@@ -198,6 +212,9 @@ static void sum_transport(struct wire *wire, const struct wire_spec *spec, size_
 		put16(at + 2,
 		      folded(sum(at, length,
 				 is4(spec) ? 0 : pseudo_sum(spec, IPPROTO_ICMPV6, length))));
+		break;
+	case IPPROTO_SCTP:
+		put32(at + 8, htobe32(htole32(crc32c(at, length))));
 		break;
 	default:
 		break;
