@@ -76,19 +76,18 @@ static bool new_identities(const struct engine *e)
 /* A set whose policies are not known: a new identity has what its first address had. */
 static uint32_t inherit(struct engine *e, const struct set *set)
 {
-	uint32_t root = set->root, next;
+	VEC(struct set_heir) heirs = {};
+	uint32_t root;
 
-	table_ref(&e->tables, root);
 	hmap_for_each(&e->heirs, i, node, after)
 	{
 		const struct heir *heir = (const struct heir *)node;
-		struct table_entry entry = { .key = heir->to };
 
-		entry.value = table_get(&e->tables, set->root, heir->from);
-		next = table_with(&e->tables, TABLE_CLASS, root, &entry, 1);
-		table_unref(&e->tables, root);
-		root = next;
+		vec_push(&heirs, (struct set_heir){ heir->from, heir->to });
 	}
+	root = set->both ? both_inherit(&e->sets, set->root, heirs.v, heirs.n)
+			 : table_inherit(&e->sets, TABLE_CLASS, set->root, heirs.v, heirs.n);
+	vec_done(&heirs);
 	return root;
 }
 

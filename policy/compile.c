@@ -52,8 +52,8 @@ static struct port_values near_values(const struct cpol *cpol, const struct far_
 }
 
 /* The rule's match of ports for an identity (NULL: for none in particular). */
-static struct pm *rule_pm(struct compiler *c, const struct cpol *cpol, uint32_t i,
-			  const struct ident *ident)
+struct pm *cpol_rule_pm(struct compiler *c, const struct cpol *cpol, uint32_t i,
+			const struct ident *ident)
 {
 	const struct far_rule *rule = &cpol->rule.v[i];
 	bool in = cpol->direction == POLICY_IN;
@@ -87,7 +87,7 @@ static uint32_t rule_step(struct compiler *c, struct cpol *cpol, uint32_t i,
 
 	if (!cpol->rule.v[i].valued)
 		return i;
-	pm = rule_pm(c, cpol, i, ident);
+	pm = cpol_rule_pm(c, cpol, i, ident);
 	for (size_t k = cpol->rule.n; k < cpol->step.n; k++) {
 		if (cpol->step.v[k].rule != i || cpol->step.v[k].pm != pm)
 			continue;
@@ -232,7 +232,7 @@ static void keep(struct compiler *c, struct cpol *cpol)
 
 void cpol_compile(struct compiler *c, struct cpol *cpol)
 {
-	if (cpol->compiled && !c->idents->fresh.n)
+	if (cpol->both || (cpol->compiled && !c->idents->fresh.n))
 		return;
 	if (cpol->compiled)
 		forget(c, cpol);
@@ -263,107 +263,8 @@ uint32_t cpol_list(const struct cpol *cpol, const struct ident *ident)
 
 /* --- making -------------------------------------------------------------------------------- */
 
-static struct atom *own(struct cpol *cpol, struct atom *atom)
-{
-	vec_push(&cpol->atom, atom);
-	return atom;
-}
-
-static void own_names(struct compiler *c, struct cpol *cpol, struct far_rule *rule,
-		      const struct rule_ports *ports, const struct selector *selector)
-{
-	for (unsigned int i = 0; i < ports->count; i++) {
-		if (!ports->port[i].name)
-			continue;
-		own(cpol, atom_port(c->atoms, cpol->policy, selector, ports->port[i].name));
-		rule->named++;
-	}
-}
-
-static void own_atoms(struct compiler *c, struct cpol *cpol, struct far_rule *rule)
-{
-	const struct rule_end *end =
-		cpol->direction == POLICY_IN ? &rule->rule->src : &rule->rule->dst;
-
-	rule->first = cpol->atom.n;
-	own_names(c, cpol, rule, &end->ports, end->selector);
-	own_names(c, cpol, rule, &end->not_ports, end->selector);
-	if (end->selector)
-		rule->want[0] = own(cpol, atom_selector(c->atoms, cpol->policy, end->selector));
-	if (end->nets.given)
-		rule->want[1] = own(cpol, atom_nets(c->atoms, &end->nets));
-	if (end->service)
-		rule->want[2] = own(cpol, atom_service(c->atoms, cpol->policy, end->service));
-	if (end->not_selector)
-		rule->avoid[0] =
-			own(cpol, atom_selector(c->atoms, cpol->policy, end->not_selector));
-	if (end->not_nets.given)
-		rule->avoid[1] = own(cpol, atom_nets(c->atoms, &end->not_nets));
-	rule->labels = end->not_selector || rule->named;
-	rule->valued = rule->named || (end->service && cpol->direction == POLICY_OUT);
-}
-
-/* Policy and stage give twelve bytes, direction and index the rest: one digest a policy. */
-static struct mg_digest rule_digest(const struct mg_digest *policy, const struct cpol *cpol,
-				    unsigned int index)
-{
-	struct mg_digest digest = *policy;
-
-	digest.b[12] = cpol->direction;
-	digest.b[13] = index >> 16;
-	digest.b[14] = index >> 8;
-	digest.b[15] = index;
-	return digest;
-}
-
-static void number_rule(struct compiler *c, struct cpol *cpol, struct far_rule *rule,
-			const struct mg_digest *policy)
-{
-	struct mg_digest digest = rule_digest(policy, cpol, rule->rule->index);
-
-	rule->number = rule_intern(c->tables, &digest);
-	policy_unref(rule->number->policy);
-	rule->number->policy = policy_ref(cpol->policy);
-	rule->number->direction = cpol->direction;
-	rule->number->index = rule->rule->index;
-	rule->number->text = rule->rule->text;
-}
-
-static void make_rules(struct compiler *c, struct cpol *cpol)
-{
-	const struct policy *policy = cpol->policy;
-	struct mg_digest digest;
-	uint32_t near_at = 0;
-	char *text = xasprintf("rule %d %s", policy->staged != POLICY_ENFORCED, policy->uid);
-
-	digest_of(text, strlen(text), &digest);
-	free(text);
-	vec_reserve(&cpol->rule, policy->rule_count[cpol->direction]);
-	vec_reserve(&cpol->step, policy->rule_count[cpol->direction]);
-	for (uint32_t i = 0; i < policy->rule_count[cpol->direction]; i++) {
-		struct far_rule rule = { .rule = &policy->rules[cpol->direction][i],
-					 .near_at = near_at,
-					 .families = FAMILY_4 | FAMILY_6 };
-
-		if (cpol->near.n) {
-			const uint32_t *at = cpol->near.v + near_at;
-
-			rule.families = at[0];
-			near_at += 3 + at[1] + at[2 + at[1]];
-		}
-		if (rule.rule->ip_version)
-			rule.families &= rule.rule->ip_version == 4 ? FAMILY_4 : FAMILY_6;
-		own_atoms(c, cpol, &rule);
-		number_rule(c, cpol, &rule, &digest);
-		vec_push(&cpol->rule, rule);
-		vec_push(&cpol->step, (struct far_step){ .rule = i });
-		if (!rule.valued)
-			cpol->step.v[i].pm = rule_pm(c, cpol, i, NULL);
-	}
-}
-
 static struct cpol *cpol_make(struct compiler *c, struct policy *policy,
-			      enum policy_direction direction, near_key *near)
+			      enum policy_direction direction, near_key *near, bool both)
 {
 	struct cpol *cpol = xcalloc(1, sizeof(*cpol));
 
@@ -371,6 +272,7 @@ static struct cpol *cpol_make(struct compiler *c, struct policy *policy,
 	cpol->serial = ++c->serial;
 	cpol->policy = policy_ref(policy);
 	cpol->direction = direction;
+	cpol->both = both;
 	memcpy(&cpol->near, near, sizeof(*near));
 	memset(near, 0, sizeof(*near));
 	chain_init(&cpol->chain);
@@ -378,8 +280,32 @@ static struct cpol *cpol_make(struct compiler *c, struct policy *policy,
 	for (size_t i = 0; i < cpol->near.n; i++)
 		for (size_t k = 0; k < sizeof(*cpol->near.v); k++)
 			vec_push(&c->text, (char)(cpol->near.v[i] >> 8 * k));
+	if (both)
+		vec_push(&c->text, 'b');
 	digest_of(c->text.v, c->text.n, &cpol->digest);
-	make_rules(c, cpol);
+	cpol_make_rules(c, cpol);
+	return cpol;
+}
+
+/* Takes the key over. */
+static struct cpol *cpol_of(struct compiler *c, struct policy *policy,
+			    enum policy_direction direction, near_key *key, bool both)
+{
+	uint32_t hash = hash_u64((uintptr_t)policy, direction);
+	struct hnode *node;
+	struct cpol *cpol;
+
+	for (node = hmap_first(&c->by_policy, hash); node; node = hmap_same(node)) {
+		cpol = (struct cpol *)node;
+		if (cpol->policy != policy || cpol->direction != direction || cpol->both != both ||
+		    cpol->near.n != key->n ||
+		    (key->n && memcmp(cpol->near.v, key->v, key->n * sizeof(*key->v))))
+			continue;
+		vec_done(key);
+		return cpol_ref(cpol);
+	}
+	cpol = cpol_make(c, policy, direction, key, both);
+	hmap_add(&c->by_policy, &cpol->node, hash);
 	return cpol;
 }
 
@@ -387,24 +313,52 @@ struct cpol *cpol_get(struct compiler *c, struct policy *policy, enum policy_dir
 		      const struct near_end *near)
 {
 	near_key key = {};
-	uint32_t hash;
-	struct hnode *node;
-	struct cpol *cpol;
 
 	if (near)
 		near_key_make(policy, direction, near, &key);
-	hash = hash_u64((uintptr_t)policy, direction);
-	for (node = hmap_first(&c->by_policy, hash); node; node = hmap_same(node)) {
-		cpol = (struct cpol *)node;
-		if (cpol->policy != policy || cpol->direction != direction ||
-		    cpol->near.n != key.n ||
-		    (key.n && memcmp(cpol->near.v, key.v, key.n * sizeof(*key.v))))
-			continue;
-		vec_done(&key);
-		return cpol_ref(cpol);
+	return cpol_of(c, policy, direction, &key, false);
+}
+
+struct cpol *cpol_get_both(struct compiler *c, struct policy *policy,
+			   enum policy_direction direction)
+{
+	near_key key = {};
+
+	return cpol_of(c, policy, direction, &key, true);
+}
+
+/* As near_key_make() has it: how many, then the numbers of the ports with a name. */
+static void push_near_values(struct compiler *c, const struct cpol *cpol,
+			     const struct rule_ports *ports, uint32_t *atom,
+			     const struct ident *near, near_key *key)
+{
+	c->value[0].n = 0;
+	for (unsigned int i = 0; i < ports->count; i++)
+		if (ports->port[i].name)
+			push_entries(c, 0, near->key.facts, cpol->atom.v[(*atom)++]);
+	vec_push(key, (uint32_t)c->value[0].n);
+	for (size_t i = 0; i < c->value[0].n; i++)
+		vec_push(key, c->value[0].v[i]);
+}
+
+struct cpol *cpol_variant(struct compiler *c, struct cpol *both, const struct ident *near)
+{
+	uint32_t family = base_is4(near->key.base) ? FAMILY_4 : FAMILY_6;
+	struct cpol *cpol;
+	near_key key = {};
+
+	for (size_t i = 0; i < both->near_rule.n; i++) {
+		const struct far_rule *rule = &both->near_rule.v[i];
+		const struct rule_end *end =
+			both->direction == POLICY_IN ? &rule->rule->dst : &rule->rule->src;
+		uint32_t atom = rule->first;
+
+		vec_push(&key, matches(rule, near) ? family : 0);
+		push_near_values(c, both, &end->ports, &atom, near, &key);
+		push_near_values(c, both, &end->not_ports, &atom, near, &key);
 	}
-	cpol = cpol_make(c, policy, direction, &key);
-	hmap_add(&c->by_policy, &cpol->node, hash);
+	cpol = cpol_of(c, both->policy, both->direction, &key, false);
+	cpol_compile(c, cpol);
 	return cpol;
 }
 
@@ -426,6 +380,7 @@ void cpol_unref(struct compiler *c, struct cpol *cpol)
 	for (size_t i = 0; i < cpol->step.n; i++)
 		pm_unref(&c->pms, cpol->step.v[i].pm);
 	vec_done(&cpol->rule);
+	vec_done(&cpol->near_rule);
 	vec_done(&cpol->atom);
 	vec_done(&cpol->step);
 	vec_done(&cpol->list);

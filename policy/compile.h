@@ -64,9 +64,11 @@ struct cpol {
 	enum policy_direction direction;
 	struct mg_digest digest; /* of all that its verdicts depend on */
 	near_key near;
+	bool both;     /* the near end is any address: judged by its variants, never itself */
 	bool compiled; /* for all identities that are not new */
 	VEC(struct far_rule) rule;
-	VEC(struct atom *) atom; /* all it asks, one reference each */
+	VEC(struct far_rule) near_rule; /* of both: the near ends */
+	VEC(struct atom *) atom;	/* all it asks, one reference each */
 	VEC(struct far_step) step;
 	struct chain chain;
 	uint32_t rest[BASE_MAX];   /* list of those for which no atom is true, and of all others
@@ -96,6 +98,14 @@ void compiler_done(struct compiler *compiler);
 struct cpol *cpol_get(struct compiler *compiler, struct policy *policy,
 		      enum policy_direction direction, const struct near_end *near);
 /* near NULL: near_matters() said no. */
+
+/* The same where the near end is any address (sets of host endpoints): atoms of both ends are
+ * asked, and what it says is, for each near identity, what its variant says. */
+struct cpol *cpol_get_both(struct compiler *compiler, struct policy *policy,
+			   enum policy_direction direction);
+/* One reference, compiled. */
+struct cpol *cpol_variant(struct compiler *compiler, struct cpol *both, const struct ident *near);
+
 struct cpol *cpol_ref(struct cpol *cpol);
 void cpol_unref(struct compiler *compiler, struct cpol *cpol);
 
@@ -105,7 +115,16 @@ void cpol_compile(struct compiler *compiler, struct cpol *cpol);
 /* The list of rules that match an identity; CHAIN_ROOT: none. */
 uint32_t cpol_list(const struct cpol *cpol, const struct ident *ident);
 
-/* Does the near end matter to this policy? And what of it. */
+/* --- among its files ----------------------------------------------------------------------- */
+
+/* compile.c: a rule's match of ports for an identity (NULL: for none in particular). One reference.
+ */
+struct pm *cpol_rule_pm(struct compiler *compiler, const struct cpol *cpol, uint32_t rule,
+			const struct ident *ident);
+/* compile_rules.c: fills rule, near_rule, atom and step of a new cpol. */
+void cpol_make_rules(struct compiler *compiler, struct cpol *cpol);
+
+/* near.c. Does the near end matter to this policy? And what of it. */
 bool near_matters(const struct policy *policy, enum policy_direction direction);
 void near_key_make(const struct policy *policy, enum policy_direction direction,
 		   const struct near_end *near, near_key *ret_key);

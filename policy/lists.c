@@ -237,10 +237,26 @@ static bool judges(const struct engine *e, const struct policy_entry *entry, enu
 	return policy->staged == POLICY_STAGED_SET;
 }
 
-static void push_tier_end(part_vec *parts, const struct tier *tier)
+/* What no rule of an untracked or preDNAT policy decides goes on to the other stages. */
+static void push_tier_end(part_vec *parts, const struct tier *tier, enum mg_stage stage)
 {
-	vec_push(parts, (struct set_part){
-				.kind = STEP_TIER, .action = tier->action, .tier = tier->number });
+	vec_push(parts,
+		 (struct set_part){ .kind = STEP_TIER,
+				    .action = stage <= MG_STAGE_PREDNAT ? RULE_PASS : tier->action,
+				    .tier = tier->number });
+}
+
+static bool is_host(const struct endpoint *endpoint)
+{
+	return endpoint->facts->kind == ENGINE_HOST_END;
+}
+
+static bool of_both_ends(const part_vec *parts)
+{
+	for (size_t i = 0; i < parts->n; i++)
+		if (parts->v[i].cpol && parts->v[i].cpol->both)
+			return true;
+	return false;
 }
 
 static void gather(struct engine *e, const struct endpoint *endpoint, enum mg_stage stage,
@@ -259,14 +275,17 @@ static void gather(struct engine *e, const struct endpoint *endpoint, enum mg_st
 		if (!judges(e, entry, stage))
 			continue;
 		if (tier && tier != entry->tier)
-			push_tier_end(parts, tier);
+			push_tier_end(parts, tier, stage);
 		tier = entry->tier;
-		cpol = cpol_get(&e->compiler, entry->policy, direction,
-				entry->near[direction] ? &near : NULL);
+		if (is_host(endpoint) && entry->near[direction])
+			cpol = cpol_get_both(&e->compiler, entry->policy, direction);
+		else
+			cpol = cpol_get(&e->compiler, entry->policy, direction,
+					entry->near[direction] ? &near : NULL);
 		vec_push(parts, (struct set_part){ .kind = STEP_RULE, .cpol = cpol });
 	}
 	if (tier)
-		push_tier_end(parts, tier);
+		push_tier_end(parts, tier, stage);
 }
 
 /* What holds where nothing applies, or everything passes. */
@@ -292,10 +311,10 @@ static bool needs_staged(const struct engine *e, const struct endpoint *endpoint
 /* The stages of an endpoint's kind. */
 static bool has_stage(const struct engine *e, const struct endpoint *endpoint, enum mg_stage stage)
 {
+	if (is_host(endpoint))
+		return stage < MG_STAGE_WORKLOAD_IN;
 	if (stage_staged(stage))
 		return needs_staged(e, endpoint);
-	if (endpoint->facts->kind == ENGINE_HOST_END)
-		return stage < MG_STAGE_WORKLOAD_IN;
 	return stage == MG_STAGE_WORKLOAD_IN || stage == MG_STAGE_WORKLOAD_OUT;
 }
 
@@ -321,7 +340,7 @@ static struct want want_of(struct engine *e, const struct endpoint *endpoint, en
 	vec_push(&parts, (struct set_part){ .kind = STEP_END,
 					    .action = ends_in_deny(endpoint, stage) ? RULE_DENY
 										    : RULE_ALLOW });
-	want.set = set_get(&e->sets, parts.v, parts.n, endpoint->facts->kind == ENGINE_HOST_END);
+	want.set = set_get(&e->sets, parts.v, parts.n, of_both_ends(&parts));
 	want.number = want.set->num.number;
 	vec_done(&parts);
 	return want;

@@ -124,6 +124,9 @@ static bool counts(const struct object *object, const struct oracle_question *q)
 
 static bool applies(const struct object *object, const struct oracle_question *q)
 {
+	/* Kubernetes' kinds speak of pods. */
+	if (q->host && !calico_policy_of(object))
+		return false;
 	if (kubernetes(object))
 		return oracle_knp_applies(kubernetes(object), q);
 	if (cluster_policy_of(object))
@@ -195,6 +198,10 @@ static enum oracle_answer judge_tier(const struct applied *list, size_t count,
 		if (answer != ORACLE_NO_MATCH)
 			return answer;
 	}
+	/* Untracked and preDNAT policies: what no rule decides goes on to the other stages. */
+	if (q->host && (q->stage == MG_STAGE_UNTRACKED_IN || q->stage == MG_STAGE_UNTRACKED_OUT ||
+			q->stage == MG_STAGE_PREDNAT))
+		return ORACLE_PASS;
 	return list->tier.pass ? ORACLE_PASS : ORACLE_DENY;
 }
 
@@ -207,8 +214,8 @@ static size_t same_tier(const struct applied *list, size_t count)
 	return n;
 }
 
-/* Where no tier decides, the profile of the pod's namespace does: it allows. */
-static bool judge_all(const struct applied *list, size_t count, const struct oracle_question *q)
+static enum oracle_answer judge_all(const struct applied *list, size_t count,
+				    const struct oracle_question *q)
 {
 	for (size_t at = 0, n; at < count; at += n) {
 		enum oracle_answer answer;
@@ -216,35 +223,70 @@ static bool judge_all(const struct applied *list, size_t count, const struct ora
 		n = same_tier(list + at, count - at);
 		answer = judge_tier(list + at, n, q);
 		if (answer != ORACLE_PASS)
-			return answer == ORACLE_ALLOW;
+			return answer;
 	}
-	return true;
+	return ORACLE_NO_MATCH;
 }
 
-static bool answer(const struct oracle_question *q)
+static enum oracle_answer answer(const struct oracle_question *q)
 {
 	struct applied *list = xcalloc(q->world->policy_count + 1, sizeof(*list));
 	size_t count = gather(q, list);
-	bool allowed = judge_all(list, count, q);
+	enum oracle_answer found = judge_all(list, count, q);
 
 	for (size_t i = 0; i < count; i++)
 		free(list[i].text);
 	free(list);
-	return allowed;
+	return found;
 }
 
+/* Where no tier decides, the profile of the pod's namespace does: it allows. */
 bool oracle_allows(const struct oracle_world *world, const struct oracle_pod *pod,
 		   enum policy_direction direction, const struct oracle_packet *packet)
 {
-	const struct oracle_question q = { world, pod, direction, packet, false };
+	const struct oracle_question q = {
+		.world = world, .pod = pod, .direction = direction, .packet = packet
+	};
 
-	return answer(&q);
+	return answer(&q) != ORACLE_DENY;
 }
 
 bool oracle_pending(const struct oracle_world *world, const struct oracle_pod *pod,
 		    enum policy_direction direction, const struct oracle_packet *packet)
 {
-	const struct oracle_question q = { world, pod, direction, packet, true };
+	const struct oracle_question q = { .world = world,
+					   .pod = pod,
+					   .direction = direction,
+					   .packet = packet,
+					   .pending = true };
 
-	return answer(&q);
+	return answer(&q) != ORACLE_DENY;
+}
+
+/* --- host endpoints ------------------------------------------------------------------------ */
+
+static enum policy_direction direction_of(enum mg_stage stage)
+{
+	return stage == MG_STAGE_UNTRACKED_OUT || stage == MG_STAGE_FORWARD_OUT ||
+			       stage == MG_STAGE_NORMAL_OUT
+		       ? POLICY_OUT
+		       : POLICY_IN;
+}
+
+/* The node's own traffic is denied where neither policy nor profile decides; what is passed on is
+ * not. */
+enum oracle_answer oracle_host(const struct oracle_world *world, const struct oracle_host *host,
+			       enum mg_stage stage, const struct oracle_packet *packet)
+{
+	const struct oracle_question q = { .world = world,
+					   .direction = direction_of(stage),
+					   .packet = packet,
+					   .host = host,
+					   .stage = stage };
+	enum oracle_answer found = answer(&q);
+
+	if (found != ORACLE_NO_MATCH ||
+	    (stage != MG_STAGE_NORMAL_IN && stage != MG_STAGE_NORMAL_OUT))
+		return found;
+	return host->default_allow ? ORACLE_ALLOW : ORACLE_DENY;
 }

@@ -35,6 +35,14 @@ struct oracle_set {
 	const struct labels *ns_labels; /* of a set in a namespace */
 };
 
+/* A host endpoint: rules mean its expected addresses by its labels. */
+struct oracle_host {
+	const struct labels *labels;
+	const union mg_addr *ips;
+	size_t ip_count;
+	bool default_allow; /* profile projectcalico-default-allow */
+};
+
 struct oracle_world {
 	const struct oracle_pod *pods; /* that can be peers: no host network, not completed */
 	size_t pod_count;
@@ -46,6 +54,8 @@ struct oracle_world {
 	size_t set_count;
 	const struct endpoint_slice *const *slices;
 	size_t slice_count;
+	const struct oracle_host *hosts;
+	size_t host_count;
 	const struct mg_prefix *pools; /* an address in one without a pod has an unknown owner */
 	size_t pool_count;
 };
@@ -69,9 +79,13 @@ bool oracle_allows(const struct oracle_world *world, const struct oracle_pod *po
 bool oracle_pending(const struct oracle_world *world, const struct oracle_pod *pod,
 		    enum policy_direction direction, const struct oracle_packet *packet);
 
-/* --- among its files ----------------------------------------------------------------------- */
-
+/* What the host endpoint's policies of a stage (one of host endpoints) say of the first packet of a
+ * connection; ORACLE_NO_MATCH: nothing, other stages do. */
 enum oracle_answer { ORACLE_NO_MATCH, ORACLE_ALLOW, ORACLE_DENY, ORACLE_PASS };
+enum oracle_answer oracle_host(const struct oracle_world *world, const struct oracle_host *host,
+			       enum mg_stage stage, const struct oracle_packet *packet);
+
+/* --- among its files ----------------------------------------------------------------------- */
 
 struct oracle_question {
 	const struct oracle_world *world;
@@ -79,6 +93,8 @@ struct oracle_question {
 	enum policy_direction direction;
 	const struct oracle_packet *packet;
 	bool pending;
+	const struct oracle_host *host; /* NULL: pod is asked */
+	enum mg_stage stage;		/* of host */
 };
 
 /* NULL: nobody known has the address. */

@@ -28,6 +28,11 @@ static struct bearer pod_bearer(const struct oracle_pod *pod)
 				pod->account, pod->account_labels, true };
 }
 
+static struct bearer host_bearer(const struct oracle_host *host)
+{
+	return (struct bearer){ .ns = "", .labels = host->labels };
+}
+
 static const char *get(const struct labels *labels, const char *key)
 {
 	return labels ? labels_get(labels, key) : NULL;
@@ -101,15 +106,29 @@ static bool account_holds(const struct bearer *bearer, const struct calico_accou
 
 /* --- which endpoints a policy applies to ---------------------------------------------------- */
 
+/* "doNotTrack", "preDNAT", "applyOnForward"; of pods' policies nothing but the rest applies. */
+static bool is_of_stage(const struct calico_policy *policy, const struct oracle_question *q)
+{
+	if (policy->do_not_track)
+		return q->host &&
+		       (q->stage == MG_STAGE_UNTRACKED_IN || q->stage == MG_STAGE_UNTRACKED_OUT);
+	if (policy->pre_dnat)
+		return q->host && q->stage == MG_STAGE_PREDNAT;
+	if (!q->host || q->stage == MG_STAGE_NORMAL_IN || q->stage == MG_STAGE_NORMAL_OUT)
+		return true;
+	return policy->apply_on_forward &&
+	       (q->stage == MG_STAGE_FORWARD_IN || q->stage == MG_STAGE_FORWARD_OUT);
+}
+
 bool oracle_calico_applies(const struct calico_policy *policy, const struct oracle_question *q)
 {
 	unsigned int type = q->direction == POLICY_IN ? CALICO_INGRESS : CALICO_EGRESS;
 	const struct calico_accounts accounts = { .selector = policy->accounts };
-	const struct bearer bearer = pod_bearer(q->pod);
+	const struct bearer bearer = q->host ? host_bearer(q->host) : pod_bearer(q->pod);
 
-	if (!(policy->types & type) || policy->do_not_track || policy->pre_dnat)
+	if (!(policy->types & type) || !is_of_stage(policy, q))
 		return false;
-	if (*policy->base.ns && strcmp(policy->base.ns, q->pod->ns))
+	if (*policy->base.ns && strcmp(policy->base.ns, bearer.ns))
 		return false;
 	return own_holds(&bearer, policy->selector) &&
 	       namespace_holds(&bearer, policy->namespaces) && account_holds(&bearer, &accounts);
@@ -148,6 +167,12 @@ static bool any_bearer(const struct end *end,
 		bearer = pod_bearer(pod);
 		if (holds(end, &bearer))
 			return true;
+	}
+	for (size_t i = 0; i < world->host_count; i++) {
+		bearer = host_bearer(&world->hosts[i]);
+		for (size_t k = 0; k < world->hosts[i].ip_count; k++)
+			if (!addr_cmp(&world->hosts[i].ips[k], end->addr) && holds(end, &bearer))
+				return true;
 	}
 	for (size_t i = 0; i < world->set_count; i++) {
 		const struct network_set *set = world->sets[i].object;

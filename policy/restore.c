@@ -141,6 +141,7 @@ static void restore_set(struct engine *e, const struct engine_kernel *k, uint32_
 {
 	struct mg_digest digest = { .b = "no digest" };
 	uint32_t root = 0;
+	bool both;
 
 	if (number < MG_SET_FIRST || set_by_number(&e->sets, number))
 		return;
@@ -149,9 +150,11 @@ static void restore_set(struct engine *e, const struct engine_kernel *k, uint32_
 	else
 		memcpy(digest.b + 12, &number, sizeof(number));
 	/* What cannot be read is not believed: nobody will want it, and it has no table. */
-	if (number < k->set_count && restore_table(e, k, TABLE_CLASS, k->sets[number].table))
+	both = number < k->set_count && k->sets[number].flags & MG_SET_BOTH_ENDS;
+	if (number < k->set_count &&
+	    restore_table(e, k, both ? TABLE_ROOT : TABLE_CLASS, k->sets[number].table))
 		root = k->sets[number].table;
-	set_restore(&e->sets, number, &digest, root);
+	set_restore(&e->sets, number, &digest, root, both);
 }
 
 /* A row that columns_clear() wrote, or nobody, stands for no endpoint. */

@@ -175,22 +175,22 @@ static void overlay_mark(struct sets *sets, const struct set_part *part)
 	}
 }
 
-static void overlay(struct sets *sets, const struct set *set)
+static void overlay(struct sets *sets, const struct set_part *part, size_t count)
 {
 	gather_ids(sets);
-	for (size_t i = 0; i < set->part.n; i++) {
-		if (set->part.v[i].cpol)
-			overlay_policy(sets, &set->part.v[i]);
+	for (size_t i = 0; i < count; i++) {
+		if (part[i].cpol)
+			overlay_policy(sets, &part[i]);
 		else
-			overlay_mark(sets, &set->part.v[i]);
+			overlay_mark(sets, &part[i]);
 	}
 }
 
-uint32_t set_compile(struct sets *sets, struct set *set)
+uint32_t parts_compile(struct sets *sets, const struct set_part *part, size_t count)
 {
 	uint32_t root, at = 0;
 
-	overlay(sets, set);
+	overlay(sets, part, count);
 	sets->run.n = 0;
 	for (size_t i = 0; i < sets->id.n; i++) {
 		uint16_t n = sets->id.v[i];
@@ -206,12 +206,19 @@ uint32_t set_compile(struct sets *sets, struct set *set)
 	return root;
 }
 
+uint32_t set_compile(struct sets *sets, struct set *set)
+{
+	return set->both ? both_compile(sets, set) : parts_compile(sets, set->part.v, set->part.n);
+}
+
 uint32_t set_adopt(struct sets *sets, struct set *set)
 {
 	VEC(struct table_entry) entry = {};
 	uint32_t root;
 
-	overlay(sets, set);
+	if (set->both)
+		return both_adopt(sets, set);
+	overlay(sets, set->part.v, set->part.n);
 	for (size_t i = 0; i < sets->id.n; i++) {
 		uint16_t n = sets->id.v[i];
 
@@ -251,6 +258,8 @@ uint32_t set_extend(struct sets *sets, struct set *set)
 	VEC(struct table_entry) entry = {};
 	uint32_t root;
 
+	if (set->both)
+		return both_compile(sets, set);
 	for (size_t i = 0; i < sets->idents->fresh.n; i++) {
 		struct ident *ident = ident_get(sets->idents, sets->idents->fresh.v[i]);
 
@@ -297,12 +306,12 @@ static void put(struct sets *sets, const void *data, size_t size)
 }
 
 static struct mg_digest parts_digest(struct sets *sets, const struct set_part *part, size_t count,
-				     bool host)
+				     bool both)
 {
 	struct mg_digest digest;
 
 	sets->text.n = 0;
-	put(sets, &host, sizeof(host));
+	put(sets, &both, sizeof(both));
 	for (size_t i = 0; i < count; i++) {
 		uint32_t mark[] = { part[i].kind, part[i].action, part[i].tier };
 
@@ -338,16 +347,16 @@ static void take_parts(struct sets *sets, struct set *set, struct set_part *part
 	want_compiled(sets, set);
 }
 
-struct set *set_get(struct sets *sets, struct set_part *part, size_t count, bool host)
+struct set *set_get(struct sets *sets, struct set_part *part, size_t count, bool both)
 {
-	struct mg_digest digest = parts_digest(sets, part, count, host);
+	struct mg_digest digest = parts_digest(sets, part, count, both);
 	uint32_t hash = hash_bytes(&digest, sizeof(digest), 0);
 	struct set *set = set_find(sets, &digest, hash);
 
 	if (!set) {
 		set = xcalloc(1, sizeof(*set));
 		set->digest = digest;
-		set->host = host;
+		set->both = both;
 		numbers_add(&sets->numbers, &set->num, hash);
 		rows_add(sets->numbers.rows, PLAN_SET_DIG, set->num.number, false);
 		take_parts(sets, set, part, count);
@@ -355,7 +364,7 @@ struct set *set_get(struct sets *sets, struct set_part *part, size_t count, bool
 	}
 	number_ref(&sets->numbers, &set->num);
 	if (!set->part.n) { /* it comes from before a restart */
-		set->host = host;
+		set->both = both;
 		take_parts(sets, set, part, count);
 		return set;
 	}
@@ -382,12 +391,14 @@ struct set *set_by_number(const struct sets *sets, uint32_t number)
 	return number < MG_SET_FIRST ? NULL : (struct set *)numbers_get(&sets->numbers, number);
 }
 
-void set_restore(struct sets *sets, uint32_t number, const struct mg_digest *digest, uint32_t root)
+void set_restore(struct sets *sets, uint32_t number, const struct mg_digest *digest, uint32_t root,
+		 bool both)
 {
 	struct set *set = xcalloc(1, sizeof(*set));
 
 	set->digest = *digest;
 	set->restored = true;
+	set->both = both;
 	set->root = root;
 	table_ref(sets->tables, root);
 	numbers_restore(&sets->numbers, &set->num, hash_bytes(digest, sizeof(*digest), 0), number);

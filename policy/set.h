@@ -3,6 +3,9 @@
  * Policy sets: the ordered policies that apply to an endpoint in one direction and stage, known
  * by content. A set's table is the ordered overlay of its policies: first match wins, Pass goes
  * to the next tier, the end of a tier decides or goes on, the profile decides last.
+ *
+ * A set of a host endpoint whose policies ask something of their near end, which may be any
+ * address, has a table of tables (MG_SET_BOTH_ENDS): both.c.
  */
 #ifndef MARGAY_POLICY_SET_H
 #define MARGAY_POLICY_SET_H
@@ -21,7 +24,7 @@ struct set {
 	struct number num; /* refs: cells of columns, endpoints */
 	struct mg_digest digest;
 	uint32_t root;
-	bool host;
+	bool both;     /* root is of a table of tables */
 	bool restored; /* from before a restart: its policies are not known */
 	bool compiled; /* root is of its policies */
 	bool pending;  /* in sets.fresh */
@@ -49,8 +52,9 @@ struct sets {
 void sets_init(struct sets *sets, struct rows *rows, uint32_t limit, struct compiler *compiler);
 void sets_done(struct sets *sets);
 
-/* The set of these parts (whose references are taken over), one reference. */
-struct set *set_get(struct sets *sets, struct set_part *part, size_t count, bool host);
+/* The set of these parts (whose references are taken over), one reference. both: some part's cpol
+ * is of both ends. */
+struct set *set_get(struct sets *sets, struct set_part *part, size_t count, bool both);
 void set_ref(struct sets *sets, struct set *set);
 void set_unref(struct sets *sets, struct set *set);
 struct set *set_by_number(const struct sets *sets, uint32_t number); /* NULL: fixed or none */
@@ -65,7 +69,24 @@ uint32_t set_adopt(struct sets *sets, struct set *set);
 /* The same with the new identities filled in. One reference. */
 uint32_t set_extend(struct sets *sets, struct set *set);
 
-void set_restore(struct sets *sets, uint32_t number, const struct mg_digest *digest, uint32_t root);
+void set_restore(struct sets *sets, uint32_t number, const struct mg_digest *digest, uint32_t root,
+		 bool both);
+
+/* --- both.c: the same for sets of both ends ------------------------------------------------ */
+
+uint32_t both_compile(struct sets *sets, struct set *set);
+uint32_t both_adopt(struct sets *sets, struct set *set);
+/* A table in which identities `to` have what `from` have. One reference. */
+struct set_heir {
+	uint16_t from;
+	uint16_t to;
+};
+uint32_t both_inherit(struct sets *sets, uint32_t root, const struct set_heir *heir, size_t count);
+uint32_t table_inherit(struct sets *sets, enum table_kind kind, uint32_t root,
+		       const struct set_heir *heir, size_t count);
+
+/* A table of classes by the overlay of parts, none of them of both ends. One reference. */
+uint32_t parts_compile(struct sets *sets, const struct set_part *part, size_t count);
 
 /* Forgets cached lists when they have become many. */
 void sets_trim(struct sets *sets);

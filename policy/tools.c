@@ -23,7 +23,8 @@ static const void *set_value(const struct engine *e, uint32_t key, struct mg_pag
 	if (key == MG_SET_ALLOW_ALL)
 		row.table = e->sets.allow_root;
 	else if (set)
-		row.table = set->root;
+		row = (struct mg_set){ .table = set->root,
+				       .flags = set->both ? MG_SET_BOTH_ENDS : 0 };
 	memcpy(scratch, &row, sizeof(row));
 	return scratch;
 }

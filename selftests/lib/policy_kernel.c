@@ -187,12 +187,11 @@ static uint32_t other(const struct policy_kernel *kernel, const struct mg_class 
 	return found ? found - 1 : class->verdict;
 }
 
-static uint32_t classify(const struct policy_kernel *kernel, uint32_t set,
+static uint32_t classify(const struct policy_kernel *kernel, uint32_t root,
 			 const struct pk_packet *packet)
 {
 	uint16_t identity = pk_identity(kernel, &packet->peer);
-	const struct mg_class *class =
-		&kernel->class[lookup(kernel, kernel->set[set].table, identity)];
+	const struct mg_class *class = &kernel->class[lookup(kernel, root, identity)];
 	uint32_t table, key, found;
 
 	if (class->sport)
@@ -237,7 +236,19 @@ uint32_t pk_judge(const struct policy_kernel *kernel, uint32_t slot, enum mg_sta
 	if (set == MG_SET_NONE || set == MG_SET_DROP_ALL)
 		return MG_VERDICT_DROP;
 	/* The programs take the short way with MG_SET_ALLOW_ALL; its table says the same. */
-	return classify(kernel, set, packet);
+	return classify(kernel, kernel->set[set].table, packet);
+}
+
+uint32_t pk_judge_host(const struct policy_kernel *kernel, uint32_t slot, enum mg_stage stage,
+		       const union mg_addr *near, const struct pk_packet *packet)
+{
+	uint32_t set = pk_set(kernel, slot, stage), root = kernel->set[set].table;
+
+	if (set == MG_SET_NONE || set == MG_SET_DROP_ALL)
+		return MG_VERDICT_DROP;
+	if (kernel->set[set].flags & MG_SET_BOTH_ENDS)
+		root = lookup(kernel, root, pk_identity(kernel, near));
+	return classify(kernel, root, packet);
 }
 
 bool pk_allows(const struct policy_kernel *kernel, uint32_t verdict)

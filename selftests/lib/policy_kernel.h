@@ -73,6 +73,10 @@ uint32_t pk_set(const struct policy_kernel *kernel, uint32_t slot, enum mg_stage
 /* Number of the verdict at one stage of a slot. */
 uint32_t pk_judge(const struct policy_kernel *kernel, uint32_t slot, enum mg_stage stage,
 		  const struct pk_packet *packet);
+/* The same of a host endpoint's slot, whose near end is an address too. */
+uint32_t pk_judge_host(const struct policy_kernel *kernel, uint32_t slot, enum mg_stage stage,
+		       const union mg_addr *near, const struct pk_packet *packet);
+
 bool pk_allows(const struct policy_kernel *kernel, uint32_t verdict);
 
 /* As the agent reads it back. The caller frees rules, addrs and nets. */

@@ -201,6 +201,22 @@ static const char *random_tier(struct policy_world *world)
 	return chance(world, 50) ? pick(world, pw_tier_names) : pick(world, built_in);
 }
 
+/* Of host endpoints: forward, untracked, preDNAT. */
+static void set_stage(struct policy_world *world, json_t *spec)
+{
+	static const char *const stages[] = { NULL, "doNotTrack", "preDNAT" };
+	const char *stage = pick(world, stages);
+
+	json_object_set_new(spec, "applyOnForward", json_true());
+	if (!stage)
+		return;
+	json_object_set_new(spec, stage, json_true());
+	if (strcmp(stage, "preDNAT"))
+		return;
+	json_object_set_new(spec, "types", json_pack("[s]", "Ingress"));
+	json_object_del(spec, "egress");
+}
+
 json_t *pw_calico_spec(struct policy_world *world, bool global)
 {
 	json_t *spec = json_pack("{s:s,s:o,s:o}", "tier", random_tier(world), "ingress",
@@ -217,5 +233,7 @@ json_t *pw_calico_spec(struct policy_world *world, bool global)
 		json_object_set_new(spec, "serviceAccountSelector", pw_random_selector(world));
 	if (global && chance(world, 30))
 		json_object_set_new(spec, "namespaceSelector", pw_random_selector(world));
+	if (global && chance(world, 40))
+		set_stage(world, spec);
 	return spec;
 }
