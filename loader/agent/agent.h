@@ -11,6 +11,7 @@
  *	pools.c		IPPools: which of those that overlap are in force
  *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
  *	tunnels.c	tunnel addresses from IPAM
+ *	hosts.c		host endpoints: which judges at which interface
  *	endpoint.c	attachments of this node: slots, names, maps' rows
  *	record.c	the plugin's records and what DEL could not tell
  *	pods.c		programs and queueing disciplines on pods' interfaces
@@ -58,6 +59,7 @@
 struct dp_trace;
 struct duties;
 struct grace;
+struct host;
 struct http;
 struct kernel_drops;
 struct agent_pool;
@@ -90,6 +92,13 @@ struct uplink {
 	int ifindex;
 	struct mg_uplink row;
 	char name[IFNAMSIZ];
+	uint16_t host; /* slot of the host endpoint that is to judge; row.host: that does */
+};
+
+/* A host endpoint in force. */
+struct host_use {
+	int ifindex;
+	uint16_t slot;
 };
 
 /* One interface of a container on this node. */
@@ -174,6 +183,10 @@ struct agent {
 	unsigned int uplink_count;
 	bool swept;		   /* leftovers on other interfaces were looked for */
 	int attached[UPLINKS_MAX]; /* interfaces that carry our uplink programs; 0: none */
+	struct host *hosts;	   /* host endpoints of this node, by name */
+	struct host_use host_uses[UPLINKS_MAX];
+	bool hosts_applied; /* facts and host_uses are this agent's own */
+	bool hosts_changed; /* rows were written that flows of host endpoints depend on */
 	struct state_node_facts facts;
 	uint8_t vtep_mac[6];
 	struct tunnels *tunnels; /* addresses; NULL: not looked yet */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/hosts.h"
 #include "agent/kernel_drops.h"
 #include "agent/move.h"
 #include "agent/publish.h"
@@ -27,7 +28,7 @@ static uint16_t free_slot(const struct agent *agent)
 
 	for (unsigned int i = 0; i < agent->slots; i++) {
 		last = last + 1 < agent->slots ? last + 1 : 1;
-		if (!agent->by_slot[last])
+		if (!agent->by_slot[last] && !hosts_have_slot(agent, (uint16_t)last))
 			return (uint16_t)last;
 	}
 	return 0;
@@ -38,7 +39,7 @@ struct endpoint *endpoint_new(struct agent *agent, const char *container, const 
 {
 	struct endpoint *endpoint;
 
-	if (!slot || slot >= agent->slots || agent->by_slot[slot])
+	if (!slot || slot >= agent->slots || agent->by_slot[slot] || hosts_have_slot(agent, slot))
 		slot = free_slot(agent);
 	if (!slot)
 		return NULL;

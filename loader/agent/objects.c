@@ -78,6 +78,8 @@ static unsigned int concerns(enum kind kind)
 		return CHANGE_NODES | CHANGE_ROUTES;
 	if (kind == KIND_IPAM_BLOCK)
 		return CHANGE_ROUTES;
+	if (kind == KIND_HOST_ENDPOINT)
+		return CHANGE_LINKS;
 	return kind == KIND_FELIX_CONFIG ? CHANGE_ALL : CHANGE_POLICY;
 }
 

@@ -9,6 +9,7 @@
 
 #include "agent/endpoint.h"
 #include "agent/grace.h"
+#include "agent/hosts.h"
 #include "agent/node.h"
 #include "agent/pods.h"
 #include "agent/record.h"
@@ -37,6 +38,22 @@ static void add_peer(void *context, const struct state_peer *peer)
 		table_add(table, &number, &row);
 }
 
+static void add_failsafe(void *context, const struct mg_failsafe_key *key)
+{
+	const __u32 one = 1;
+
+	table_add(context, key, &one);
+}
+
+static int want_failsafes(struct agent *agent)
+{
+	_cleanup_table_ struct table rows;
+
+	table_init(&rows, "mg_failsafe", sizeof(struct mg_failsafe_key), sizeof(__u32));
+	state_failsafes(agent->state, add_failsafe, &rows);
+	return sync_want(agent->sync, &rows);
+}
+
 static int want_nodes(struct agent *agent)
 {
 	_cleanup_table_ struct table local, peers, uplinks;
@@ -57,6 +74,8 @@ static int want_nodes(struct agent *agent)
 		table_add(&uplinks, &ifindex, &agent->uplinks[i].row);
 	}
 	r = sync_want(agent->sync, &local);
+	if (!r)
+		r = want_failsafes(agent);
 	if (!r)
 		r = sync_want(agent->sync, &peers);
 	return r < 0 ? r : sync_want(agent->sync, &uplinks);
@@ -92,6 +111,49 @@ static int run_sync(struct agent *agent, struct err *err)
 	if (r < 0)
 		*err = status.error;
 	return r;
+}
+
+/* What host endpoints judge differently from now on: flows are looked at again. */
+static void on_row(const char *map, const void *key, const void *before, const void *after,
+		   void *data)
+{
+	struct agent *agent = data;
+
+	(void)key;
+	if (!strcmp(map, "mg_failsafe"))
+		agent->hosts_changed = true;
+	if (!strcmp(map, "mg_uplinks")) {
+		const struct mg_uplink *from = before, *to = after;
+
+		agent->hosts_changed |= (from ? from->host : 0) != (to ? to->host : 0);
+	}
+	if (!strcmp(map, "mg_local")) {
+		const __u32 flags =
+			MG_LOCAL_POD_HOST_DROP | MG_LOCAL_POD_HOST_JUDGE | MG_LOCAL_HOST_POLICY;
+		const struct mg_local none = { 0 }, *from = before ? before : &none,
+				      *to = after ? after : &none;
+
+		agent->hosts_changed |=
+			from->host_any != to->host_any || (from->flags ^ to->flags) & flags;
+	}
+}
+
+/* After the sets: at which interfaces they judge. */
+static int apply_hosts(struct agent *agent, struct err *err)
+{
+	int r = hosts_apply(agent) ? want_nodes(agent) : 0;
+
+	if (!r)
+		r = run_sync(agent, err);
+	if (r < 0)
+		return r;
+	if (agent->hosts_changed) {
+		dp_control_raise(&agent->control->host_epoch);
+		dp_control_raise(&agent->control->change);
+		agent->hosts_changed = false;
+	}
+	hosts_applied(agent);
+	return 0;
 }
 
 /* --- routes -------------------------------------------------------------------------------- */
@@ -265,6 +327,8 @@ static int write_rows(struct round *round, struct err *err)
 		r = run_sync(agent, err);
 	if (!r)
 		r = write_policy(agent, err);
+	if (!r)
+		r = apply_hosts(agent, err);
 	if (!r && round->changes & CHANGE_ENDPOINTS)
 		r = want_endpoints(agent);
 	if (!r)
@@ -292,6 +356,7 @@ static int round_of(struct agent *agent, unsigned int changes, struct err *ret_e
 	struct round round = { .agent = agent, .changes = changes, .err = ret_err };
 	struct err err;
 
+	sync_on_change(agent->sync, on_row, agent);
 	sync_allow_removal(agent->sync);
 	endpoints_commit(agent);
 	look(&round);
@@ -401,6 +466,7 @@ void reconcile_stop(struct agent *agent)
 	struct event *events[] = { agent->dirty_event, agent->check_event };
 
 	grace_stop(agent);
+	hosts_stop(agent);
 	for (unsigned int i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (events[i])
 			event_free(events[i]);

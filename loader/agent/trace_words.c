@@ -3,6 +3,7 @@
 
 #include "abi/reason.h"
 #include "abi/service.h"
+#include "agent/hosts.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "dataplane/names.h"
@@ -112,10 +113,12 @@ static char *host_judgement(const struct agent *agent, const struct mg_step *ste
 	bool allowed = verdict_allows(agent, step->b);
 	_cleanup_free_ char *rule = rule_words(agent, step->c);
 
+	const char *name = hosts_name_of_slot(agent, (uint16_t)step->a);
+
 	if (!rule)
-		rule = xasprintf(allowed ? "no rule decides" : "no rule allows it");
-	return xasprintf("%s of the host endpoint: %s (%s)", stage_text(step->a >> 16),
-			 allowed ? "allowed" : "denied", rule);
+		rule = xstrdup(allowed ? "no rule decides" : "no rule allows it");
+	return xasprintf("%s of host endpoint %s: %s (%s)", stage_text(step->a >> 16),
+			 name ? name : "?", allowed ? "allowed" : "denied", rule);
 }
 
 static char *identity_words(const struct agent *agent, const char *what, uint32_t identity,

@@ -7,6 +7,7 @@
 #include <net/if_arp.h>
 #include <string.h>
 
+#include "agent/hosts.h"
 #include "agent/settings.h"
 #include "base/inet.h"
 #include "base/log.h"
@@ -56,7 +57,16 @@ static void add_uplink(struct agent *agent, const struct net_link *link,
 	memcpy(uplink->name, link->name, sizeof(uplink->name));
 	uplink->row.mtu = link->mtu;
 	uplink->row.flags = has_ethernet(link) ? 0 : MG_UPLINK_L3;
+	uplink->row.host = hosts_in_force(agent, link->ifindex);
+	uplink->host = hosts_slot(agent, link, addrs, addr_count);
 	find_sources(addrs, addr_count, uplink);
+}
+
+static bool is_uplink(const struct agent *agent, const struct net_link *link)
+{
+	if (hosts_name(agent, link->name) && !link->master)
+		return true;
+	return agent->data_pattern && uplink_matches(link, agent->data_pattern);
 }
 
 static void collect(struct agent *agent, const struct net_link *links, size_t link_count,
@@ -69,8 +79,7 @@ static void collect(struct agent *agent, const struct net_link *links, size_t li
 			continue;
 		if (settings_is_mtu_link(agent, links[i].name))
 			take_mtu(agent, links[i].mtu);
-		if (agent->data_pattern && uplink_matches(&links[i], agent->data_pattern) &&
-		    agent->uplink_count < UPLINKS_MAX)
+		if (is_uplink(agent, &links[i]) && agent->uplink_count < UPLINKS_MAX)
 			add_uplink(agent, &links[i], addrs, addr_count);
 	}
 	if (agent->facts.uplink_mtu)
@@ -143,6 +152,7 @@ int uplinks_look(struct agent *agent, struct err *err)
 		r = net_addr_list(agent->net, 0, &addrs, &addr_count, err);
 	if (r < 0)
 		return r;
+	hosts_look(agent);
 	collect(agent, links, link_count, addrs, addr_count);
 	return ensure_vxlan(agent, err);
 }

@@ -67,25 +67,6 @@ static void check_stages(struct decode *d, const struct path *path, const json_t
 		complain(d, &types, "preDNAT policies have no type Egress");
 }
 
-/* Host endpoints, on which these act, come later. */
-static void warn_stages(struct decode *d, const struct path *path,
-			const struct calico_policy *policy)
-{
-	const char *key = NULL;
-	struct path place = { .up = path };
-
-	if (policy->do_not_track)
-		key = "doNotTrack";
-	else if (policy->pre_dnat)
-		key = "preDNAT";
-	place.key = key;
-	if (key)
-		warn_of(d, &place, "has no effect yet: the policy applies nowhere");
-	place.key = "applyOnForward";
-	if (!key && policy->apply_on_forward)
-		warn_of(d, &place, "has no effect yet: the policy applies to workloads alone");
-}
-
 static bool is_zero(const json_t *value)
 {
 	switch (json_typeof(value)) {
@@ -138,7 +119,6 @@ static void check_global_spec(struct decode *d, const struct path *path, const j
 	check_spec(d, path, spec, policy);
 	if (d->mode == DECODE_STRICT) {
 		check_stages(d, path, spec, policy);
-		warn_stages(d, path, policy);
 	}
 }
 

@@ -26,6 +26,10 @@ static const struct enum_text felix_attach_type[] = { { "TC", FELIX_ATTACH_TC },
 static const struct enum_text felix_revoked_tcp[] = { { "Drop", FELIX_REVOKED_DROP },
 						      { "Reset", FELIX_REVOKED_RESET },
 						      { NULL, 0 } };
+static const struct enum_text felix_to_host[] = { { "Accept", FELIX_TO_HOST_ACCEPT },
+						  { "Drop", FELIX_TO_HOST_DROP },
+						  { "Return", FELIX_TO_HOST_RETURN },
+						  { NULL, 0 } };
 static const struct enum_text felix_switch[] = { { "Enabled", FELIX_ENABLED },
 						 { "Disabled", FELIX_DISABLED },
 						 { NULL, 0 } };
@@ -111,6 +115,42 @@ static READER(read_pattern)
 	read_text(d, path, value, field, at);
 }
 
+static const struct field failsafe_fields[] = {
+	FIELD("protocol", struct felix_failsafe, protocol, read_enum,
+	      .flags = FIELD_REQUIRED | FIELD_ANY_CASE, .enums = transport_protocols),
+	FIELD("port", struct felix_failsafe, port, read_int, .flags = FIELD_REQUIRED, .max = 65535),
+	FIELD("net", struct felix_failsafe, net, read_prefix, .flags = FIELD_HOST_OK), FIELD_END
+};
+static const struct shape failsafe_shape = { .fields = failsafe_fields };
+
+/* An empty list: there are none. A list with a mistake: the defaults, which lock nobody out. */
+static READER(read_failsafes)
+{
+	struct felix_failsafes *failsafes = at;
+	struct felix_failsafe *list;
+	const size_t bad = d->bad;
+	const json_t *one;
+	size_t i;
+
+	(void)field;
+	if (!json_is_array(value)) {
+		complain_type(d, path, value, "a list");
+		return;
+	}
+	if (json_array_size(value) > FELIX_FAILSAFES_MAX) {
+		complain(d, path, "has more than %d entries", FELIX_FAILSAFES_MAX);
+		return;
+	}
+	list = arena_array(d->arena, json_array_size(value), sizeof(*list));
+	json_array_foreach((json_t *)(uintptr_t)value, i, one) {
+		const struct path place = { .up = path, .index = i };
+
+		read_shape(d, &place, one, &failsafe_shape, &list[i]);
+	}
+	if (d->bad == bad)
+		*failsafes = (struct felix_failsafes){ json_array_size(value), list };
+}
+
 static READER(read_timeout)
 {
 	const char *text = json_string_value(value);
@@ -152,6 +192,8 @@ static READER(read_timeouts)
 #define OWN_pattern .json = FIELD_JSON_TEXT
 #define OWN_nat_address .json = FIELD_JSON_TEXT
 #define OWN_nat_ports .json = FIELD_JSON_EITHER
+/* a list of objects: the reader says what is wrong with it */
+#define OWN_failsafes .json = FIELD_JSON_ANY
 #define OWN_timeouts .json = FIELD_JSON_OBJECT, .shape = &timeout_shape
 
 /* --- the table ------------------------------------------------------------------------------ */

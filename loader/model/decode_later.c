@@ -17,51 +17,6 @@ static const struct shape generic_shape = { .fields = no_fields, .open = true };
 
 const struct decoder decoder_generic = { .size = sizeof(struct object), .shape = &generic_shape };
 
-/* --- HostEndpoint ---------------------------------------------------------------------------- */
-
-struct host_endpoint {
-	struct object base;
-	const char *node;
-	const char *interface;
-	size_t ip_count;
-	union mg_addr *ips;
-};
-
-static bool is_hep_interface(const char *text)
-{
-	return !strcmp(text, "*") || name_is_interface(text);
-}
-
-static const struct field hep_ip_field = { .read = read_addr };
-static const struct field hep_spec_fields[] = {
-	FIELD("node", struct host_endpoint, node, read_text,
-	      .flags = FIELD_REQUIRED | FIELD_NOT_EMPTY),
-	FIELD("interfaceName", struct host_endpoint, interface, read_text,
-	      .is_valid = is_hep_interface, .what = "an interface name or *"),
-	FIELD_LIST("expectedIPs", struct host_endpoint, ip_count, ips, &hep_ip_field),
-	FIELD_KNOWN("profiles"),
-	FIELD_KNOWN("ports"),
-	FIELD_END
-};
-
-static void check_hep(struct decode *d, const struct path *path, const json_t *value, void *at)
-{
-	const struct host_endpoint *hep = at;
-
-	(void)value;
-	if ((!hep->interface || !*hep->interface) && !hep->ip_count)
-		complain(d, path, "needs interfaceName or expectedIPs");
-}
-
-static const struct shape hep_spec_shape = { .fields = hep_spec_fields, .check = check_hep };
-static const struct field hep_fields[] = {
-	FIELD_SAME("spec", &hep_spec_shape, .flags = FIELD_REQUIRED), FIELD_END
-};
-static const struct shape hep_shape = { .fields = hep_fields };
-
-const struct decoder decoder_host_endpoint = { .size = sizeof(struct host_endpoint),
-					       .shape = &hep_shape };
-
 /* --- BGP ------------------------------------------------------------------------------------ */
 
 struct bgp_config {

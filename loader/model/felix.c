@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/felix.h"
 
+#include <netinet/in.h>
+
+const struct felix_failsafe felix_failsafe_in[9] = {
+	{ .protocol = IPPROTO_TCP, .port = 22 },   { .protocol = IPPROTO_UDP, .port = 68 },
+	{ .protocol = IPPROTO_TCP, .port = 179 },  { .protocol = IPPROTO_TCP, .port = 2379 },
+	{ .protocol = IPPROTO_TCP, .port = 2380 }, { .protocol = IPPROTO_TCP, .port = 5473 },
+	{ .protocol = IPPROTO_TCP, .port = 6443 }, { .protocol = IPPROTO_TCP, .port = 6666 },
+	{ .protocol = IPPROTO_TCP, .port = 6667 },
+};
+
+const struct felix_failsafe felix_failsafe_out[9] = {
+	{ .protocol = IPPROTO_UDP, .port = 53 },   { .protocol = IPPROTO_UDP, .port = 67 },
+	{ .protocol = IPPROTO_TCP, .port = 179 },  { .protocol = IPPROTO_TCP, .port = 2379 },
+	{ .protocol = IPPROTO_TCP, .port = 2380 }, { .protocol = IPPROTO_TCP, .port = 5473 },
+	{ .protocol = IPPROTO_TCP, .port = 6443 }, { .protocol = IPPROTO_TCP, .port = 6666 },
+	{ .protocol = IPPROTO_TCP, .port = 6667 },
+};
+
 static const struct felix_params defaults = {
 #define FELIX_BOOL(member, name, value) .member = value,
 #define FELIX_INT(member, name, min, max, value) .member = value,

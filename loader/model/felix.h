@@ -23,6 +23,7 @@ enum felix_nat_exclusions { FELIX_NAT_POOLS, FELIX_NAT_POOLS_AND_HOSTS };
 enum felix_spoofing { FELIX_SPOOFING_DISABLED, FELIX_SPOOFING_ANY };
 enum felix_attach { FELIX_ATTACH_TC, FELIX_ATTACH_TCX, FELIX_ATTACH_NETKIT };
 enum felix_revoked { FELIX_REVOKED_DROP, FELIX_REVOKED_RESET };
+enum felix_to_host { FELIX_TO_HOST_ACCEPT, FELIX_TO_HOST_DROP, FELIX_TO_HOST_RETURN };
 enum felix_switch { FELIX_DISABLED, FELIX_ENABLED };
 enum felix_scaling { FELIX_SCALING_DISABLED, FELIX_DOUBLE_IF_FULL };
 enum felix_client_auth {
@@ -37,6 +38,25 @@ struct felix_port_range {
 	uint16_t first;
 	uint16_t last;
 };
+
+/* A port that no host policy closes; net: of the far end, both families where none is given. */
+struct felix_failsafe {
+	uint8_t protocol; /* IPPROTO_* */
+	uint16_t port;
+	struct mg_prefix net; /* len 0: any */
+};
+
+#define FELIX_FAILSAFES_MAX 256
+
+struct felix_failsafes {
+	size_t count;
+	const struct felix_failsafe *v;
+};
+
+/* Felix's defaults: SSH, DHCP, BGP, etcd, Typha, the API server; DNS. */
+extern const struct felix_failsafe felix_failsafe_in[9], felix_failsafe_out[9];
+#define FELIX_FAILSAFES_IN { 9, felix_failsafe_in }
+#define FELIX_FAILSAFES_OUT { 9, felix_failsafe_out }
 
 /* Lifetimes in milliseconds; 0: Auto (the kernel's own value). */
 struct felix_timeouts {

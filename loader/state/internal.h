@@ -152,9 +152,10 @@ struct state {
 	struct peer *by_number[UINT16_MAX + 1];
 	struct former_peer *former;
 	struct net *nets;
-	struct index netsets;			/* struct state_netset, by name */
-	struct index slices;			/* struct state_slice, by name */
-	struct index services;			/* struct state_service, by name */
+	struct index netsets;  /* struct state_netset, by name */
+	struct index slices;   /* struct state_slice, by name */
+	struct index services; /* struct state_service, by name */
+	struct state_host *hosts;
 	unsigned int lengths[MG_ADDR_BITS + 1]; /* how many nets of each length */
 	VEC(struct touch) touched;
 	const struct object *felix_default, *felix_node;
@@ -218,6 +219,10 @@ void netset_set(struct state *state, const struct object *object);
 void netset_del(struct state *state, const char *ns, const char *name);
 void netsets_refresh(struct state *state, const char *ns); /* the namespace's labels changed */
 void netsets_free(struct state *state);
+
+void host_set(struct state *state, const struct object *object);
+void host_del(struct state *state, const char *name);
+void hosts_free(struct state *state);
 
 void slice_set(struct state *state, const struct object *object);
 void slice_del(struct state *state, const char *ns, const char *name);

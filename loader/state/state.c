@@ -40,6 +40,7 @@ void state_free(struct state *state)
 	owners_free(state);
 	accounts_free(state);
 	netsets_free(state);
+	hosts_free(state);
 	slices_free(state);
 	nets_free(state);
 	peers_free(state);
@@ -103,6 +104,8 @@ void state_object_set(struct state *state, const struct object *object)
 		tier_set(state, tier_of(object));
 	else if (network_set_of(object))
 		netset_set(state, object);
+	else if (object->kind == KIND_HOST_ENDPOINT)
+		host_set(state, object);
 	else if (object->kind == KIND_ENDPOINT_SLICE)
 		slice_set(state, object);
 	else if (object->kind == KIND_IP_POOL)
@@ -131,6 +134,8 @@ void state_object_del(struct state *state, enum kind kind, const char *ns, const
 		tier_del(state, name);
 	else if (kind == KIND_NETWORK_SET || kind == KIND_GLOBAL_NETWORK_SET)
 		netset_del(state, ns, name);
+	else if (kind == KIND_HOST_ENDPOINT)
+		host_del(state, name);
 	else if (kind == KIND_ENDPOINT_SLICE)
 		slice_del(state, ns, name);
 	else if (kind == KIND_IP_POOL)
@@ -187,6 +192,20 @@ bool state_uses_ipip(const struct state *state)
 	return any_pool(state, pool_ipip);
 }
 
+/* defaultEndpointToHostAction */
+static uint32_t to_host_flags(const struct felix_params *params)
+{
+	switch ((enum felix_to_host)params->to_host) {
+	case FELIX_TO_HOST_DROP:
+		return MG_LOCAL_POD_HOST_DROP | MG_LOCAL_HOST_POLICY;
+	case FELIX_TO_HOST_RETURN:
+		return MG_LOCAL_POD_HOST_JUDGE | MG_LOCAL_HOST_POLICY;
+	case FELIX_TO_HOST_ACCEPT:
+		break;
+	}
+	return 0;
+}
+
 static uint32_t local_flags(const struct state *state, const struct state_node_facts *facts)
 {
 	const struct felix_params *params = &state->params;
@@ -200,7 +219,8 @@ static uint32_t local_flags(const struct state *state, const struct state_node_f
 	       (params->revoked_tcp == FELIX_REVOKED_RESET ? MG_LOCAL_RST : 0) |
 	       (params->ipv6 ? 0 : MG_LOCAL_NO_IPV6) |
 	       (facts->flows_new_until ? MG_LOCAL_FLOWS_NEW : 0) |
-	       (facts->flow_events ? MG_LOCAL_FLOW_EVENTS : 0);
+	       (facts->flow_events ? MG_LOCAL_FLOW_EVENTS : 0) |
+	       (facts->host_policy ? MG_LOCAL_HOST_POLICY : 0) | to_host_flags(params);
 }
 
 /* Design section 5: away from node ports (30,000-32,767) and ephemeral ports (32,768-60,999). */
@@ -268,6 +288,36 @@ void state_local_row(const struct state *state, const struct state_node_facts *f
 	ret_row->sport_first = 32768; /* as the kernel's own vxlan device: the ephemeral range */
 	ret_row->sport_count = 28232;
 	ret_row->vxlan_ifindex = facts->vxlan_ifindex;
+	ret_row->host_any = facts->host_any;
 	local_nat(params, ret_row);
 	local_timeouts(&params->timeouts, ret_row);
+}
+
+/* --- failsafe ports ------------------------------------------------------------------------ */
+
+static void tell_failsafe(const struct felix_failsafe *from, uint8_t direction,
+			  const struct mg_prefix *net,
+			  void (*each)(void *ctx, const struct mg_failsafe_key *key), void *ctx)
+{
+	const struct mg_failsafe_key key = { .len = MG_FAILSAFE_BITS + net->len,
+					     .direction = direction,
+					     .proto = from->protocol,
+					     .port = htons(from->port),
+					     .addr = net->addr };
+
+	each(ctx, &key);
+}
+
+void state_failsafes(const struct state *state,
+		     void (*each)(void *ctx, const struct mg_failsafe_key *key), void *ctx)
+{
+	const struct felix_failsafes lists[] = {
+		[MG_FAILSAFE_IN] = state->params.failsafe_in,
+		[MG_FAILSAFE_OUT] = state->params.failsafe_out,
+	};
+
+	for (uint8_t direction = 0; direction < 2; direction++)
+		for (size_t i = 0; i < lists[direction].count; i++)
+			tell_failsafe(&lists[direction].v[i], direction, &lists[direction].v[i].net,
+				      each, ctx);
 }

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "abi/endpoint.h"
+#include "abi/failsafe.h"
 #include "abi/ident.h"
 #include "abi/node.h"
 #include "model/felix.h"
@@ -60,6 +61,17 @@ void state_endpoint_del(struct state *state, uint16_t slot);
 /* -ENOENT: no such endpoint. ready: its policy is in force. */
 int state_endpoint_row(const struct state *state, uint16_t slot, bool ready, struct mg_ep *ret_row);
 
+/* --- host endpoints ------------------------------------------------------------------------ */
+
+struct host_endpoint;
+
+/* Those of this node, in no order. */
+void state_each_host(const struct state *state,
+		     void (*each)(void *ctx, const struct host_endpoint *host), void *ctx);
+/* Its policies are judged at this slot, which no endpoint has; or no more. */
+void state_host_judges(struct state *state, const struct host_endpoint *host, uint16_t slot);
+void state_host_leaves(struct state *state, uint16_t slot);
+
 /* --- nodes --------------------------------------------------------------------------------- */
 
 /* A number that a former agent gave: the node with one of these addresses gets it again. */
@@ -92,6 +104,8 @@ struct state_node_facts {
 	bool accept_ipip;	/* taken in although no pool asks for it: see agent/pool_switch.h */
 	bool accept_vxlan;
 	bool flow_events;	  /* somebody reads records of new flows */
+	bool host_policy;	  /* a host endpoint judges somewhere */
+	uint16_t host_any;	  /* slot of the one for all interfaces; 0: none */
 	uint64_t flows_new_until; /* boot time, ns; 0: flow tables were taken over */
 };
 void state_local_row(const struct state *state, const struct state_node_facts *facts,
@@ -99,6 +113,10 @@ void state_local_row(const struct state *state, const struct state_node_facts *f
 
 /* FelixConfiguration of this node, merged; valid until the next state_object_*(). */
 const struct felix_params *state_params(const struct state *state);
+
+/* Rows of mg_failsafe. */
+void state_failsafes(const struct state *state,
+		     void (*each)(void *ctx, const struct mg_failsafe_key *key), void *ctx);
 
 /* NULL: no such pool. */
 const struct object *state_pool(const struct state *state, const char *name);
