@@ -99,10 +99,10 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 
 static void take_up(struct duties *duties)
 {
-	static const enum kind kinds[] = {
-		KIND_SERVICE_CIDR,	KIND_SERVICE, KIND_POD,
-		KIND_WORKLOAD_ENDPOINT, KIND_NODE,    KIND_ENDPOINT_SLICE
-	};
+	static const enum kind kinds[] = { KIND_NAMESPACE,    KIND_IP_POOL,
+					   KIND_SERVICE_CIDR, KIND_SERVICE,
+					   KIND_POD,	      KIND_WORKLOAD_ENDPOINT,
+					   KIND_NODE,	      KIND_ENDPOINT_SLICE };
 	const size_t count = sizeof(kinds) / sizeof(kinds[0]);
 	struct store_query queries[sizeof(kinds) / sizeof(kinds[0])] = { 0 };
 	const struct follow_args args = {

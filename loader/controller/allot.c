@@ -40,6 +40,8 @@ static void use(struct allot *allot, const struct service *service, int by)
 	for (size_t i = 0; i < service->port_count; i++)
 		use_port(allot, service->ports[i].node_port, by);
 	use_port(allot, service->health_check_node_port, by);
+	for (size_t i = 0; i < service->ingress_count; i++)
+		use_addr(allot, &service->ingress[i].addr, by);
 }
 
 bool allot_addr_is_used(const struct allot *allot, const union mg_addr *addr)
@@ -122,37 +124,77 @@ static void room_again(struct allot *allot)
 	all_again(allot);
 }
 
-static void range_del(struct allot *allot, const char *name)
+static void range_del(struct range **list, const char *name)
 {
-	struct range *range, *next;
+	struct range *range = *list;
 
-	DL_FOREACH_SAFE(allot->ranges, range, next) {
-		if (strcmp(range->object->name, name))
-			continue;
-		DL_DELETE(allot->ranges, range);
-		object_unref(range->object);
-		free(range);
-	}
+	while (range && strcmp(range->object->name, name))
+		range = range->next;
+	if (!range)
+		return;
+	DL_DELETE(*list, range);
+	object_unref(range->object);
+	free(range);
 }
 
-static void range_set(struct allot *allot, const struct object *object)
+static void range_set(struct range **list, const struct object *object)
 {
 	struct range *range = xcalloc(1, sizeof(*range));
 
 	range->object = object_ref(object);
-	range_del(allot, object->name);
-	DL_INSERT_INORDER(allot->ranges, range, range_order);
-	all_again(allot);
+	range_del(list, object->name);
+	DL_INSERT_INORDER(*list, range, range_order);
+}
+
+/* Pools of pods and tunnels have no address for a Service. */
+static void pool_set(struct allot *allot, const struct object *object)
+{
+	if (ip_pool_of(object)->uses & POOL_USE_LOAD_BALANCER)
+		range_set(&allot->pools, object);
+	else
+		range_del(&allot->pools, object->name);
+}
+
+static void space_del(struct allot *allot, const char *name)
+{
+	struct spacename *space;
+
+	HASH_FIND_STR(allot->spaces, name, space);
+	if (!space)
+		return;
+	HASH_DEL(allot->spaces, space);
+	object_unref(space->object);
+	free(space->name);
+	free(space);
+}
+
+static void space_set(struct allot *allot, const struct object *object)
+{
+	struct spacename *space = xcalloc(1, sizeof(*space));
+
+	space->object = object_ref(object);
+	space_del(allot, object->name);
+	space->name = xstrdup(object->name);
+	HASH_ADD_KEYPTR(hh, allot->spaces, space->name, strlen(space->name), space);
 }
 
 /* --- what the owner calls ------------------------------------------------------------------- */
 
 void allot_set(struct allot *allot, const struct object *object)
 {
-	if (object->kind == KIND_SERVICE)
+	if (object->kind == KIND_SERVICE) {
 		service_set(allot, object);
-	else if (object->kind == KIND_SERVICE_CIDR)
-		range_set(allot, object);
+		return;
+	}
+	if (object->kind == KIND_SERVICE_CIDR)
+		range_set(&allot->ranges, object);
+	else if (object->kind == KIND_IP_POOL)
+		pool_set(allot, object);
+	else if (object->kind == KIND_NAMESPACE)
+		space_set(allot, object);
+	else
+		return;
+	all_again(allot);
 }
 
 void allot_del(struct allot *allot, enum kind kind, const char *ns, const char *name)
@@ -163,8 +205,13 @@ void allot_del(struct allot *allot, enum kind kind, const char *ns, const char *
 		service_del(allot, entry);
 		room_again(allot);
 	} else if (kind == KIND_SERVICE_CIDR) {
-		range_del(allot, name);
+		range_del(&allot->ranges, name);
 		all_again(allot);
+	} else if (kind == KIND_IP_POOL) {
+		range_del(&allot->pools, name);
+		all_again(allot);
+	} else if (kind == KIND_NAMESPACE) {
+		space_del(allot, name);
 	}
 }
 
@@ -199,6 +246,10 @@ void allot_free(struct allot *allot)
 	while (allot->services)
 		service_del(allot, allot->services);
 	while (allot->ranges)
-		range_del(allot, allot->ranges->object->name);
+		range_del(&allot->ranges, allot->ranges->object->name);
+	while (allot->pools)
+		range_del(&allot->pools, allot->pools->object->name);
+	while (allot->spaces)
+		space_del(allot, allot->spaces->name);
 	free(allot);
 }

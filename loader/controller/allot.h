@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an API server gives to Services that do not ask for one: cluster addresses, families, node
- * ports and the port for health checks.
+ * ports and the port for health checks; and addresses of load balancers, where an IPPool has some
+ * (allot_balancer.c).
  *
  * Objects in, fields out: no I/O. What is in use follows from the Services themselves, so there is
  * nothing to keep or to lose. Choices begin at a place that follows from the Service's name, so
@@ -28,7 +29,8 @@ struct err;
 struct allot *allot_new(void);
 void allot_free(struct allot *allot); /* accepts NULL */
 
-/* Service and ServiceCIDR as the store has them; others are no news. A reference is taken. */
+/* Service, ServiceCIDR, IPPool and Namespace as the store has them; others are no news. A reference
+ * is taken. */
 void allot_set(struct allot *allot, const struct object *object);
 void allot_del(struct allot *allot, enum kind kind, const char *ns, const char *name);
 

@@ -95,6 +95,14 @@ static struct families families_of(const struct allot *allot, const struct servi
 	return families;
 }
 
+size_t allot_families(const struct allot *allot, const struct service *service, bool *is6)
+{
+	const struct families families = families_of(allot, service);
+
+	memcpy(is6, families.is6, sizeof(families.is6));
+	return families.count;
+}
+
 static const union mg_addr *addr_of_family(const struct service *service, bool is6)
 {
 	for (size_t i = 0; i < service->cluster_ip_count; i++)
@@ -105,7 +113,7 @@ static const union mg_addr *addr_of_family(const struct service *service, bool i
 
 /* --- one address ---------------------------------------------------------------------------- */
 
-static uint32_t hash_text(const char *text)
+uint32_t allot_hash(const char *text)
 {
 	uint32_t hash = 2166136261U; /* FNV-1a */
 
@@ -170,7 +178,7 @@ static bool put_addr(const struct allot *allot, const struct service *service, b
 {
 	const union mg_addr *own = addr_of_family(service, is6);
 	_cleanup_free_ char *key = xasprintf("%s/%s", service->base.ns, service->base.name);
-	struct search search = { .allot = allot, .start = hash_text(key), .is6 = is6 };
+	struct search search = { .allot = allot, .start = allot_hash(key), .is6 = is6 };
 	char text[ADDR_TEXT_MAX];
 
 	if (!own && !each_range(allot, search_in, &search)) {
@@ -247,7 +255,7 @@ static uint16_t choose_port(struct allot *allot, const struct service *service, 
 {
 	_cleanup_free_ char *key =
 		xasprintf("%s/%s/%s", service->base.ns, service->base.name, what);
-	const uint16_t port = free_port(allot, hash_text(key));
+	const uint16_t port = free_port(allot, allot_hash(key));
 
 	if (!port)
 		err_set(err, -ENOSPC, "no node port is left for it");
@@ -351,7 +359,8 @@ bool allot_lacks(const struct allot *allot, const struct service *service)
 
 	if (service->type == SERVICE_EXTERNAL_NAME)
 		return false;
-	if (families.count != service->family_count || needs_health_port(service))
+	if (families.count != service->family_count || needs_health_port(service) ||
+	    allot_lacks_ingress(allot, service))
 		return true;
 	for (size_t i = 0; needs_addrs(service) && i < families.count; i++)
 		if (!addr_of_family(service, families.is6[i]))
@@ -378,6 +387,8 @@ bool allot_fill(struct allot *allot, const struct object *object, json_t *root, 
 		changed |= fill_node_ports(allot, service, spec, chosen, err);
 	if (!err->code)
 		changed |= fill_health_port(allot, service, spec, err);
+	if (!err->code)
+		changed |= allot_fill_ingress(allot, service, root, err);
 	/* allot_set() counts what is told. */
 	json_array_foreach(chosen, i, number)
 		allot->ports[json_integer_value(number)]--;

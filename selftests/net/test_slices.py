@@ -155,6 +155,40 @@ spec:
     assert given() == spec
 
 
+def test_load_balancer_addresses(pair):
+    """From an IPPool for them, the one that is asked for, and none where it is taken; the pool gone, it is kept."""
+    pool = """
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: balancers}
+spec: {cidr: 203.0.113.0/24, allowedUses: [LoadBalancer]}
+"""
+    service = """
+apiVersion: v1
+kind: Service
+metadata:
+  name: NAME
+  annotations: {projectcalico.org/loadBalancerIPs: '["203.0.113.7"]'}
+spec: {type: LoadBalancer, ports: [{port: 80}]}
+"""
+
+    def ingress(name):
+        got = json.loads(pair["n2"].ctl("get", "service", name, "-o", "json"))
+        return got.get("status", {}).get("loadBalancer", {}).get("ingress")
+
+    pair["n1"].apply(service.replace("NAME", "first"))
+    pair["n2"].apply(pool)
+    wait_for(lambda: ingress("first") == [{"ip": "203.0.113.7", "ipMode": "VIP"}], lambda: pair["n1"].tail())
+    pair["n2"].apply(service.replace("NAME", "second"))
+    wait_for(lambda: "203.0.113.7 has another Service" in pair["n1"].tail(), lambda: pair["n1"].tail())
+    assert ingress("second") is None
+    pair["n1"].ctl("delete", "service", "first")
+    wait_for(lambda: ingress("second"), lambda: pair["n1"].tail())
+    pair["n1"].ctl("delete", "ippool", "balancers")
+    pair["n1"].apply(service.replace("NAME", "second") + "")
+    assert ingress("second") == [{"ip": "203.0.113.7", "ipMode": "VIP"}]
+
+
 def test_slices_made_by_hand_stay(pair):
     (got,) = slices(pair["n1"], "outside")
     assert got["metadata"]["name"] == "by-hand"
