@@ -21,6 +21,7 @@
  *	aside.c		deletes interfaces that DEL put aside
  *	quiet.c		a thread for the two: what keeps the network lock waits for a quiet moment
  *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
+ *	service_health.c	what load balancers ask: healthCheckNodePort, the proxy's healthz
  *	duties.c	what one agent does for the whole cluster: EndpointSlices of Services
  *	reconcile.c	engine and tables into the kernel
  *	grace.c		when replaced numbers are free again
@@ -68,6 +69,7 @@ struct publication;
 struct publish_flight;
 struct quiet;
 struct server;
+struct service_health;
 struct server_call;
 struct tunnels;
 struct watcher;
@@ -200,12 +202,13 @@ struct agent {
 	struct publish_flight *publish_flight;
 	bool published; /* what a former agent left was compared */
 
-	struct duties *duties; /* NULL: the agent starts or ends */
+	struct duties *duties; /* NULL: not with this datastore */
 
 	struct server *cni;
 	struct server *ctl;
-	struct http *health, *metrics; /* listeners */
-	struct agent_pool *pools;      /* all IPPools, in force and not */
+	struct http *health, *metrics;	       /* listeners */
+	struct service_health *service_health; /* NULL: Services have no effect */
+	struct agent_pool *pools;	       /* all IPPools, in force and not */
 	bool pools_changed;
 	struct pool_change *pool_changes; /* kept back for a moment */
 	struct event *keep_event;

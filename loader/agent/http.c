@@ -121,8 +121,8 @@ static struct evhttp_bound_socket *bind_to(struct evhttp *evhttp, const char *ho
 	return bound;
 }
 
-static int listen_at(struct event_base *base, const char *host, unsigned int port,
-		     struct evhttp **ret_evhttp, struct err *err)
+int http_listen(struct event_base *base, const char *host, unsigned int port,
+		struct evhttp **ret_evhttp, struct err *err)
 {
 	struct evhttp_bound_socket *bound;
 	struct evhttp *evhttp = evhttp_new(base);
@@ -148,7 +148,7 @@ static int listen_at(struct event_base *base, const char *host, unsigned int por
 static int listen_health(struct http *http, struct event_base *base,
 			 const struct http_config *config, struct err *err)
 {
-	int r = listen_at(base, config->health_host, config->health_port, &http->health, err);
+	int r = http_listen(base, config->health_host, config->health_port, &http->health, err);
 
 	if (r < 0)
 		return r;
@@ -169,8 +169,8 @@ static int listen_metrics(struct http *http, struct event_base *base,
 	else if (*config->cert || *config->key)
 		r = err_set(err, -EINVAL, "metrics over TLS need a certificate and its key");
 	if (!r)
-		r = listen_at(base, config->metrics_host, config->metrics_port, &http->metrics,
-			      err);
+		r = http_listen(base, config->metrics_host, config->metrics_port, &http->metrics,
+				err);
 	if (r < 0)
 		return r;
 	if (http->tls)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 struct event_base;
+struct evhttp;
 struct err;
 struct http;
 
@@ -45,6 +46,11 @@ struct http_config {
 int http_new(struct event_base *base, const struct http_config *config,
 	     const struct http_source *source, struct http **ret_http, struct err *err);
 void http_free(struct http *http); /* accepts NULL */
+
+/* A server without answers yet, with the limits above. host "" is every address of both families.
+ * The caller frees (evhttp_free). */
+int http_listen(struct event_base *base, const char *host, unsigned int port,
+		struct evhttp **ret_evhttp, struct err *err);
 
 /* Whether http was opened with the same words, and the files have not changed since. */
 bool http_is(const struct http *http, const struct http_config *config);

@@ -29,6 +29,7 @@
 #include "agent/record.h"
 #include "agent/restore.h"
 #include "agent/server.h"
+#include "agent/service_health.h"
 #include "agent/settings.h"
 #include "agent/status.h"
 #include "agent/trace.h"
@@ -230,6 +231,7 @@ static int start(struct agent *agent, struct err *err)
 	quiet_start(agent);
 	publish_start(agent);
 	duties_start(agent);
+	service_health_start(agent);
 	r = prepare_folders(agent, err);
 	if (!r)
 		r = objects_open(agent, err);
@@ -277,6 +279,7 @@ static void stop(struct agent *agent)
 	settings_stop(agent);
 	publish_stop(agent);
 	duties_stop(agent);
+	service_health_stop(agent);
 	pool_switch_stop(agent);
 	objects_stop(agent);
 	node_stop(agent);

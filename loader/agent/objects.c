@@ -15,6 +15,7 @@
 #include "agent/pool_status.h"
 #include "agent/pools.h"
 #include "agent/problems.h"
+#include "agent/service_health.h"
 #include "agent/settings.h"
 #include "agent/trace.h"
 #include "base/arena.h"
@@ -92,6 +93,7 @@ static void on_set(struct agent *agent, const struct object *object)
 	if (object->kind == KIND_SERVICE)
 		duties_wanted(agent);
 	state_object_set(agent->state, object);
+	service_health_set(agent, object);
 	agent_dirty(agent, concerns(object->kind));
 }
 
@@ -116,6 +118,13 @@ static void on_delete(struct agent *agent, const struct store_event *event)
 	}
 	agent_dirty(agent, concerns(kind));
 	state_object_del(agent->state, kind, key.ns ? key.ns : "", key.name);
+	service_health_del(agent, kind, key.ns ? key.ns : "", key.name);
+}
+
+static void own_node(struct agent *agent, const json_t *node)
+{
+	addresses_node(agent, node);
+	service_health_node(agent, node);
 }
 
 /* IPAM reads its objects itself: it only wants to know which ones changed. */
@@ -129,7 +138,7 @@ static void tell_ipam(struct agent *agent, const struct store_event *event)
 		return;
 	if (!strcmp(event->kind->kind, "Node") && !*event->kind->group &&
 	    !strcmp(name, agent->config.node) && event->type != STORE_DELETED)
-		addresses_node(agent, event->object);
+		own_node(agent, event->object);
 	if (strcmp(event->kind->group, API_GROUP_CALICO))
 		return;
 	ipam_notice(agent->ipam, event->kind->kind, name,
