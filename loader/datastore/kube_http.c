@@ -16,6 +16,7 @@
 #define TIMEOUT_MS 15000
 #define DOWN_FIRST_MS 200
 #define DOWN_LAST_MS 10000
+#define HURRY_MS 1000	  /* not all requests at once when a server is back */
 #define WAITS_MAX 6	  /* times that a request is asked again as the server wished */
 #define WAIT_FIRST_MS 500 /* 429 without Retry-After */
 
@@ -261,6 +262,23 @@ static void note_down(struct kube_http *http, const struct err *err)
 	http->down_until = rpc_now() + kube_jitter(ms < DOWN_LAST_MS ? ms : DOWN_LAST_MS);
 }
 
+/* Who waits for it to come back need not wait longer; who was told to wait does. */
+void kube_server_answers(struct kube_http *http)
+{
+	struct kube_request *request;
+
+	if (!http->downs)
+		return;
+	http->downs = 0;
+	http->down_until = 0;
+	DL_FOREACH(http->requests, request) {
+		long long soon = rpc_now() + kube_jitter(HURRY_MS);
+
+		if (!request->transfer && !request->waits && request->due > soon)
+			request->due = soon;
+	}
+}
+
 static void again(struct kube_request *request, long long due)
 {
 	drop_transfer(request);
@@ -319,8 +337,6 @@ void kube_attempt_over(struct kube_http *http, struct kube_request *request)
 		attempt_failed(http, request);
 		return;
 	}
-	http->downs = 0;
-	http->down_until = 0;
 	if (ask_again(http, request)) {
 		request->answer.size = 0;
 		return;

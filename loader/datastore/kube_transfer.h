@@ -61,6 +61,8 @@ struct kube_http {
 };
 
 void kube_begin(struct kube_http *http, struct kube_request *request);
+/* A status came: it is not away (any more). */
+void kube_server_answers(struct kube_http *http);
 /* The attempt is finished and all of it handed on: the request's end, or another attempt. */
 void kube_attempt_over(struct kube_http *http, struct kube_request *request);
 /* The request leaves the list, and its caller hears of it. */

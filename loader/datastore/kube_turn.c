@@ -32,6 +32,8 @@ static void deliver(struct kube_http *http, struct kube_request *request)
 
 	transfer->held = (struct kube_text){ 0 };
 	request->status = kube_transfer_status(transfer);
+	if (request->status)
+		kube_server_answers(http);
 	if (text.size || (transfer->answered && request->idle_ms))
 		r = hand_on(request, &text);
 	transfer->answered = false;
