@@ -15,25 +15,12 @@
 
 #include "base/arena.h"
 #include "base/inet.h"
+#include "selftests/lib/policy_hosts.h"
 #include "selftests/lib/policy_kernel.h"
 #include "selftests/lib/policy_world.h"
 
-#define HOSTS 2
-#define FIRST_SLOT 100
 #define VERDICTS 100000
 #define CASES 800
-
-struct host {
-	struct label label[PW_LABELS];
-	struct labels labels;
-	union mg_addr ips[2];
-	bool default_allow;
-};
-
-struct hosts {
-	struct host host[HOSTS];
-	struct oracle_host oracle[HOSTS];
-};
 
 struct question {
 	unsigned int host;
@@ -45,54 +32,8 @@ static uint64_t seed;
 static unsigned int answers[ORACLE_PASS]; /* how often each was right */
 static unsigned int both_ends;		  /* answered by a set that has both ends free */
 
-static struct engine_labels labels_of(const struct host *host)
-{
-	return (struct engine_labels){ (const struct engine_label *)host->labels.v,
-				       host->labels.count };
-}
-
-static void tell(const struct hosts *hosts, struct engine *engine)
-{
-	for (unsigned int i = 0; i < HOSTS; i++) {
-		const struct host *host = &hosts->host[i];
-		_cleanup_free_ char *key = xasprintf("HostEndpoint/%u", i);
-		const struct engine_facts expected = { .kind = ENGINE_NETSET,
-						       .labels = labels_of(host) };
-		const struct engine_endpoint endpoint = {
-			.facts = { .kind = ENGINE_HOST_END, .labels = labels_of(host) },
-			.default_deny = !host->default_allow,
-		};
-		struct mg_prefix nets[2];
-
-		for (int k = 0; k < 2; k++)
-			nets[k] = (struct mg_prefix){ MG_ADDR_BITS, host->ips[k] };
-		engine_netset_set(engine, key, &expected, nets, 2);
-		assert_int_equal(engine_endpoint_set(engine, FIRST_SLOT + i, &endpoint), 0);
-	}
-}
-
-static void random_hosts(struct policy_world *world, struct hosts *hosts)
-{
-	for (unsigned int i = 0; i < HOSTS; i++) {
-		struct host *host = &hosts->host[i];
-
-		host->labels = (struct labels){ .v = host->label };
-		for (unsigned int k = 0; k < PW_LABELS; k++)
-			if (pw_chance(world, 60))
-				host->label[host->labels.count++] =
-					(struct label){ pw_keys[k], pw_pick(world, pw_words) };
-		labels_sort(&host->labels);
-		host->default_allow = pw_chance(world, 50);
-		/* the first ones' addresses are nobody's, the other's are in a block of rules */
-		host->ips[0] = addr_from4(htonl(i ? 0xc0000205 : 0x0a640001));
-		host->ips[1] = (union mg_addr){ .b = { 0xfd, 9, [15] = (uint8_t)i } };
-		hosts->oracle[i] =
-			(struct oracle_host){ &host->labels, host->ips, 2, host->default_allow };
-	}
-}
-
 /* Of a pod, of a host, or of neither. */
-static union mg_addr random_end(struct policy_world *world, const struct hosts *hosts, bool is6)
+static union mg_addr random_end(struct policy_world *world, const struct pw_hosts *hosts, bool is6)
 {
 	static const char *const others[2][4] = {
 		{ "10.1.0.9", "8.8.8.8", "192.0.2.200", "10.1.0.77" },
@@ -104,18 +45,18 @@ static union mg_addr random_end(struct policy_world *world, const struct hosts *
 	if (pw_chance(world, 40) && pod->present && pod->ip_count > is6)
 		return pod->ips[is6];
 	if (pw_chance(world, 50))
-		return hosts->host[pw_random(world, HOSTS)].ips[is6];
+		return hosts->host[pw_random(world, PW_HOSTS)].ips[is6];
 	assert_int_equal(addr_parse(pw_pick(world, others[is6]), &addr), 0);
 	return addr;
 }
 
-static struct question random_question(struct policy_world *world, const struct hosts *hosts)
+static struct question random_question(struct policy_world *world, const struct pw_hosts *hosts)
 {
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP,
 					     47 };
 	static const uint16_t ports[] = { 1, 52, 53, 54, 80, 81, 256, 8080, 65535 };
 	const bool is6 = pw_chance(world, 30);
-	struct question q = { .host = pw_random(world, HOSTS),
+	struct question q = { .host = pw_random(world, PW_HOSTS),
 			      .stage = pw_random(world, MG_STAGE_WORKLOAD_IN) };
 
 	q.packet.src = random_end(world, hosts, is6);
@@ -142,7 +83,7 @@ static enum oracle_answer judged(const struct policy_kernel *kernel, const struc
 					  .proto = q->packet.proto,
 					  .sport = q->packet.sport,
 					  .dport = q->packet.dport };
-	const uint32_t slot = FIRST_SLOT + q->host;
+	const uint32_t slot = PW_HOST_SLOT + q->host;
 	uint32_t number;
 
 	if (pk_set(kernel, slot, q->stage) == MG_SET_NONE)
@@ -166,13 +107,13 @@ static bool same(enum oracle_answer a, enum oracle_answer b, enum mg_stage stage
 }
 
 static void compare(const struct policy_kernel *kernel, struct policy_world *world,
-		    const struct hosts *hosts, unsigned int cases)
+		    const struct pw_hosts *hosts, unsigned int cases)
 {
 	struct pw_view view;
 
 	pw_view(world, &view);
 	view.oracle.hosts = hosts->oracle;
-	view.oracle.host_count = HOSTS;
+	view.oracle.host_count = PW_HOSTS;
 	for (unsigned int i = 0; i < cases; i++) {
 		struct question q = random_question(world, hosts);
 		enum oracle_answer want = oracle_host(&view.oracle, &hosts->oracle[q.host], q.stage,
@@ -181,12 +122,12 @@ static void compare(const struct policy_kernel *kernel, struct policy_world *wor
 		char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
 
 		answers[got]++;
-		both_ends += kernel->set[pk_set(kernel, FIRST_SLOT + q.host, q.stage)].flags &
+		both_ends += kernel->set[pk_set(kernel, PW_HOST_SLOT + q.host, q.stage)].flags &
 			     MG_SET_BOTH_ENDS;
 		if (same(want, got, q.stage))
 			continue;
 		pw_print(world);
-		for (unsigned int k = 0; k < HOSTS; k++) {
+		for (unsigned int k = 0; k < PW_HOSTS; k++) {
 			printf("# host %u:", k);
 			for (size_t n = 0; n < hosts->host[k].labels.count; n++)
 				printf(" %s=%s", hosts->host[k].labels.v[n].key,
@@ -203,7 +144,7 @@ static void compare(const struct policy_kernel *kernel, struct policy_world *wor
 static void agrees_with_oracle(void **state)
 {
 	struct policy_world world;
-	struct hosts hosts;
+	struct pw_hosts hosts;
 	unsigned int done = 0;
 
 	(void)state;
@@ -212,9 +153,9 @@ static void agrees_with_oracle(void **state)
 		struct engine *engine = engine_new(NULL);
 
 		pw_init(&world, seed + turn);
-		random_hosts(&world, &hosts);
+		pw_hosts_random(&world, &hosts);
 		pw_tell(&world, engine);
-		tell(&hosts, engine);
+		pw_hosts_tell(&hosts, engine);
 		pk_settle(kernel, engine);
 		compare(kernel, &world, &hosts, CASES);
 		pw_done(&world);
@@ -231,7 +172,7 @@ static void agrees_with_oracle(void **state)
 static void incremental_agrees(void **state)
 {
 	struct policy_world world;
-	struct hosts hosts;
+	struct pw_hosts hosts;
 
 	(void)state;
 	for (uint64_t turn = 0; turn < 12; turn++) {
@@ -239,9 +180,9 @@ static void incremental_agrees(void **state)
 		struct engine *engine = engine_new(NULL);
 
 		pw_init(&world, seed + 1000000 + turn);
-		random_hosts(&world, &hosts);
+		pw_hosts_random(&world, &hosts);
 		pw_tell(&world, engine);
-		tell(&hosts, engine);
+		pw_hosts_tell(&hosts, engine);
 		pk_settle(kernel, engine);
 		for (int change = 0; change < 60; change++) {
 			bool restart = pw_chance(&world, 15);
@@ -250,9 +191,9 @@ static void incremental_agrees(void **state)
 			for (uint32_t n = 1 + pw_random(&world, 3); n; n--)
 				pw_change(&world, restart ? NULL : engine);
 			if (pw_chance(&world, 10)) {
-				random_hosts(&world, &hosts);
+				pw_hosts_random(&world, &hosts);
 				if (!restart)
-					tell(&hosts, engine);
+					pw_hosts_tell(&hosts, engine);
 			}
 			if (restart) {
 				engine_free(engine);
@@ -260,7 +201,7 @@ static void incremental_agrees(void **state)
 				pk_read(kernel, &found);
 				engine_restore(engine, &found);
 				pw_tell(&world, engine);
-				tell(&hosts, engine);
+				pw_hosts_tell(&hosts, engine);
 				free((void *)found.rules);
 				free((void *)found.addrs);
 				free((void *)found.nets);
@@ -278,7 +219,7 @@ static void incremental_agrees(void **state)
 static void restart_keeps(void **state)
 {
 	struct policy_world world;
-	struct hosts hosts;
+	struct pw_hosts hosts;
 
 	(void)state;
 	for (uint64_t turn = 0; turn < 10; turn++) {
@@ -288,16 +229,16 @@ static void restart_keeps(void **state)
 		const struct plan *plan;
 
 		pw_init(&world, seed + 2000000 + turn);
-		random_hosts(&world, &hosts);
+		pw_hosts_random(&world, &hosts);
 		pw_tell(&world, engine);
-		tell(&hosts, engine);
+		pw_hosts_tell(&hosts, engine);
 		pk_settle(kernel, engine);
 		engine_free(engine);
 		engine = engine_new(NULL);
 		pk_read(kernel, &found);
 		engine_restore(engine, &found);
 		pw_tell(&world, engine);
-		tell(&hosts, engine);
+		pw_hosts_tell(&hosts, engine);
 		assert_int_equal(engine_build(engine, &plan, NULL), 0);
 		assert_false(plan->commits);
 		assert_int_equal(plan->move_count, 0);
