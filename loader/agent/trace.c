@@ -14,6 +14,7 @@
 #include "agent/show.h"
 #include "agent/trace_flow.h"
 #include "agent/trace_words.h"
+#include "agent/uplink.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "base/log.h"
@@ -147,13 +148,54 @@ static int live_connection(struct agent *agent, const json_t *request, struct pa
 	return 0;
 }
 
+static bool is_own(const struct agent *agent, const union mg_addr *addr)
+{
+	for (unsigned int i = 0; i < agent->uplink_count; i++) {
+		if (!addr_cmp(&agent->uplinks[i].row.ip4, addr) ||
+		    !addr_cmp(&agent->uplinks[i].row.ip6, addr))
+			return true;
+	}
+	return !addr_cmp(&agent->own4, addr) || !addr_cmp(&agent->own6, addr);
+}
+
+/* Where a packet enters our programs: at the sending pod, or, of a connection of the node itself,
+ * at the uplink by which it goes or comes. */
+static int place_of(struct agent *agent, const json_t *request, struct packet_spec *spec,
+		    struct dp_trace_packet *packet, struct err *err)
+{
+	const struct endpoint *ep = local_of(agent, &spec->src);
+	const bool out = is_own(agent, &spec->src);
+	struct net_route route;
+	int r;
+
+	if (ep) {
+		memcpy(spec->src_mac, ep->mac, sizeof(spec->src_mac));
+		memcpy(spec->dst_mac, ep->host_mac, sizeof(spec->dst_mac));
+		packet->prog = "from_pod";
+		packet->ifindex = ep->ifindex;
+		return 0;
+	}
+	if (!out && !is_own(agent, &spec->dst))
+		return err_set(err, -ENOENT, "%s is no pod of node %s: ask on its node",
+			       text_of(request, "src"), agent->config.node);
+	r = net_route_lookup(agent->net, out ? &spec->dst : &spec->src, &route, err);
+	if (r < 0)
+		return r;
+	if (!uplink_mtu(agent, route.ifindex))
+		return err_set(err, -ENOENT, "interface %d, by which it goes, is no uplink",
+			       route.ifindex);
+	packet->prog = out ? "to_netdev" : "from_netdev";
+	packet->from_socket = out;
+	packet->ifindex = (uint32_t)route.ifindex;
+	return 0;
+}
+
 /* Fills packet, and flow where the question is about a live one; data has room for FRAME_MAX. */
 static int from_here(struct agent *agent, const json_t *request, uint8_t *data,
 		     struct dp_trace_packet *packet, struct trace_flow *flow, struct err *err)
 {
 	bool want6 = json_integer_value(json_object_get(request, "family")) == 6;
 	struct packet_spec spec = { .sport = SOURCE_PORT };
-	const struct endpoint *ep;
 	int protocol = protocol_of(request), r;
 
 	if (protocol < 0)
@@ -165,10 +207,10 @@ static int from_here(struct agent *agent, const json_t *request, uint8_t *data,
 				 err);
 	if (r < 0)
 		return r;
-	ep = local_of(agent, &spec.src);
-	if (!ep)
-		return err_set(err, -ENOENT, "%s is no pod of node %s: ask on its node",
-			       text_of(request, "src"), agent->config.node);
+	*packet = (struct dp_trace_packet){ .data = data };
+	r = place_of(agent, request, &spec, packet, err);
+	if (r < 0)
+		return r;
 	if (addr_is4(&spec.src) != addr_is4(&spec.dst))
 		return err_set(err, -EINVAL, "the two addresses are not of one family");
 	spec.proto = (uint8_t)protocol;
@@ -178,12 +220,7 @@ static int from_here(struct agent *agent, const json_t *request, uint8_t *data,
 		if (r < 0)
 			return r;
 	}
-	memcpy(spec.src_mac, ep->mac, sizeof(spec.src_mac));
-	memcpy(spec.dst_mac, ep->host_mac, sizeof(spec.dst_mac));
-	*packet = (struct dp_trace_packet){ .prog = "from_pod",
-					    .ifindex = ep->ifindex,
-					    .data = data,
-					    .size = packet_build(&spec, data) };
+	packet->size = packet_build(&spec, data);
 	return 0;
 }
 

@@ -4,7 +4,8 @@
  * steps it took in words. The copy is loaded on demand and freed a minute after the last question.
  *
  * Request  {"op":"trace","src":"ns/pod or address","dst":...,"protocol":"tcp","port":8080,
- *           "family":4}                       a new connection, from a pod of this node
+ *           "family":4}                       a new connection, from a pod of this node, or from
+ *                                             or to the node itself
  *          with "flow":true                   a live one, the latest that fits; "source_port":N
  *          {"op":"trace","packet":"hex"}      a packet that came from another node's answer, and
  *                                             of a live connection that answer's "flow"

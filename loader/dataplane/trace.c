@@ -204,7 +204,7 @@ static int run(struct bpf_program *prog, const struct dp_trace_packet *packet,
 	struct __sk_buff context = {
 		.mark = packet->mark,
 		.ifindex = packet->ifindex,
-		.ingress_ifindex = packet->ifindex,
+		.ingress_ifindex = packet->from_socket ? 0 : packet->ifindex,
 	};
 	__u8 out[FRAME_MAX + 256];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet->data,

@@ -27,6 +27,7 @@ struct dp_trace_packet {
 	const char *prog; /* "from_pod" ... */
 	__u32 ifindex;	  /* device the packet seems to come from; must exist here */
 	__u32 mark;
+	bool from_socket; /* a socket of this node sent it: it came in nowhere */
 	const void *data; /* frame with its Ethernet header */
 	size_t size;
 };

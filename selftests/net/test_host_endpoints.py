@@ -96,6 +96,13 @@ def test_policies_open_ports_to_other_hosts(nodes, apply):
            types=["Ingress", "Egress"])
     settles(n2, N1, 8080, True)
     assert not reaches(n2, N1, 8081) and reaches(n1, N2, 8081) and not reaches(n1, N2, 8080)
+    for source, target, port, said in ((N2, N1, 8080, "allowed (GlobalNetworkPolicy /open, ingress rule 0"),
+                                       (N2, N1, 8081, "denied (no rule allows it)"),
+                                       (N1, N2, 8081, "allowed (GlobalNetworkPolicy /open, egress rule 0"),
+                                       (N2, N1, 22, "failsafe port 22")):
+        told = n1.ctl("trace", source, target, "--protocol", "tcp", "--port", str(port))
+        assert said in told, told
+        assert ("verdict: dropped" in told) == (port == 8081 and target == N1), told
     apply("HostEndpoint", "n2-eth0", {"node": "n2", "interfaceName": "eth0", "expectedIPs": [N2],
                                       "profiles": ["projectcalico-default-allow"]}, {"role": "other"})
     settles(n2, N1, 8080, False)
