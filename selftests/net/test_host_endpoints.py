@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Host endpoints between nodes, pods and the world: every stage, failsafe ports, live connections, restarts."""
 import json
+import os
 
 import pytest
 
-from cluster import wait_for
+from cluster import TOP, wait_for
 
 CALICO = "projectcalico.org/v3"
 N1, N2 = "10.10.0.1", "10.10.0.2"
@@ -207,3 +208,21 @@ def test_a_restart_keeps_what_is_closed_closed(nodes, apply):
     n1.start_agent()
     settles(n2, N1, 8081, True)
     endpoint(apply)
+
+
+def test_the_example_of_a_firewall(nodes, cluster):
+    """manifests/examples/host-firewall on n1, monitored from n2: its README's table, and the drop says why."""
+    n1, n2, world = nodes["n1"], nodes["n2"], cluster["n3"]
+    with open(os.path.join(TOP, "manifests", "examples", "host-firewall", "policy.yaml")) as file:
+        text = file.read().replace("node: server", "node: n1")
+    serve(n1, 9100)
+    n1.apply(text)
+    try:
+        settles(n2, N1, 8080, False)
+        for port, source, want in ((22, n2, True), (22, world, True), (9100, n2, True), (9100, world, False), (8080, world, False)):
+            assert reaches(source, N1, port) == want, (port, source.name)
+        assert not n2.try_run("ping", "-n", "-c", "1", "-W", "2", N1).returncode
+        assert reaches(n1, N2, 8080)
+        assert "host-ingress" in n1.ctl("drops", "show")
+    finally:
+        n1.ctl("delete", "-f", "-", stdin=text)
