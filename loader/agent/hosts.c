@@ -85,8 +85,22 @@ static void look_at(void *context, const struct host_endpoint *from)
 	state_host_judges(agent->state, from, host->slot);
 }
 
+/* What a former agent put in force at pods and tunnels stays so until this one's policy is. */
+static void take_former(struct agent *agent)
+{
+	const __u32 zero = 0;
+	struct mg_local row;
+
+	if (dp_map_get(dp_get_map(agent->dp, "mg_local"), &zero, &row))
+		return;
+	agent->facts.host_any = row.host_any;
+	agent->facts.host_policy = row.flags & MG_LOCAL_HOST_POLICY;
+}
+
 void hosts_look(struct agent *agent)
 {
+	if (!agent->hosts_applied)
+		take_former(agent);
 	for (struct host *host = agent->hosts; host; host = host->hh.next)
 		host->seen = false;
 	state_each_host(agent->state, look_at, agent);

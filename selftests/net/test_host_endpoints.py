@@ -210,6 +210,25 @@ def test_a_restart_keeps_what_is_closed_closed(nodes, apply):
     endpoint(apply)
 
 
+def test_a_restart_opens_nothing_between_pods(nodes, apply):
+    """The endpoint for all interfaces closes a port between pods; a sender that asks all the time never gets through a restart."""
+    n1, near = nodes["n1"], nodes["near"]
+    other = n1.pod("other", "hosts")
+    apply("HostEndpoint", "n1-all", {"node": "n1", "interfaceName": "*", "profiles": ["projectcalico-default-allow"]},
+          {"role": "protected"})
+    policy(apply, "closed", applyOnForward=True, types=["Ingress"], ingress=[
+        {"action": "Deny", "protocol": "TCP", "destination": {"ports": [8080]}}, {"action": "Allow"}])
+    settles(other, near.address(), 8080, False)
+    asking = other.start("sh", "-c", f"while :; do socat -T 1 -u TCP:{near.address()}:8080,connect-timeout=0.05 - ; done > "
+                                     f"{n1.folder}/through 2>/dev/null")
+    for _ in range(3):
+        n1.kill_agent()
+        n1.start_agent()
+    other.stop(asking)
+    assert not os.path.getsize(f"{n1.folder}/through")
+    other.delete()
+
+
 def test_the_example_of_a_firewall(nodes, cluster):
     """manifests/examples/host-firewall on n1, monitored from n2: its README's table, and the drop says why."""
     n1, n2, world = nodes["n1"], nodes["n2"], cluster["n3"]
