@@ -133,6 +133,16 @@ static void collect(struct agent *agent, const struct ipam_gc *gc)
 	wake(agent);
 }
 
+void addresses_release(struct agent *agent, const struct endpoint *endpoint)
+{
+	const struct ipam_owner owner = { .network = *endpoint->network ? endpoint->network : NULL,
+					  .container = endpoint->container,
+					  .ifname = endpoint->ifname };
+
+	ipam_release(agent->ipam, &owner, NULL, NULL);
+	wake(agent);
+}
+
 void addresses_collect(struct agent *agent, const char *network)
 {
 	size_t count = 0, total = HASH_COUNT(agent->endpoints);

@@ -19,6 +19,9 @@ struct addresses_wish {
 void addresses_ask(struct agent *agent, const struct addresses_wish *wish, ipam_done_fn *done,
 		   void *context);
 
+/* What an endpoint had, with nobody who waits for it. */
+void addresses_release(struct agent *agent, const struct endpoint *endpoint);
+
 /* CNI error code of a result's status. */
 int addresses_code(int status);
 

@@ -20,6 +20,7 @@
  *	move.c		a pod's programs from clsact, by which ADD attached them, to TCX
  *	aside.c		deletes interfaces that DEL put aside
  *	quiet.c		a thread for the two: what keeps the network lock waits for a quiet moment
+ *	gone.c		attachments whose interface went without a DEL
  *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
  *	service_health.c	what load balancers ask: healthCheckNodePort, the proxy's healthz
  *	duties.c	what one agent does for the whole cluster: EndpointSlices of Services
@@ -118,6 +119,7 @@ struct endpoint {
 	bool has_object; /* ADD saw a Pod's object of this node: it waits for the watch's */
 	bool external;	 /* another IPAM plugin owns the addresses */
 	bool look;	 /* something came or went at its interface */
+	bool gone;	 /* its interface is not there: gone.c waits for a DEL */
 	bool moves;	 /* its programs wait to be attached by the other way (move.c) ... */
 	bool twice;	 /* ... and stand there by both: the row says so */
 	bool has_queue;	 /* somebody's queueing discipline counts on the host's side */
@@ -147,6 +149,7 @@ struct agent {
 	struct event *node_event; /* the Node object is to be written */
 	struct event *netlink_event, *check_event, *events_event, *publish_event;
 	struct event *released_event; /* inotify on the plugin's folder */
+	struct event *gone_event;     /* some endpoint says `gone` */
 	bool dirty;
 	unsigned int changes; /* enum agent_change, not yet in force */
 	bool synced;	      /* the store was read whole */

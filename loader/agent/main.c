@@ -17,6 +17,7 @@
 #include "agent/control.h"
 #include "agent/duties.h"
 #include "agent/endpoint.h"
+#include "agent/gone.h"
 #include "agent/http.h"
 #include "agent/monitor.h"
 #include "agent/node.h"
@@ -269,6 +270,7 @@ static void stop(struct agent *agent)
 	server_free(agent->ctl);
 	trace_stop(agent);
 	quiet_stop(agent);
+	gone_stop(agent);
 	monitor_stop(agent);
 	http_free(agent->health);
 	http_free(agent->metrics);

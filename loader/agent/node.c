@@ -9,6 +9,7 @@
 #include "agent/node.h"
 
 #include "agent/endpoint.h"
+#include "agent/gone.h"
 #include "agent/node_object.h"
 #include "agent/settings.h"
 #include "agent/tunnels.h"
@@ -72,6 +73,14 @@ static bool is_ours(const struct agent *agent, int ifindex)
 	       (uint32_t)ifindex == agent->facts.vxlan_ifindex;
 }
 
+static void look_for_gone(struct agent *agent, int ifindex)
+{
+	struct endpoint *endpoint = endpoint_of_ifindex(agent, ifindex);
+
+	if (endpoint)
+		gone_note(agent, endpoint);
+}
+
 static unsigned int link_concerns(const struct agent *agent, const struct net_link *link)
 {
 	if (is_ours(agent, link->ifindex) || settings_is_uplink(agent, link->name) ||
@@ -115,6 +124,8 @@ static unsigned int event_concerns(struct agent *agent, const struct net_event *
 {
 	switch (event->kind) {
 	case NET_EVENT_LINK:
+		if (event->removed)
+			look_for_gone(agent, event->link.ifindex);
 		return link_concerns(agent, &event->link);
 	case NET_EVENT_ADDR:
 		return addr_concerns(agent, &event->addr);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/endpoint.h"
+#include "agent/gone.h"
 #include "agent/move.h"
 #include "base/log.h"
 
@@ -65,8 +66,13 @@ static int look_at_both(struct agent *agent, struct endpoint *ep, struct err *er
 	struct net_link link;
 	int r;
 
+	if (!ep->committed)
+		return 0;
+	r = net_link_get(agent->net, (int)ep->ifindex, &link, NULL);
 	/* DEL takes the interface away before it tells us. */
-	if (!ep->committed || net_link_get(agent->net, (int)ep->ifindex, &link, NULL) < 0)
+	if (r == -ENODEV)
+		gone_note(agent, ep);
+	if (r < 0)
 		return 0;
 	r = look_at(agent, ep, "from_pod", DP_INGRESS, err);
 	if (!r)

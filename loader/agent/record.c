@@ -64,6 +64,12 @@ static void each_record(struct agent *agent, const char *folder,
 		closedir(dir);
 }
 
+static void remove_file(const char *path)
+{
+	if (unlink(path) < 0 && errno != ENOENT)
+		log_warning("record", "file", path, "why", strerror(errno), NULL);
+}
+
 /* --- attachments --------------------------------------------------------------------------- */
 
 /* NULL: it names nothing that the agent gave, or its slot is another's by now. */
@@ -105,6 +111,14 @@ struct endpoint *record_restore(struct agent *agent, const char *container, cons
 	return restore(agent, record);
 }
 
+void record_remove(struct agent *agent, const char *container, const char *ifname)
+{
+	_cleanup_free_ char *folder = folder_of(agent, "attachments");
+	_cleanup_free_ char *path = xasprintf("%s/%s:%s.json", folder, container, ifname);
+
+	remove_file(path);
+}
+
 /* One that is not ready is an ADD on its way: it keeps slot and addresses, and commits or is
  * deleted. */
 static void restore_each(struct agent *agent, const json_t *record, const char *path)
@@ -119,12 +133,6 @@ static void restore_each(struct agent *agent, const json_t *record, const char *
 }
 
 /* --- releases ------------------------------------------------------------------------------ */
-
-static void remove_file(const char *path)
-{
-	if (unlink(path) < 0 && errno != ENOENT)
-		log_warning("release file", "file", path, "why", strerror(errno), NULL);
-}
 
 /* The file goes when the release is on disk elsewhere; until then it may be worked off again. */
 static void on_released(void *context, const struct ipam_result *result)

@@ -15,6 +15,9 @@ void records_stop(struct agent *agent);
 /* Works off what DEL could not tell. */
 void records_released(struct agent *agent);
 
+/* Of an attachment that is no more. */
+void record_remove(struct agent *agent, const char *container, const char *ifname);
+
 /* The attachment as the plugin recorded it, not committed. NULL: there is no record, or another
  * attachment has its slot. */
 struct endpoint *record_restore(struct agent *agent, const char *container, const char *ifname);

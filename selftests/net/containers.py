@@ -198,6 +198,11 @@ address = "/run/containerd/containerd.sock"
         wait_for(lambda: self.state(name) == "RUNNING", self.tail)
         return name
 
+    def run_detached(self, name, *command):
+        """ctr leaves; nobody ever calls DEL."""
+        self.ctr("run", "-d", "--cni", "--cgroup", f"/{self.parent}/{name}", "--env", "PATH=/bin", "--rootfs", ROOT, name,
+                 *(command or ("sleep", "1000")))
+
     def state(self, name):
         rows = [line.split() for line in self.ctr("task", "ls").split("\n")[1:]]
         return next((row[2] for row in rows if row[:1] == [name]), None)

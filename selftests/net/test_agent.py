@@ -363,6 +363,30 @@ def test_commit_waits_for_the_pod_it_spoke_of(node, how):
     node.ctl("delete", "pod", "phoenix")
 
 
+def test_an_interface_that_goes_without_del(node):
+    """A runtime that never calls DEL: what it held comes back by itself, also where the agent was away meanwhile."""
+    def listed(container):
+        return any(container in json.dumps(ip) for ip in json.loads(node.ctl("ipam", "check", "-o", "json"))["ips"])
+
+    for while_down in (False, True):
+        pod, stays = node.pod("forsaken"), node.pod("stays")
+        record = f"/proc/{node.pid}/root/var/lib/margay/cni/attachments/{pod.container}:eth0.json"
+        assert os.path.exists(record)
+        wait_for(lambda: listed(pod.container), "its address is written")
+        if while_down:
+            node.kill_agent()
+        node.run("ip", "link", "del", pod.result["interfaces"][0]["name"])
+        if while_down:
+            node.start_agent()
+        wait_for(lambda: pod.container not in endpoints(node), lambda: "the endpoint goes\n" + node.tail(), 30)
+        assert not os.path.exists(record) and stays.container in endpoints(node)
+        wait_for(lambda: not listed(pod.container), "its address is given back")
+        assert listed(stays.container)
+        wait_for(lambda: "forsaken" not in node.ctl("get", "workloadendpoint", "-A"), "its object goes")
+        pod.delete()  # late: nothing to do
+        stays.delete()
+
+
 def test_starts_where_localhost_has_no_address(node):
     """A container's root without /etc/hosts: health is at 127.0.0.1 all the same."""
     node.kill_agent()

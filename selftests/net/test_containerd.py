@@ -82,3 +82,15 @@ def test_containers_go_without_a_trace(host):
     host.containerd.remove("short")
     assert host.run("ip", "-o", "link").count("cali") == before
     wait_for(lambda: "default-short" not in endpoints(host), "its endpoint goes")
+
+
+def test_a_container_nobody_deletes(host):
+    """`ctr run -d --cni` never calls DEL: the endpoint goes with the container's namespace."""
+    host.containerd.run_detached("orphan")
+    assert "default-orphan" in endpoints(host)
+    host.containerd.ctr("task", "kill", "-s", "KILL", "orphan")
+    wait_for(lambda: host.containerd.state("orphan") in (None, "STOPPED"), "it has ended")
+    host.containerd.ctr("task", "rm", "orphan")
+    host.containerd.ctr("container", "rm", "orphan")
+    wait_for(lambda: "default-orphan" not in endpoints(host), lambda: "its endpoint goes\n" + host.tail(), 40)
+    wait_for(lambda: "orphan" not in host.sh("ls /var/lib/margay/cni/attachments"), "its record goes")
