@@ -44,14 +44,16 @@ static char *record_path(const char *state_dir, const char *folder, const char *
 	return xasprintf("%s/%s/%s:%s.json", state_dir, folder, container, ifname);
 }
 
-static int store_json(const char *path, const json_t *tree, struct err *err)
+typedef int (*replace_fn)(int dirfd, const char *path, const void *data, size_t size, mode_t mode);
+
+static int store_json(const char *path, const json_t *tree, replace_fn replace, struct err *err)
 {
 	_cleanup_free_ char *text = json_dumps(tree, JSON_INDENT(1) | JSON_SORT_KEYS);
 	int r;
 
 	if (!text)
 		return err_set(err, -EINVAL, "%s: cannot be written as JSON", path);
-	r = file_replace(AT_FDCWD, path, text, strlen(text), 0600);
+	r = replace(AT_FDCWD, path, text, strlen(text), 0600);
 	return r < 0 ? err_errno(err, r, "%s", path) : 0;
 }
 
@@ -85,7 +87,9 @@ int attachment_store(const char *state_dir, const struct attachment *attachment,
 	_cleanup_free_ char *path =
 		record_path(state_dir, "attachments", attachment->container, attachment->ifname);
 	json_t *tree = record_encode(attachment);
-	int r = store_json(path, tree, err);
+	/* What it tells of has gone after a power failure, and the kernel keeps it over our death.
+	 */
+	int r = store_json(path, tree, file_replace_soon, err);
 
 	json_decref(tree);
 	return r;
@@ -211,7 +215,7 @@ int release_store(const char *state_dir, const struct attachment *attachment, co
 	_cleanup_free_ char *path =
 		record_path(state_dir, "released", attachment->container, attachment->ifname);
 
-	return store_json(path, request, err);
+	return store_json(path, request, file_replace, err);
 }
 
 int release_load(const char *state_dir, const struct attachment *attachment, json_t **ret_request)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,7 +104,8 @@ static int sync_folder(int dirfd, const char *path)
 	return 0;
 }
 
-int file_replace(int dirfd, const char *path, const void *data, size_t size, mode_t mode)
+static int replace(int dirfd, const char *path, const void *data, size_t size, mode_t mode,
+		   bool now)
 {
 	const char *slash = strrchr(path, '/');
 	int folder = slash ? (int)(slash - path) + 1 : 0;
@@ -116,7 +118,7 @@ int file_replace(int dirfd, const char *path, const void *data, size_t size, mod
 	if (fd < 0)
 		return -errno;
 	r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, data, size);
-	if (!r && fsync(fd) < 0)
+	if (!r && now && fsync(fd) < 0)
 		r = -errno;
 	if (!r && renameat(dirfd, temporary, dirfd, path) < 0)
 		r = -errno;
@@ -124,7 +126,17 @@ int file_replace(int dirfd, const char *path, const void *data, size_t size, mod
 		unlinkat(dirfd, temporary, 0);
 		return r;
 	}
-	return sync_folder(dirfd, path);
+	return now ? sync_folder(dirfd, path) : 0;
+}
+
+int file_replace(int dirfd, const char *path, const void *data, size_t size, mode_t mode)
+{
+	return replace(dirfd, path, data, size, mode, true);
+}
+
+int file_replace_soon(int dirfd, const char *path, const void *data, size_t size, mode_t mode)
+{
+	return replace(dirfd, path, data, size, mode, false);
 }
 
 int dir_make(const char *path, mode_t mode, struct err *err)

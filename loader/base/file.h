@@ -17,6 +17,9 @@ int file_read(int dirfd, const char *path, size_t limit, char **ret_text, size_t
 /* Replaces path in one step: temporary file beside it (".tmp-..."), fsync, rename, fsync of the
  * folder. Readers see the old or the new content, never a part. */
 int file_replace(int dirfd, const char *path, const void *data, size_t size, mode_t mode);
+/* The same without fsync, for what nobody needs after a power failure: then the file may be as it
+ * was, empty or missing. */
+int file_replace_soon(int dirfd, const char *path, const void *data, size_t size, mode_t mode);
 
 /* mkdir -p; folders that are made get mode. */
 int dir_make(const char *path, mode_t mode, struct err *err);
