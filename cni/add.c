@@ -59,42 +59,18 @@ static int settle_old(struct job *job)
 				 strcmp(old.host_ifname, job->attachment.host_ifname));
 }
 
-struct owner {
-	struct job *job;
-	bool found;
-};
-
-/* Another container of the same pod: a sandbox that was made anew while the old one's DEL is yet
- * to come. A pod has one sandbox at a time, so the old one gives way. */
-static int give_way(const char *file, const struct attachment *other, void *data)
-{
-	struct owner *owner = data;
-	const struct attachment *own = &owner->job->attachment;
-
-	(void)file;
-	if (!other || strcmp(other->host_ifname, own->host_ifname) ||
-	    strcmp(other->pod, own->pod) || strcmp(other->pod_namespace, own->pod_namespace) ||
-	    (!strcmp(other->container, own->container) && !strcmp(other->ifname, own->ifname)))
-		return 0;
-	owner->found = true;
-	log_warning("another container of the same pod gives way", "pod", own->pod, "container",
-		    other->container, NULL);
-	return unmake_attachment(owner->job->plugin, other, false);
-}
-
 static int free_host_name(struct job *job)
 {
-	struct owner owner = { .job = job };
 	struct net_link link;
 	struct err err;
-	int r;
+	int r = net_link_by_name(job->wire.host, job->attachment.host_ifname, &link, &err);
 
-	r = attachment_each(job->plugin->config.state_dir, give_way, &owner, &err);
-	if (r < 0 && !owner.found)
-		return cni_fail_err(&job->plugin->error, CNI_IO, &err, "records");
-	if (r < 0)
-		return r;
-	r = net_link_by_name(job->wire.host, job->attachment.host_ifname, &link, &err);
+	if (!r) {
+		r = job_replace(job);
+		if (r < 0)
+			return r;
+		r = net_link_by_name(job->wire.host, job->attachment.host_ifname, &link, &err);
+	}
 	if (r == -ENODEV)
 		return 0;
 	if (r < 0)

@@ -136,6 +136,10 @@ static int make_allocation(struct job *job)
 		return r;
 	r = agent_allocate(config, &job->attachment, job->deadline, &job->attach_type,
 			   error_of(job));
+	/* A former sandbox without interface may hold what this one shall have. */
+	if (r < 0 && r != -ENOTCONN && job_replace(job) > 0)
+		r = agent_allocate(config, &job->attachment, job->deadline, &job->attach_type,
+				   error_of(job));
 	job->agent_knows = r != -ENOTCONN;
 	if (!r)
 		fill_defaults(job);
@@ -182,6 +186,40 @@ static int make_interfaces(struct job *job)
 	return wire_create(&job->wire, &job->attachment, error_of(job));
 }
 
+static bool is_same(const struct attachment *a, const struct attachment *b)
+{
+	return !strcmp(a->container, b->container) && !strcmp(a->ifname, b->ifname);
+}
+
+struct claim {
+	const struct attachment *own;
+	__u32 ifindex;
+};
+
+static int claims(const char *file, const struct attachment *other, void *data)
+{
+	const struct claim *claim = data;
+
+	(void)file;
+	return other && other->ready && !is_same(other, claim->own) &&
+	       other->ifindex == claim->ifindex &&
+	       !strcmp(other->host_ifname, claim->own->host_ifname);
+}
+
+/* An ADD that did not come to its end does not know the interface's index, and a later sandbox of
+ * the pod has the name by now. */
+static bool belongs_to_other(const struct job *job)
+{
+	struct claim claim = { .own = &job->attachment };
+	struct net_link link;
+
+	if (job->attachment.ready ||
+	    net_link_by_name(job->wire.host, job->attachment.host_ifname, &link, NULL) < 0)
+		return false;
+	claim.ifindex = (__u32)link.ifindex;
+	return attachment_each(job->plugin->config.state_dir, claims, &claim, NULL) > 0;
+}
+
 /* With DEL they are put out of the way, and deleted by the agent or after it was asked. */
 static int undo_interfaces(struct job *job, struct cni_error *error)
 {
@@ -191,6 +229,8 @@ static int undo_interfaces(struct job *job, struct cni_error *error)
 
 	if (!job->wire.host && net_open(&job->wire.host, &err) < 0)
 		return cni_fail_err(error, CNI_KERNEL, &err, "netlink");
+	if (belongs_to_other(job))
+		return 0;
 	if (job->hand_over && *netns)
 		r = wire_retire(job->wire.host, netns, &job->attachment, &err);
 	job->retired = r > 0;
@@ -344,6 +384,39 @@ int unmake_attachment(struct plugin *plugin, const struct attachment *attachment
 		r = job_unmake(&job);
 	memset(&job.attachment, 0, sizeof(job.attachment)); /* the caller's */
 	return r;
+}
+
+/* --- others of the same interface --- */
+struct owner {
+	struct job *job;
+	int found;
+};
+
+/* A pod has one sandbox at a time, so the old one gives way. */
+static int give_way(const char *file, const struct attachment *other, void *data)
+{
+	struct owner *owner = data;
+	const struct attachment *own = &owner->job->attachment;
+
+	(void)file;
+	if (!other || is_same(own, other) || strcmp(other->host_ifname, own->host_ifname) ||
+	    strcmp(other->pod, own->pod) || strcmp(other->pod_namespace, own->pod_namespace))
+		return 0;
+	owner->found = 1;
+	log_warning("another container of the same pod gives way", "pod", own->pod, "container",
+		    other->container, NULL);
+	return unmake_attachment(owner->job->plugin, other, false);
+}
+
+int job_replace(struct job *job)
+{
+	struct owner owner = { .job = job };
+	struct err err;
+	int r = attachment_each(job->plugin->config.state_dir, give_way, &owner, &err);
+
+	if (r < 0 && !owner.found)
+		return cni_fail_err(error_of(job), CNI_IO, &err, "records");
+	return r < 0 ? r : owner.found;
 }
 
 void job_init(struct job *job, struct plugin *plugin)

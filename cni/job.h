@@ -36,6 +36,10 @@ int job_make(struct job *job);
  * done nevertheless. */
 int job_unmake(struct job *job);
 
+/* Another container of the same pod gives way: a sandbox that was made anew while the old one's DEL
+ * is yet to come. Walks over all records. 1: there was one; 0. */
+int job_replace(struct job *job);
+
 /* Another attachment than the job's own, with the job's lock or its own. */
 int unmake_attachment(struct plugin *plugin, const struct attachment *attachment, bool lock);
 

@@ -118,6 +118,21 @@ def test_add_killed_at_each_call_then_gc(host, agent, runtime, story):
         story.assert_clean((call, number))
 
 
+def test_add_killed_at_each_call_then_another_sandbox(host, runtime, agent, sandbox, story):
+    """The pod's next sandbox comes before the DEL of the one whose ADD was killed: that DEL takes nothing away."""
+    points = story.counted("ADD")
+    story.remember()
+    for call, number in points[::2]:
+        disturbed(runtime, "ADD", story.pod, call, number, "signal=KILL")
+        other = sandbox("front")
+        result = runtime.add(other)
+        runtime.delete(story.pod)
+        runtime.check(other, result)
+        runtime.delete(other)
+        story.assert_clean((call, number))
+        other.remove()
+
+
 @pytest.mark.parametrize("takes", [False, True])
 def test_del_killed_at_each_call(runtime, agent, host, story, takes):
     """Also where the agent takes the interfaces: those it was told of, and no others, are left to it."""
