@@ -247,8 +247,9 @@ static int want_routes(struct agent *agent, struct err *err)
 	if (!r)
 		r = routes_sync(agent->net, wanted.v, wanted.count, agent->synced, &report, err);
 	free(wanted.v);
-	/* An interface that went between the look and the write: the next event looks again. */
-	return r == -ENODEV ? 0 : r;
+	/* An interface that went, or was taken down by a DEL, between the look and the write: the
+	 * next event looks again. */
+	return r == -ENODEV || r == -ENETDOWN ? 0 : r;
 }
 
 /* --- one round ----------------------------------------------------------------------------- */
