@@ -16,6 +16,7 @@ PEER_KNOWN, PEER_SUBNET4, PEER_SUBNET6 = 1, 2, 4
 EP_READY, EP_NO_PEER = 1, 2
 UPLINK_L3 = 1
 SET_DROP_ALL, SET_ALLOW_ALL = 1, 2
+COLUMNS, STAGES, WORKLOAD_IN, WORKLOAD_OUT = 4, 11, 7, 8
 TICKS = 954  # a second
 HOOKS = ["from_pod", "to_pod", "from_netdev", "to_netdev", "from_tunnel", "xdp"]
 DROP_SLOTS = 64
@@ -39,6 +40,9 @@ class Map:
         self.name = ctypes.create_string_buffer(path.encode())
         self.fd = syscall(OBJ_GET, struct.pack("QII", ctypes.addressof(self.name), 0, 0))
         self.key_size, self.value_size = key_size, value_size
+        with open(f"/proc/self/fdinfo/{self.fd}") as info:
+            sizes = dict(line.split()[:2] for line in info if "_size:" in line)
+        assert (sizes["key_size:"], sizes["value_size:"]) == (str(key_size), str(value_size)), (path, sizes)
         self.copies = possible_cpus() if per_cpu else 1
 
     def key(self, key):
@@ -114,7 +118,7 @@ def local(ip4=None, ip6=None, nat4=None, nat6=None, flags=0, vni=4096, port=4789
 
 
 def uplink(ip4=None, ip6=None, flags=0, mtu=1500):
-    return struct.pack("II", flags, mtu) + addr(ip4) + addr(ip6)
+    return struct.pack("II", flags, mtu) + addr(ip4) + addr(ip6) + bytes(8)
 
 
 def endpoint(slot, ifindex, pod_mac, host_mac, ip4=None, ip6=None, flags=EP_READY):
@@ -123,6 +127,6 @@ def endpoint(slot, ifindex, pod_mac, host_mac, ip4=None, ip6=None, flags=EP_READ
 
 
 def slot_sets(workload_in, workload_out):
-    column = [0] * 6 + [0, 0, 0, 0]
-    column[6], column[7] = workload_in, workload_out
-    return struct.pack("40I", *column * 4)
+    column = [0] * STAGES
+    column[WORKLOAD_IN], column[WORKLOAD_OUT] = workload_in, workload_out
+    return struct.pack(f"{COLUMNS * STAGES}I", *column * COLUMNS)

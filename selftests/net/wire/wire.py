@@ -25,8 +25,8 @@ import traffic
 CLONE_NEWNS = 0x20000
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 OBJECT = os.path.join(TOP, os.environ.get("BUILD", "build"), "bpf", "margay.bpf.o")
-VALUES = {"mg_local": 160, "mg_peers": 104, "mg_uplinks": 40, "mg_ep": 72, "mg_commits": 24,
-          "mg_slots": 160, "mg_pmtu": 16, "mg_control": 16400}
+VALUES = {"mg_local": 160, "mg_peers": 104, "mg_uplinks": 48, "mg_ep": 72, "mg_commits": 24,
+          "mg_slots": 176, "mg_pmtu": 16, "mg_control": 16400}
 
 
 def run(command, check=True, **more):
