@@ -27,6 +27,9 @@ class Switch:
             place.ip(f"addr add 192.168.7.{number}/24 dev w0")
             place.ip(f"addr add fd07::{number}/64 dev w0 nodad")
             place.ip("link set w0 up")
+        for number, place in enumerate(self.places, 1):
+            for other in {1, 2, 3} - {number}:
+                wire.reach(place, f"192.168.7.{other}", f"fd07::{other}")
             self.nodes.append(wire.Node(number, place, "w0"))
         self.borrower = wire.Place("b")
         self.slot = self.nodes[2].add_pod(self.borrower, BORROWED)

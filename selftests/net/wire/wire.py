@@ -46,6 +46,14 @@ def wait(what, condition, seconds=20):
     return value
 
 
+def reach(place, *addresses):
+    """Waits until neighbours answer. A busy machine is late with carriers, and with a link-local address that is still
+    tentative the kernel asks for no neighbour: after three seconds what waits for the answer is lost."""
+    for address in addresses:
+        wait(f"{place.name} reaches {address}",
+             lambda to=address: " 0% packet loss" in place(f"ping -n -c1 -W1 {to}", check=False))
+
+
 def release():
     """The running kernel's version as numbers."""
     return tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
@@ -303,6 +311,7 @@ class Wire:
             place.ip(f"addr add 192.168.7.{number}/24 dev {device}")
             place.ip(f"addr add fd07::{number}/64 dev {device} nodad")
             place.ip(f"link set {device} up")
+        reach(self.a, "192.168.7.2", "fd07::2")
         self.near = Node(1, self.a, "ua", mtu)
         self.far = None
 
