@@ -9,6 +9,7 @@ the machine's own scheduling loses nothing. RATE is datagrams a second (1000). T
 retransmissions.
 """
 import json
+import os
 import signal
 import socket
 import struct
@@ -18,6 +19,7 @@ import time
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # asm-generic/socket.h; Python has no names for them
 INTERVAL = 0.001
+SILENCE = 3 * float(os.environ.get("NET_PATIENCE", 1))  # seconds: what is echoed later is missing
 RATE = 1000
 CHUNK = b"x" * 4096
 
@@ -48,21 +50,23 @@ def serve(port):
         connection.close()
 
 
-def receive(udp, seen, stop):
-    udp.settimeout(0.5)
-    while True:
+def receive(udp, seen, all_sent):
+    """Until what all_sent holds in the end has come back, or nothing more does."""
+    udp.settimeout(0.1)
+    last = time.monotonic()
+    while not (all_sent and (len(seen) == all_sent[0] or time.monotonic() > last + SILENCE)):
         try:
             seen.add(struct.unpack("!I", udp.recv(64))[0])
+            last = time.monotonic()
         except TimeoutError:
-            if stop.is_set():
-                return
+            pass
 
 
 def client(address, port, seconds, rate=RATE):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    udp, seen, stop = udp_socket(family), set(), threading.Event()
+    udp, seen, all_sent = udp_socket(family), set(), []
     udp.connect((address, port))
-    receiver = threading.Thread(target=receive, args=(udp, seen, stop))
+    receiver = threading.Thread(target=receive, args=(udp, seen, all_sent))
     receiver.start()
     tcp = socket.create_connection((address, port), timeout=10)
     ended = threading.Event()
@@ -81,7 +85,7 @@ def client(address, port, seconds, rate=RATE):
         if due > now:
             time.sleep(due - now)
     took = time.monotonic() - begin
-    stop.set()
+    all_sent.append(sent)
     receiver.join()
     info = tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 224)
     retransmissions = struct.unpack_from("I", info, 100)[0]  # tcpi_total_retrans

@@ -38,7 +38,7 @@ class Stream:
         return self.result()
 
     def result(self):
-        return json.loads(self.process.communicate(timeout=120)[0])
+        return json.loads(self.process.communicate(timeout=120 * places.PATIENCE)[0])
 
 
 def begin(client, server, port, seconds=600, rate=1000, reach=None):
