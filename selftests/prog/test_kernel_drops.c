@@ -70,19 +70,34 @@ static void lift_loopback(void)
 	net_close(net);
 }
 
-static int setup(void **state)
+/* All programs once: they are what takes the time. */
+static int group_setup(void **state)
 {
 	struct dp_config config = dp_config_default();
 	char root[PATH_MAX];
 
 	(void)state;
-	memset(&t, 0, sizeof(t));
 	OK(sandbox_enter(root));
 	config.root = root;
 	config.mg.slots = 64;
 	OK(dp_open(&config, &t.dp, &t.err));
 	lift_loopback();
 	OK(netns_own_cookie(&t.cookie, &t.err));
+	return 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	dp_close(t.dp);
+	return 0;
+}
+
+/* What is watched, and what was told, is each case's own. */
+static int setup(void **state)
+{
+	(void)state;
+	t.count = 0;
 	OK(dp_kernel_drops_open(t.dp, on_drop, NULL, &t.drops, &t.err));
 	return 0;
 }
@@ -91,7 +106,6 @@ static int teardown(void **state)
 {
 	(void)state;
 	dp_kernel_drops_close(t.drops);
-	dp_close(t.dp);
 	return 0;
 }
 
@@ -207,6 +221,7 @@ static void of_the_node_only_what_carries_pods(void **state)
 	OK(dp_map_set(uplinks, &ifindex, &row));
 	send_to("::ffff:127.0.0.1", 1);
 	assert_non_null(find(&event));
+	OK(dp_map_delete(uplinks, &ifindex));
 }
 
 static void a_flood_is_counted(void **state)
@@ -273,5 +288,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(with_an_agents_privileges, setup, teardown),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
