@@ -8,11 +8,12 @@ that its root. docs/kernels.md has the rest.
 import os
 import shutil
 import subprocess
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 CACHE = os.environ.get("MARGAY_CACHE", os.path.expanduser("~/.cache/margay"))
-LIMIT = int(os.environ.get("KERNEL_TIMEOUT", "500"))  # seconds a guest
+LIMIT = int(os.environ.get("KERNEL_TIMEOUT", "2400"))  # seconds a guest, by the clock of a busy machine
 PACKETS = os.environ.get("KERNEL_PACKETS", "4000")
 VERDICTS = os.environ.get("KERNEL_VERDICTS", "50000")
 MEMORY = 2048  # MiB a guest; the tests' flow tables are as large as the product's
@@ -101,18 +102,23 @@ def kernels(names=None):
 
 
 def boot(image, out, script, shell="bash", options=(), limit=LIMIT):
-    """The status of a guest that ran the script, which writes into the folder out."""
+    """The status of a guest that ran the script, which writes into the folder out. What it cost goes into out/cost:
+    seconds by the clock, and of CPU time, which is the same however busy the machine is."""
     command = ["timeout", "-k", "10", str(limit), "vng", "--disable-kvm", "--force-9p", "--run", image, "--cpus", "1",
                "--memory", f"{MEMORY}M", f"--rwdir={BUILD}", *options,
                "--append", f"PATH={write_shims()}:/bin:/sbin:/usr/bin:/usr/sbin",
                "--append", "nokaslr mitigations=off init_on_alloc=0 no5lvl", "--", f"{shell} {script}"]
+    begin = time.monotonic()
     with open(os.path.join(out, "console"), "wb") as console:
         # A plain file as vng's output would be truncated: it goes through a pipe.
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    env=dict(os.environ, PATH=f"{CACHE}/venv/bin:{os.environ['PATH']}"))
         for line in process.stdout:
             console.write(line)
-        return process.wait()
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    write(out, "cost", f"{time.monotonic() - begin:.0f} {used.ru_utime + used.ru_stime:.0f}\n")
+    return process.returncode
 
 
 def fresh(out):
