@@ -35,6 +35,8 @@ static void add_name(void *context, const struct policy *policy)
 {
 	struct names *names = context;
 
+	if (policy->staged != POLICY_ENFORCED)
+		return;
 	fprintf(names->out, "%s%s %s/%s", names->count++ ? ", " : "", policy->kind,
 		policy->namespace, policy->name);
 }

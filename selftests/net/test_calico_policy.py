@@ -128,3 +128,12 @@ def test_a_policy_of_a_missing_tier_is_inactive(cluster, pods, apply):
     shown = cluster["n1"].ctl("get", "globalnetworkpolicy", "-o", "wide")
     assert "there is no tier absent" in shown
     assert reaches(pods["client"], pods["server"])
+
+
+def test_trace_names_policies_in_force_alone(cluster, pods, apply):
+    """Of a drop that no rule decided: a staged policy allows nothing, so it is not among those that do not."""
+    apply("StagedNetworkPolicy", "later", {"selector": "app == 'server'", "types": ["Ingress"]}, "calico")
+    apply("NetworkPolicy", "closed", {"selector": "app == 'server'", "types": ["Ingress"]}, "calico")
+    settles(pods, "client", False)
+    told = cluster["n1"].ctl("trace", "calico/client", "calico/server", "--port", "80")
+    assert "no rule of NetworkPolicy calico/closed allows it" in told
