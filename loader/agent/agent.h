@@ -72,6 +72,7 @@ struct quiet;
 struct server;
 struct service_health;
 struct server_call;
+struct services;
 struct tunnels;
 struct watcher;
 
@@ -87,7 +88,8 @@ enum agent_change {
 	CHANGE_PODS = 1U << 4,	    /* programs and queues on pods' interfaces */
 	CHANGE_SETTINGS = 1U << 5,  /* FelixConfiguration */
 	CHANGE_HOOKS = 1U << 6,	    /* the same of those endpoints that say `look` */
-	CHANGE_ALL = (1U << 7) - 1,
+	CHANGE_SERVICES = 1U << 7,  /* services and their endpoints */
+	CHANGE_ALL = (1U << 8) - 1,
 	CHANGE_POLICY = 0,
 };
 
@@ -171,6 +173,7 @@ struct agent {
 	bool store_down;
 	struct engine *engine;
 	struct state *state;
+	struct services *services;
 	struct ipam *ipam;
 
 	struct dp *dp;

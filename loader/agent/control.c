@@ -23,7 +23,7 @@ static const struct op {
 } ops[] = {
 	{ "status", show_status }, { "endpoints", show_endpoints },   { "drops", show_drops },
 	{ "flows", show_flows },   { "identities", show_identities }, { "routes", show_routes },
-	{ "policies", policies },
+	{ "policies", policies },  { "services", show_services },
 };
 
 void control_handle(void *context, struct server_call *call, json_t *request)

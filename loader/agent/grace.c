@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "state/service.h"
 
 struct grace {
 	struct agent *agent;
@@ -18,6 +19,7 @@ struct grace {
 	bool running;
 	bool again;	/* a commit came meanwhile */
 	uint64_t build; /* the last one in force when the thread began */
+	uint64_t services;
 	int result;
 };
 
@@ -37,6 +39,7 @@ static int begin(struct grace *grace)
 	int r;
 
 	grace->build = engine_applied_build(grace->agent->engine);
+	grace->services = services_builds(grace->agent->services);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&grace->thread, NULL, wait_for_kernel, grace);
@@ -49,8 +52,10 @@ static void finish(struct grace *grace)
 	struct agent *agent = grace->agent;
 
 	grace->running = false;
-	if (!grace->result)
+	if (!grace->result) {
 		engine_grace_done(agent->engine, grace->build);
+		services_grace_done(agent->services, grace->services);
+	}
 	if (grace->again)
 		grace_want(agent);
 	grace->again = false;

@@ -40,6 +40,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/rpc.h"
+#include "state/service.h"
 
 #define IPAM_PAUSE_MS 50
 /* After the flow tables were made anew, segments of unknown connections are judged, not dropped. */
@@ -228,6 +229,7 @@ static int start(struct agent *agent, struct err *err)
 		abort();
 	agent->engine = engine_new(NULL);
 	agent->state = state_new(agent->config.node, agent->engine);
+	agent->services = services_new(agent->config.node);
 	reconcile_start(agent);
 	quiet_start(agent);
 	publish_start(agent);
@@ -292,6 +294,7 @@ static void stop(struct agent *agent)
 	net_close(agent->net);
 	dp_close(agent->dp);
 	state_free(agent->state);
+	services_free(agent->services);
 	engine_free(agent->engine);
 	for (unsigned int i = 0; i < 2; i++) {
 		if (agent->signals[i])

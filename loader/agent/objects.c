@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "model/decode.h"
 #include "model/pod.h"
+#include "state/service.h"
 
 #define KINDS_MAX 64
 #define ADDRESS_MAX 4096
@@ -76,11 +77,13 @@ static int check(const json_t *root, struct err *err)
 static unsigned int concerns(enum kind kind)
 {
 	if (kind == KIND_NODE)
-		return CHANGE_NODES | CHANGE_ROUTES;
+		return CHANGE_NODES | CHANGE_ROUTES | CHANGE_SERVICES;
 	if (kind == KIND_IPAM_BLOCK)
 		return CHANGE_ROUTES;
 	if (kind == KIND_HOST_ENDPOINT)
 		return CHANGE_LINKS;
+	if (kind == KIND_SERVICE || kind == KIND_ENDPOINT_SLICE)
+		return CHANGE_SERVICES;
 	return kind == KIND_FELIX_CONFIG ? CHANGE_ALL : CHANGE_POLICY;
 }
 
@@ -94,6 +97,7 @@ static void on_set(struct agent *agent, const struct object *object)
 		duties_wanted(agent);
 	state_object_set(agent->state, object);
 	service_health_set(agent, object);
+	services_set(agent->services, object);
 	agent_dirty(agent, concerns(object->kind));
 }
 
@@ -118,6 +122,7 @@ static void on_delete(struct agent *agent, const struct store_event *event)
 	}
 	agent_dirty(agent, concerns(kind));
 	state_object_del(agent->state, kind, key.ns ? key.ns : "", key.name);
+	services_del(agent->services, kind, key.ns ? key.ns : "", key.name);
 	service_health_del(agent, kind, key.ns ? key.ns : "", key.name);
 }
 

@@ -22,6 +22,7 @@
 #include "state/table.h"
 #include "sync/plan.h"
 #include "sync/routes.h"
+#include "sync/services.h"
 
 #define RETRY_MAX_MS 30000
 /* TCX lists announce nothing: looked at by the minute (design, "Beside others"). */
@@ -316,7 +317,18 @@ static void look(struct round *round)
 	agent->changes = 0;
 }
 
-/* Rows in their order: nodes, policy, endpoints, which make a pod ready. */
+/* After policy: a backend's address has its identity before anybody is sent there. */
+static int write_services(struct agent *agent, struct err *err)
+{
+	size_t rows;
+	int r = services_sync(agent->dp, agent->services, &rows, err);
+
+	if (!r && rows)
+		grace_want(agent);
+	return r;
+}
+
+/* Rows in their order: nodes, policy, services, endpoints, which make a pod ready. */
 static int write_rows(struct round *round, struct err *err)
 {
 	struct agent *agent = round->agent;
@@ -330,6 +342,8 @@ static int write_rows(struct round *round, struct err *err)
 		r = write_policy(agent, err);
 	if (!r)
 		r = apply_hosts(agent, err);
+	if (!r && round->changes & CHANGE_SERVICES)
+		r = write_services(agent, err);
 	if (!r && round->changes & CHANGE_ENDPOINTS)
 		r = want_endpoints(agent);
 	if (!r)

@@ -15,6 +15,7 @@
 #include "base/inet.h"
 #include "base/version.h"
 #include "dataplane/names.h"
+#include "state/service.h"
 
 static json_t *addr_json(const union mg_addr *addr)
 {
@@ -243,6 +244,58 @@ json_t *show_routes(struct agent *agent)
 
 	state_routes(agent->state, add_route, list);
 	return list;
+}
+
+static const char *proto_text(uint8_t proto)
+{
+	return proto == IPPROTO_TCP ? "TCP" : proto == IPPROTO_UDP ? "UDP" : "SCTP";
+}
+
+static json_t *backends_json(const struct agent *agent, const struct mg_front *front)
+{
+	const struct dp_map *map = dp_get_map(agent->dp, "mg_backs");
+	json_t *list = json_array();
+
+	for (uint32_t slot = 0; slot < front->count; slot++) {
+		const struct mg_back_key key = { .set = front->set, .slot = slot };
+		char text[ADDR_TEXT_MAX];
+		struct mg_back back;
+
+		if (dp_map_get(map, &key, &back) < 0)
+			continue;
+		json_array_append_new(list, json_sprintf(addr_is4(&back.addr) ? "%s:%u" : "[%s]:%u",
+							 addr_format(&back.addr, text),
+							 ntohs(back.port)));
+	}
+	return list;
+}
+
+struct service_walk {
+	const struct agent *agent;
+	json_t *list;
+};
+
+/* taken_by: another service has the address, port and protocol. */
+static void add_service(void *context, const struct service_view *view)
+{
+	struct service_walk *walk = context;
+	json_t *row = json_pack("{s:s,s:s,s:o,s:i,s:s,s:i,s:i,s:o}", "service", view->service,
+				"name", view->port, "address", addr_json(&view->key.addr), "port",
+				ntohs(view->key.port), "protocol", proto_text(view->key.proto),
+				"set", (int)view->row.set, "affinity", (int)view->row.affinity,
+				"backends", backends_json(walk->agent, &view->row));
+
+	json_object_set_new(row, "taken_by",
+			    view->taken_by ? json_string(view->taken_by) : json_null());
+	json_array_append_new(walk->list, row);
+}
+
+json_t *show_services(struct agent *agent)
+{
+	struct service_walk walk = { .agent = agent, .list = json_array() };
+
+	services_each(agent->services, add_service, &walk);
+	return walk.list;
 }
 
 static void add_policy(void *context, const struct policy *policy)

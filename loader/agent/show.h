@@ -16,6 +16,7 @@ json_t *show_drops(struct agent *agent);
 json_t *show_flows(struct agent *agent);
 json_t *show_identities(struct agent *agent);
 json_t *show_routes(struct agent *agent);
+json_t *show_services(struct agent *agent);
 /* Policies of endpoints in order; slot 0: of all. */
 json_t *show_policies(struct agent *agent, uint16_t slot);
 

@@ -318,6 +318,21 @@ static const struct field annotation_fields[] = {
 };
 static const struct shape annotation_shape = { .fields = annotation_fields, .open = true };
 
+/* What is stored and not served: told to whoever writes it. */
+static void warn_later(struct decode *d, const struct path *path, const struct service *service)
+{
+	const struct path spec = { .up = path, .key = "spec" };
+	const struct path type = { .up = &spec, .key = "type" };
+	const struct path external = { .up = &spec, .key = "externalIPs" };
+
+	if (d->mode != DECODE_STRICT)
+		return;
+	if (service->type == SERVICE_NODE_PORT || service->type == SERVICE_LOAD_BALANCER)
+		warn_of(d, &type, "has no effect yet: cluster addresses alone are served");
+	if (service->external_ip_count)
+		warn_of(d, &external, "have no effect yet");
+}
+
 static void check_service(struct decode *d, const struct path *path, const json_t *value, void *at)
 {
 	const json_t *metadata = json_object_get(value, "metadata");
@@ -331,6 +346,7 @@ static void check_service(struct decode *d, const struct path *path, const json_
 	/* What a load balancer left behind. */
 	if (service->type != SERVICE_LOAD_BALANCER)
 		service->ingress_count = 0;
+	warn_later(d, path, service);
 }
 
 static const struct shape service_shape = { .fields = service_fields,
