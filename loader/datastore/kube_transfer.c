@@ -148,7 +148,6 @@ static void set_manner(struct kube_transfer *transfer, const struct kube_attempt
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	SET(CURLOPT_PIPEWAIT, 1L);
 	SET(CURLOPT_FRESH_CONNECT, attempt->fresh ? 1L : 0L);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)KUBE_CONNECT_MS);
 	SET(CURLOPT_TIMEOUT_MS, (long)attempt->timeout_ms);

@@ -8,7 +8,7 @@
 #include "datastore/kube_transfer.h"
 
 #define EVENTS_MAX 16
-#define ANSWER_MS 15000 /* for the first line of an answer, at least */
+#define ANSWER_MS 15000 /* for the first line of an answer */
 
 /* --- handing on --- */
 
@@ -119,11 +119,9 @@ static void begin_due(struct kube_http *http, const struct kube_request *only)
 /* When a stream has been silent for too long. A busy server may take its time to answer at all. */
 static long long silent_at(const struct kube_request *request)
 {
-	int ms = request->idle_ms;
+	bool answered = kube_transfer_status(request->transfer);
 
-	if (!kube_transfer_status(request->transfer) && ms < ANSWER_MS)
-		ms = ANSWER_MS;
-	return request->heard + ms;
+	return request->heard + (answered ? request->idle_ms : ANSWER_MS);
 }
 
 static bool is_stream(const struct kube_request *request)
