@@ -5,7 +5,8 @@
  *
  * Everything happens in the thread of the store. What waits for a server (get, read, commit) turns
  * the connections until it has its answer; what comes for watches and for writes of
- * store_commit_async() meanwhile is told from store_dispatch() alone.
+ * store_commit_async() meanwhile is told from store_dispatch() alone, and as the time-outs are
+ * others by then, the owner's loop is woken to ask for them.
  *
  * A watch is a stream a query (kube_watch.c), a write a chain of requests (kube_write.c). An event
  * is a batch of its own. The version of a batch is the lowest that its watch's streams have got to,

@@ -60,6 +60,7 @@ int kube_get(struct store *store, const struct store_key *key, json_t **ret_obje
 	int r;
 
 	kube_http_run(to_kube(store)->http, &request);
+	store_wake(store);
 	r = kube_http_check(&request, what, err);
 	if (!r)
 		r = kube_object_read(request.answer.v, request.answer.size, key->kind, ret_object,
@@ -171,5 +172,6 @@ int kube_read(struct store *store, const struct store_reading *reading, struct e
 
 		r = read_query(&listing, err);
 	}
+	store_wake(store);
 	return r;
 }

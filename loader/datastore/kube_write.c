@@ -276,6 +276,7 @@ int kube_commit(struct store *store, struct store_write *writes, size_t count, s
 	next_write(&job);
 	while (!job.over)
 		kube_http_turn(kube->http, -1, &job.request);
+	store_wake(store);
 	return job.result < 0 ? err_set(err, job.result, "%s", job.err.text) : 0;
 }
 
