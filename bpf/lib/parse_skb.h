@@ -18,11 +18,32 @@ static __always_inline struct frame frame_of(struct __sk_buff *skb)
 	return frame;
 }
 
+/* The callback's memory. */
+struct walk {
+	struct __sk_buff *skb;
+	struct packet *pkt;
+	int r;
+};
+
+/* Callback of bpf_loop(); 1 ends it. */
+static long parse_skb_step(__u32 index, struct walk *walk)
+{
+	struct frame frame = frame_of(walk->skb);
+
+	(void)index;
+	walk->r = walk_step(&frame, walk->pkt);
+	return walk->r != 0;
+}
+
 __weak __noinline int parse_skb_walk(struct __sk_buff *skb, struct packet *pkt)
 {
-	struct frame frame = frame_of(skb);
+	struct walk walk = { .skb = skb, .pkt = pkt };
 
-	return pkt ? parse_walk(&frame, pkt) : -MG_DROP_INTERNAL;
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	walk_begin(pkt);
+	bpf_loop(walk_most(pkt), parse_skb_step, &walk, 0);
+	return walk_end(pkt, walk.r);
 }
 
 __weak __noinline int parse_skb_inner(struct __sk_buff *skb, struct packet *pkt)
