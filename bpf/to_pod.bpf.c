@@ -34,7 +34,7 @@ static __always_inline int to_pod_steps(struct __sk_buff *skb, struct packet *pk
 	r = ipv6_is_off(skb, local) ? -MG_DROP_IPV6_OFF : parse_skb_near(skb, pkt);
 	if (r) /* ARP, and whatever else the host says on its own link */
 		return pkt->flags & PKT_FROM_HOST ? MG_FINAL_NEXT : r;
-	return pod_in(skb, pkt, local);
+	return pod_in(skb, pkt);
 }
 
 SEC("tc")

@@ -16,6 +16,8 @@
 #include "abi/flow.h"
 #include "abi/node.h"
 #include "lib/addr_ops.h"
+#include "lib/flow_row.h"
+#include "lib/node.h"
 #include "lib/packet.h"
 #include "lib/policy.h"
 #include "lib/row.h"
@@ -26,6 +28,7 @@
 #include "maps/flow_t.h"
 
 #define FLOW_TRANSLATED (MG_FLOW_SNAT | MG_FLOW_DNAT)
+#define FLOW_FRESH ((__s32)TICKS_A_SECOND / 4) /* no row ends sooner after a packet */
 #define FLOW_WAYS                                                                                  \
 	(MG_FLOW_WAY0_NODE | MG_FLOW_WAY1_NODE | MG_FLOW_WAY_IPIP | MG_FLOW_WAY_VXLAN |            \
 	 MG_FLOW_WAY_CROSS)
@@ -143,13 +146,21 @@ static __always_inline __u32 flow_lifetime(const struct mg_local *local, __u8 pr
 	return local->timeout[MG_TMO_GENERIC];
 }
 
-/* A tick may be one that another CPU wrote after this packet began. */
-static __always_inline bool flow_expired(const struct packet *pkt, const struct mg_flow *flow,
-					 const struct mg_local *local)
+/* Where the last packet was longer ago than any lifetime could be short. */
+__weak __noinline int flow_outlived(struct packet *pkt, struct mg_flow *flow)
 {
-	__s32 idle = pkt->tick - flow->seen;
+	const struct mg_local *local = local_row();
 
-	return idle > (__s32)flow_lifetime(local, pkt->proto, flow->state);
+	if (!pkt || !flow || !local)
+		return 0;
+	return (__s32)(pkt->tick - flow->seen) >
+	       (__s32)flow_lifetime(local, pkt->proto, flow->state);
+}
+
+/* A tick may be one that another CPU wrote after this packet began. */
+static __always_inline bool flow_expired(struct packet *pkt, struct mg_flow *flow)
+{
+	return (__s32)(pkt->tick - flow->seen) > FLOW_FRESH && flow_outlived(pkt, flow);
 }
 
 /* Moves a row's counts to the rules that allowed it. */
@@ -238,14 +249,10 @@ static __always_inline bool flow_closed(const struct mg_flow *flow)
  * half, or closed and then hit by a SYN, ends here. A SYN against the opener's direction is a
  * miss as well, for nobody has judged that direction (PKT_FLOW_ANEW): the row stays until the
  * new connection is allowed. */
-static __always_inline struct mg_flow *flow_find(struct packet *pkt, const struct mg_local *local)
+static __always_inline struct mg_flow *flow_find(struct packet *pkt)
 {
-	struct mg_flow *flow = bpf_map_lookup_elem(&mg_flow_e, &pkt->key);
+	struct mg_flow *flow = flow_row(pkt);
 
-	if (flow)
-		pkt->flags |= PKT_ESTABLISHED;
-	else
-		flow = bpf_map_lookup_elem(&mg_flow_t, &pkt->key);
 	if (!flow)
 		goto miss;
 	if ((flow->flags & FLOW_TRANSLATED) &&
@@ -254,7 +261,7 @@ static __always_inline struct mg_flow *flow_find(struct packet *pkt, const struc
 		goto miss;
 	}
 	flow_orient(pkt, flow);
-	if (flow_expired(pkt, flow, local) || !flow_whole(pkt, flow) ||
+	if (flow_expired(pkt, flow) || !flow_whole(pkt, flow) ||
 	    (is_opening(pkt) && flow_closed(flow))) {
 		flow_end(pkt, flow);
 		goto miss;

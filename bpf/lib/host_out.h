@@ -96,7 +96,7 @@ __weak __noinline int host_out(struct __sk_buff *skb, struct packet *pkt)
 	if (pkt->flags & (PKT_MULTICAST | PKT_ICMP_ERROR))
 		return host_new_out(pkt, own, side);
 	flow_key_near(pkt);
-	flow = flow_find(pkt, local);
+	flow = flow_find(pkt);
 	return flow ? host_known(pkt, flow, side) : host_new_out(pkt, own, side);
 }
 

@@ -58,7 +58,7 @@ static __always_inline bool nat_reply_key(struct packet *pkt)
 
 /* An old claim on a tuple that cannot be chosen differently: is it over? Its opener's row has the
  * time of what that one sent last. */
-static __always_inline bool nat_stale(struct packet *pkt, const struct mg_local *local)
+static __always_inline bool nat_stale(struct packet *pkt)
 {
 	struct mg_flow_key *key = (void *)pkt->bytes;
 	struct flow_end src, dst = { &pkt->dst, pkt->dport };
@@ -68,7 +68,7 @@ static __always_inline bool nat_stale(struct packet *pkt, const struct mg_local 
 	row = bpf_map_lookup_elem(&mg_flow_e, &pkt->key2);
 	if (!row)
 		row = bpf_map_lookup_elem(&mg_flow_t, &pkt->key2);
-	if (!row || !(row->flags & MG_FLOW_DNAT) || !flow_expired(pkt, row, local))
+	if (!row || !(row->flags & MG_FLOW_DNAT) || !flow_expired(pkt, row))
 		return false;
 	owner = row->xlat;
 	src.addr = &owner;
@@ -79,22 +79,20 @@ static __always_inline bool nat_stale(struct packet *pkt, const struct mg_local 
 	partner = bpf_map_lookup_elem(&mg_flow_e, key);
 	if (!partner)
 		partner = bpf_map_lookup_elem(&mg_flow_t, key);
-	return !partner || flow_expired(pkt, partner, local);
+	return !partner || flow_expired(pkt, partner);
 }
 
 /* Claims the tuple of the answers for pkt->row, which is theirs but for its direction. fixed:
  * there is no other to try. Verified once. */
 __weak __noinline int nat_claim(struct packet *pkt, __u32 fixed)
 {
-	const struct mg_local *local = local_row();
-
 	pkt = packet_row(pkt);
-	if (!pkt || !local)
+	if (!pkt)
 		return 0;
 	pkt->row.flags &= ~MG_FLOW_FROM_B;
 	if (nat_reply_key(pkt))
 		pkt->row.flags |= MG_FLOW_FROM_B;
-	if (fixed && nat_stale(pkt, local)) {
+	if (fixed && nat_stale(pkt)) {
 		bpf_map_delete_elem(&mg_flow_e, &pkt->key2);
 		bpf_map_delete_elem(&mg_flow_t, &pkt->key2);
 	}

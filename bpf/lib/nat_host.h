@@ -32,13 +32,13 @@ static __always_inline bool nat_host_possible(const struct mg_local *local,
 }
 
 /* The row of another connection's answers at the packet's own key, turned around. */
-static __always_inline bool nat_host_taken(struct packet *pkt, const struct mg_local *local)
+static __always_inline bool nat_host_taken(struct packet *pkt)
 {
 	struct mg_flow *row = bpf_map_lookup_elem(&mg_flow_e, &pkt->key);
 
 	if (!row)
 		row = bpf_map_lookup_elem(&mg_flow_t, &pkt->key);
-	return row && row->flags & MG_FLOW_DNAT && !flow_expired(pkt, row, local) &&
+	return row && row->flags & MG_FLOW_DNAT && !flow_expired(pkt, row) &&
 	       !(row->flags & MG_FLOW_FROM_B) != !(pkt->flags & PKT_SWAPPED);
 }
 
@@ -66,16 +66,15 @@ static __always_inline int nat_host_open(struct __sk_buff *skb, struct packet *p
 	return 0;
 }
 
-static __always_inline int nat_host_steps(struct __sk_buff *skb, struct packet *pkt,
-					  const struct mg_local *local)
+static __always_inline int nat_host_steps(struct __sk_buff *skb, struct packet *pkt)
 {
 	struct mg_flow *flow;
 
 	flow_key_near(pkt);
-	if (!nat_host_taken(pkt, local))
+	if (!nat_host_taken(pkt))
 		return 0;
 	pkt->key.space = MG_KEY_HOST;
-	flow = flow_find(pkt, local);
+	flow = flow_find(pkt);
 	if (!flow)
 		return nat_host_open(skb, pkt);
 	pkt->xlat = flow->xlat;
@@ -88,13 +87,12 @@ static __always_inline int nat_host_steps(struct __sk_buff *skb, struct packet *
 /* Step for a packet of this node's own sockets on its way out. Verified once. */
 __weak __noinline int nat_host(struct __sk_buff *skb, struct packet *pkt)
 {
-	const struct mg_local *local = local_row();
 	int r;
 
 	pkt = packet_row(pkt);
-	if (!pkt || !local)
+	if (!pkt)
 		return -MG_DROP_INTERNAL;
-	r = nat_host_steps(skb, pkt, local);
+	r = nat_host_steps(skb, pkt);
 	if (!r)
 		r = rewrite(skb, pkt);
 	return r ? r : MG_FINAL_NEXT;

@@ -143,6 +143,7 @@ struct packet {
 	/* kept from packet to packet: when tick was read; this CPU's allowance of drop events and
 	 * of ICMP answers */
 	__u64 jiffies;
+	__u64 transient; /* where the last rows of keys by place lay (flow.h): 1: in mg_flow_t */
 	/* what the last packets' device and tunnel were (uplink.h, decap.h): good for the same
 	 * tick, and while nothing has changed */
 	union mg_addr far_addr;

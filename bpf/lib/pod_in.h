@@ -84,8 +84,7 @@ __weak __noinline int forwarded_opens(struct packet *pkt)
 	return r ? r : MG_FINAL_NEXT;
 }
 
-static __always_inline int pod_in(struct __sk_buff *skb, struct packet *pkt,
-				  const struct mg_local *local)
+static __always_inline int pod_in(struct __sk_buff *skb, struct packet *pkt)
 {
 	bool host = pkt->flags & PKT_FROM_HOST;
 	struct mg_flow *flow;
@@ -103,7 +102,7 @@ static __always_inline int pod_in(struct __sk_buff *skb, struct packet *pkt,
 	if (r)
 		return host ? MG_FINAL_NEXT : r;
 	flow_key_near(pkt);
-	flow = flow_find(pkt, local);
+	flow = flow_find(pkt);
 	if (flow)
 		return known_in(skb, pkt, flow);
 	if (service_translated(pkt))

@@ -221,7 +221,7 @@ static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
 	if (r)
 		return r;
 	flow_key_near(pkt);
-	flow = flow_find(pkt, local);
+	flow = flow_find(pkt);
 	ep = flow ? known_target(pkt, flow) : NULL;
 	if (ep) {
 		flow_touch(pkt, flow);

@@ -179,7 +179,7 @@ static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet 
 		return is_local_pod(&pkt->to) || pkt->flags & PKT_FROM_TUNNEL ? r : host_in(pkt);
 	}
 	flow_key_near(pkt);
-	flow = flow_find(pkt, local);
+	flow = flow_find(pkt);
 	if (flow)
 		return known_in(skb, pkt, flow, local);
 	return own && !pkt->host ? host_in(pkt) : new_in(skb, pkt, local);

@@ -62,8 +62,7 @@ static __always_inline void inherit(struct packet *pkt, const struct mg_flow *fl
 }
 
 /* A local pod's packet that goes outside by the stack's way. */
-static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
-				   const struct mg_local *local)
+static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt)
 {
 	struct mg_flow *flow;
 	int r;
@@ -76,7 +75,7 @@ static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt,
 	if (r)
 		return r;
 	flow_key(pkt);
-	flow = flow_find(pkt, local);
+	flow = flow_find(pkt);
 	if (flow && flow->flags & MG_FLOW_SNAT) {
 		pkt->xlat = flow->xlat;
 		pkt->xport = flow->way[1];
@@ -111,7 +110,7 @@ static __always_inline int uplink_out(struct __sk_buff *skb, struct packet *pkt,
 	ident_exact(&pkt->src, &pkt->from);
 	if (!is_local_pod(&pkt->from) || !nat_wanted(pkt, local))
 		return MG_FINAL_NEXT;
-	return pod_out(skb, pkt, local);
+	return pod_out(skb, pkt);
 }
 
 #endif
