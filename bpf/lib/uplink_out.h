@@ -62,11 +62,14 @@ static __always_inline void inherit(struct packet *pkt, const struct mg_flow *fl
 }
 
 /* A local pod's packet that goes outside by the stack's way. */
-static __always_inline int pod_out(struct __sk_buff *skb, struct packet *pkt)
+__weak __noinline int uplink_pod_out(struct __sk_buff *skb, struct packet *pkt)
 {
 	struct mg_flow *flow;
 	int r;
 
+	pkt = packet_row(pkt);
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
 	if (pkt->flags & PKT_ICMP_ERROR) {
 		r = icmp_error_match(skb, pkt);
 		return r ? r : MG_FINAL_NEXT;
@@ -110,7 +113,7 @@ static __always_inline int uplink_out(struct __sk_buff *skb, struct packet *pkt,
 	ident_exact(&pkt->src, &pkt->from);
 	if (!is_local_pod(&pkt->from) || !nat_wanted(pkt, local))
 		return MG_FINAL_NEXT;
-	return pod_out(skb, pkt);
+	return uplink_pod_out(skb, pkt);
 }
 
 #endif
