@@ -10,6 +10,7 @@ the CRDs of manifests/crds, prints "ready" and serves on ADDRESS (127.0.0.1) unt
 a program is missing it prints "missing NAME" and ends with status 77.
 """
 import argparse
+import ctypes
 import glob
 import json
 import os
@@ -28,8 +29,14 @@ import fake_apiserver
 TOKEN = "secret-of-the-test"
 CACHE = os.environ.get("MARGAY_CACHE", os.path.expanduser("~/.cache/margay"))
 READY_SECONDS = 120
+PR_SET_PDEATHSIG = 1
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 AUDIT = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n"
+
+
+def die_with_parent():
+    """Whoever kills us with SIGKILL ends etcd and kube-apiserver, too."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def find(name):
@@ -72,7 +79,7 @@ class Server:
 
     def run(self, name, *arguments):
         self.processes.append(subprocess.Popen([find(name), *arguments], stdin=subprocess.DEVNULL, stdout=self.log,
-                                               stderr=self.log))
+                                               stderr=self.log, preexec_fn=die_with_parent))
 
     def start(self):
         client, peer = f"http://127.0.0.1:{self.etcd}", f"http://127.0.0.1:{self.peer}"
