@@ -103,6 +103,7 @@ static void decide(struct classifier *c, uint32_t i, const struct step *step)
 		.log_rule = c->log.v[i],
 		.tier = step->kind == STEP_TIER ? step->number : 0,
 		.action = step->action == RULE_ALLOW ? MG_ACTION_ALLOW : MG_ACTION_DENY,
+		.staged = rule && step->staged,
 	};
 	c->state.v[i] = DONE;
 	c->next.v[i] = i + 1;

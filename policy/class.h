@@ -19,6 +19,7 @@ struct step {
 	enum step_kind kind;
 	enum rule_action action; /* of STEP_TIER: deny or pass; of STEP_END: deny or allow */
 	uint32_t number;	 /* rule, or tier */
+	bool staged;		 /* the rule is of a staged policy */
 	const struct pm *pm;	 /* of STEP_RULE */
 };
 

@@ -68,6 +68,7 @@ static void number_rule(struct compiler *c, struct cpol *cpol, struct far_rule *
 	rule->number->policy = policy_ref(cpol->policy);
 	rule->number->direction = cpol->direction;
 	rule->number->index = rule->rule->index;
+	rule->number->action = rule->rule->action;
 	rule->number->text = rule->rule->text;
 }
 

@@ -289,6 +289,7 @@ struct engine_rule {
 	const struct policy *policy;
 	enum policy_direction direction;
 	unsigned int index;
+	enum rule_action action;
 	const char *text;
 };
 int engine_rule_get(const struct engine *engine, uint32_t number, struct engine_rule *ret_rule);

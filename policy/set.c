@@ -5,7 +5,6 @@
 
 #include "policy/digest.h"
 
-#define SETS_DEFAULT 16384
 #define CHAIN_TRIM (1U << 18) /* nodes, 48 bytes each */
 
 /* --- lists --------------------------------------------------------------------------------- */
@@ -58,10 +57,12 @@ static void push_rules(struct sets *sets, const struct cpol *cpol, uint32_t list
 		const struct far_step *step = &cpol->step.v[cpol->chain.node.v[list].element];
 		const struct far_rule *rule = &cpol->rule.v[step->rule];
 
-		vec_push(&sets->step, (struct step){ .kind = STEP_RULE,
-						     .action = rule->rule->action,
-						     .number = rule->number->num.number,
-						     .pm = step->pm });
+		vec_push(&sets->step,
+			 (struct step){ .kind = STEP_RULE,
+					.action = rule->rule->action,
+					.number = rule->number->num.number,
+					.staged = cpol->policy->staged != POLICY_ENFORCED,
+					.pm = step->pm });
 	}
 }
 
@@ -415,7 +416,7 @@ void sets_trim(struct sets *sets)
 
 static uint32_t limit_of(uint32_t asked)
 {
-	return asked ? asked : SETS_DEFAULT;
+	return asked ? asked : MG_SETS_MAX;
 }
 
 void sets_init(struct sets *sets, struct rows *rows, uint32_t limit, struct compiler *compiler)

@@ -11,7 +11,6 @@
 #define PAGES_DEFAULT (MG_CHUNKS_MAX * MG_CHUNK_PAGES)
 #define CLASSES_DEFAULT 32768
 #define VERDICTS_DEFAULT 65536
-#define RULES_DEFAULT 262144
 
 /* --- references ---------------------------------------------------------------------------- */
 
@@ -250,8 +249,7 @@ void tables_init(struct tables *tables, struct rows *rows, const struct engine_l
 		     limit_of(limits->classes, CLASSES_DEFAULT));
 	numbers_init(&tables->verdicts, rows, PLAN_VERDICT, MG_VERDICT_FIRST,
 		     limit_of(limits->verdicts, VERDICTS_DEFAULT));
-	numbers_init(&tables->rules, rows, PLAN_RULE_DIG, 1,
-		     limit_of(limits->rules, RULES_DEFAULT));
+	numbers_init(&tables->rules, rows, PLAN_RULE_DIG, 1, limit_of(limits->rules, MG_RULES_MAX));
 	tables->pages.live = page_live;
 	tables->pages.die = page_die;
 	tables->classes.live = class_live;

@@ -44,6 +44,7 @@ struct rule_number {
 	struct policy *policy; /* that had it last; NULL after a restart */
 	enum policy_direction direction;
 	unsigned int index;
+	enum rule_action action;
 	const char *text; /* in the policy */
 };
 

@@ -154,6 +154,7 @@ int engine_rule_get(const struct engine *e, uint32_t number, struct engine_rule 
 	*ret_rule = (struct engine_rule){ .policy = rule->policy,
 					  .direction = rule->direction,
 					  .index = rule->index,
+					  .action = rule->action,
 					  .text = rule->text };
 	return 0;
 }

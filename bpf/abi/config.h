@@ -9,7 +9,7 @@
 #include <linux/types.h>
 
 /* Layout version of runtime maps (flows, translations, fragments) and marks. */
-#define MG_RUNTIME_VERSION 1
+#define MG_RUNTIME_VERSION 2
 
 /* ADD gives endpoint slot n the interface index MG_IFINDEX_BASE + n if it is free. */
 #define MG_IFINDEX_BASE 1000000

@@ -15,7 +15,6 @@
 #define MG_EP_NO_PEER (1U << 1) /* deliver to the host-side device: it has a qdisc that counts */
 #define MG_EP_THROUGH_STACK (1U << 2) /* return TC_ACT_UNSPEC after the verdict */
 #define MG_EP_ANY_SOURCE (1U << 3)    /* allowedSourcePrefixes stand in mg_source for this slot */
-#define MG_EP_STAGED (1U << 4)	      /* staged sets are present: judge them too */
 /* Our programs stand at the device twice, by TCX and by clsact, while the agent changes the way:
  * what passes ends with the first of them (TC_ACT_OK for TC_ACT_UNSPEC), so that nothing is
  * judged twice. */

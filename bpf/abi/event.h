@@ -6,6 +6,7 @@
 #define MARGAY_ABI_EVENT_H
 
 #include "abi/addr.h"
+#include "abi/policy.h"
 
 /* Entry points; index of drop counters and field of events. */
 #define MG_HOOKS(X)                                                                                \
@@ -33,9 +34,8 @@ struct mg_event {
 	union mg_addr src;
 	union mg_addr dst;
 	__u32 ifindex;
-	__u32 length;  /* of the packet */
-	__u32 set[2];  /* that judged, sender's and receiver's side */
-	__u32 rule[2]; /* that decided */
+	__u32 length;		    /* of the packet */
+	struct mg_judged judged[2]; /* sender's and receiver's */
 	__u32 log_rule;
 	__be16 sport;
 	__be16 dport;
@@ -68,6 +68,8 @@ struct mg_drop_count {
 	X(DESTINATION, "destination", "a: identity, b: node << 16 | slot, c: address flags")       \
 	X(EGRESS, "egress policy", "a: set, b: verdict, c: rule")                                  \
 	X(INGRESS, "ingress policy", "a: set, b: verdict, c: rule")                                \
+	X(STAGED_EGRESS, "staged egress", "a: set, b: verdict, c: rule")                           \
+	X(STAGED_INGRESS, "staged ingress", "a: set, b: verdict, c: rule")                         \
 	X(NAT, "source translation", "a: port, b: last word of the address")                       \
 	X(ENCAP, "encapsulation", "a: 4 IP-in-IP, 41 IPv6, 17 VXLAN; b: node")                     \
 	X(DECAP, "decapsulation", "a: 4, 41 or 17; b: node")                                       \

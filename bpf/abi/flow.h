@@ -13,6 +13,7 @@
 #define MARGAY_ABI_FLOW_H
 
 #include "abi/addr.h"
+#include "abi/policy.h"
 
 struct mg_flow_key {
 	union mg_addr a;
@@ -38,7 +39,7 @@ struct mg_flow_key {
 #define MG_FLOW_REPLY (1U << 4)	      /* translated: the row of the answers */
 #define MG_FLOW_JUDGED_OUT (1U << 5)  /* this node judged the sender's side */
 #define MG_FLOW_JUDGED_IN (1U << 6)   /* this node judged the receiver's side */
-#define MG_FLOW_JUDGED_HOST (1U << 7) /* host stages judged, if any: set[] has MG_SIDE_* */
+#define MG_FLOW_JUDGED_HOST (1U << 7) /* host stages judged, if any: sides are places */
 #define MG_FLOW_BOTH_SEEN (1U << 8)   /* packets went both ways; since: flow.both */
 #define MG_FLOW_WAY0_NODE (1U << 9)   /* way[0] is a node number (0: outside), not a slot */
 #define MG_FLOW_WAY1_NODE (1U << 10)
@@ -49,11 +50,19 @@ struct mg_flow_key {
 #define MG_FLOW_WAY_CROSS (1U << 14)
 #define MG_FLOW_HOST (1U << 15) /* translated: of a socket of this node, see MG_KEY_HOST */
 
-/* mg_flow.set of a side that no pod's policy judged (MG_FLOW_JUDGED_OUT, _IN), with
- * MG_FLOW_JUDGED_HOST: where the flow comes to this node (sender's side) or leaves it (receiver's):
- * the ifindex of an uplink, or one of these; 0: an interface that is none of ours. */
+/* mg_side.place.at of a side that no pod's policy judged, with MG_FLOW_JUDGED_HOST: where the flow
+ * comes to this node (sender's side) or leaves it (receiver's): the ifindex of an uplink, or one of
+ * these; 0: an interface that is none of ours. */
 #define MG_SIDE_TUNNEL (1U << 30) /* in a tunnel, by whatever uplink */
 #define MG_SIDE_OWN (1U << 31)	  /* a socket of this node is that end */
+
+union mg_side {
+	struct mg_judged judged; /* by a pod's policy: MG_FLOW_JUDGED_OUT, _IN */
+	struct {
+		__u32 rule; /* of the host endpoint there */
+		__u32 at;   /* MG_SIDE_* */
+	} place;
+};
 
 /* mg_flow.state: TCP. Direction 0 goes from a to b; of a translated pair it is the opener's. */
 #define MG_TCP_SYN (1U << 0)
@@ -74,16 +83,15 @@ struct mg_flow_count {
 struct mg_flow {
 	__u64 bytes; /* direction 0 (a to b); of a translated row its only one */
 	__u32 packets;
-	__u32 seen;    /* tick (2^20 ns) of the last packet */
-	__u32 change;  /* mg_control.change at the last check */
-	__u32 epoch;   /* sum of both ends' epochs and host_epoch when it was judged */
-	__u32 set[2];  /* sets that judged it, of the sender, of the receiver; or MG_SIDE_* */
-	__u32 rule[2]; /* deciding rules of the two sides */
-	__u16 flags;   /* MG_FLOW_* */
-	__u8 state;    /* MG_TCP_* */
-	__u8 both;     /* half seconds, modulo 256, when packets had gone both ways */
-	__u16 way[2];  /* where direction 0 / 1 goes: slot or node number; 0: look it up.
-			* Of a translated row way[1] is the new port (network order). */
+	__u32 seen;	       /* tick (2^20 ns) of the last packet */
+	__u32 change;	       /* mg_control.change at the last check */
+	__u32 epoch;	       /* sum of both ends' epochs and host_epoch when it was judged */
+	union mg_side side[2]; /* sender's, receiver's */
+	__u16 flags;	       /* MG_FLOW_* */
+	__u8 state;	       /* MG_TCP_* */
+	__u8 both;	       /* half seconds, modulo 256, when packets had gone both ways */
+	__u16 way[2];	       /* where direction 0 / 1 goes: slot or node number; 0: look it up.
+				* Of a translated row way[1] is the new port (network order). */
 	union {
 		struct mg_flow_count back; /* direction 1 of an untranslated row */
 		union mg_addr xlat;	   /* of a translated row */
@@ -106,6 +114,7 @@ struct mg_frag {
 };
 
 _Static_assert(sizeof(struct mg_flow_key) == 40, "mg_flow_key");
+_Static_assert(sizeof(union mg_side) == 8, "mg_side");
 _Static_assert(sizeof(struct mg_flow) == 64, "mg_flow");
 _Static_assert(sizeof(struct mg_frag_key) == 40, "mg_frag_key");
 _Static_assert(sizeof(struct mg_frag) == 8, "mg_frag");

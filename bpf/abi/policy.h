@@ -81,13 +81,33 @@ enum mg_action { MG_ACTION_DENY, MG_ACTION_ALLOW };
 
 #define MG_RULE_NONE 0 /* no rule: the end of a tier, or no policy at all */
 
+#define MG_SET_BITS 14	/* of a set's number */
+#define MG_RULE_BITS 18 /* of a rule's number */
+#define MG_SETS_MAX (1U << MG_SET_BITS)
+#define MG_RULES_MAX ((1U << MG_RULE_BITS) - 1)
+
+/* mg_judged.staged_rule: denied, by a rule that is in force or the end of a tier. No rule's
+ * number. */
+#define MG_RULE_DENIED MG_RULES_MAX
+
+/* One side of a judgement: what decided, and what would if staged policies were in force. Zero:
+ * this side was not judged here. */
+struct mg_judged {
+	__u64 rule : MG_RULE_BITS;	  /* deciding; MG_RULE_NONE: implicit */
+	__u64 staged_rule : MG_RULE_BITS; /* a staged policy's, MG_RULE_DENIED, or else
+					   * MG_RULE_NONE: allowed */
+	__u64 set : MG_SET_BITS;	  /* that judged; 0: not here */
+	__u64 staged_set : MG_SET_BITS;	  /* 0: nothing staged concerns this side */
+};
+
 /* mg_verdict */
 struct mg_verdict {
 	__u32 rule;	/* deciding rule number, MG_RULE_NONE: implicit */
 	__u32 log_rule; /* last Log rule passed on the way; 0: none */
 	__u32 tier;	/* number of the tier whose end decided where rule is none; 0: profile */
 	__u8 action;	/* enum mg_action */
-	__u8 pad[3];
+	__u8 staged;	/* 1: rule is of a staged policy, and decides nothing in force */
+	__u8 pad[2];
 };
 
 #define MG_COMMIT_ROWS 64
@@ -122,6 +142,7 @@ _Static_assert(sizeof(struct mg_page) == 1024, "mg_page");
 _Static_assert(sizeof(struct mg_slot) == 176, "mg_slot");
 _Static_assert(sizeof(struct mg_set) == 8, "mg_set");
 _Static_assert(sizeof(struct mg_class) == 72, "mg_class");
+_Static_assert(sizeof(struct mg_judged) == 8, "mg_judged");
 _Static_assert(sizeof(struct mg_verdict) == 16, "mg_verdict");
 _Static_assert(sizeof(struct mg_commit) == 24, "mg_commit");
 _Static_assert(sizeof(struct mg_control) == 16 + 4 * MG_EPOCHS, "mg_control");

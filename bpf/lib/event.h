@@ -46,10 +46,8 @@ static __always_inline void event_fill(struct mg_event *event, const struct pack
 	event->ifindex = pkt->ifindex;
 	event->length = pkt->length;
 	event->log_rule = pkt->log_rule;
-	for (int i = 0; i < 2; i++) {
-		event->set[i] = pkt->set[i];
-		event->rule[i] = pkt->rule[i];
-	}
+	event->judged[PKT_OUT] = pkt->judged[PKT_OUT];
+	event->judged[PKT_IN] = pkt->judged[PKT_IN];
 	event->identity[0] = pkt->from.identity;
 	event->identity[1] = pkt->to.identity;
 	event->slot[0] = pkt->src_slot;

@@ -17,9 +17,9 @@
 #include "abi/node.h"
 #include "lib/addr_ops.h"
 #include "lib/flow_row.h"
+#include "lib/flow_side.h"
 #include "lib/node.h"
 #include "lib/packet.h"
-#include "lib/policy.h"
 #include "lib/row.h"
 #include "lib/swap.h"
 #include "lib/tick.h"
@@ -176,8 +176,8 @@ static __always_inline void flow_fold(struct mg_flow *flow)
 	}
 	flow->packets = 0;
 	flow->bytes = 0;
-	rule_count(flow->rule[PKT_OUT], 0, packets, bytes);
-	rule_count(flow->rule[PKT_IN], 0, packets, bytes);
+	flow_fold_side(flow, PKT_OUT, packets, bytes);
+	flow_fold_side(flow, PKT_IN, packets, bytes);
 }
 
 /* Deletes the row of pkt->key, and its partner. The pointer is void after it. */

@@ -256,12 +256,8 @@ static __always_inline void flow_fill(struct packet *pkt, __u16 flags)
 	row->epoch = pkt->epoch;
 	row->state = pkt->tcp_state;
 	row->flags = pkt->flow_flags | flags;
-	for (int i = 0; i < 2; i++) {
-		bool judged = row->flags & (MG_FLOW_JUDGED_OUT << i);
-
-		row->set[i] = judged ? pkt->set[i] : pkt->side[i];
-		row->rule[i] = pkt->rule[i];
-	}
+	flow_keep_side(row, pkt, PKT_OUT);
+	flow_keep_side(row, pkt, PKT_IN);
 }
 
 /* Inserts pkt->row at pkt->key2, unless somebody has the tuple. Promotion inserts before it

@@ -25,6 +25,7 @@
 #include "lib/packet.h"
 #include "lib/policy.h"
 #include "lib/row.h"
+#include "lib/rule_count.h"
 #include "lib/trace.h"
 #include "maps/failsafe.h"
 
@@ -63,7 +64,7 @@ static __always_inline void host_count(struct packet *pkt, __u32 stage, __u32 ru
 	__u32 side = stage_is_in(stage) ? PKT_OUT : PKT_IN;
 
 	if (!(pkt->flow_flags & (MG_FLOW_JUDGED_OUT << side)))
-		pkt->rule[side] = rule;
+		pkt->judged[side].rule = rule;
 	if (stage <= MG_STAGE_UNTRACKED_OUT) /* no flow keeps counts */
 		rule_count(rule, 0, 1, pkt->l3_length);
 	else if (how & HOST_COUNT)

@@ -19,15 +19,15 @@ static __always_inline int host_first_seen(struct packet *pkt, struct mg_flow *f
 	if (r)
 		return r;
 	pkt->flow_flags = flow->flags;
-	sides_of(pkt, flow);
+	flow_sides_of(pkt, flow);
 	pkt->side[PKT_IN] = side;
 	r = host_sides(pkt, HOST_EXIT | HOST_COUNT);
 	if (r) {
 		flow_end(pkt, flow);
 		return r;
 	}
-	flow->set[PKT_IN] = side;
-	flow->rule[PKT_IN] = pkt->rule[PKT_IN];
+	flow->side[PKT_IN].place.at = side;
+	flow->side[PKT_IN].place.rule = pkt->judged[PKT_IN].rule;
 	flow->flags |= MG_FLOW_JUDGED_HOST;
 	return 0;
 }
@@ -36,7 +36,7 @@ static __always_inline int host_first_seen(struct packet *pkt, struct mg_flow *f
 static __always_inline bool host_uncounted(const struct packet *pkt, const struct mg_flow *flow)
 {
 	bool back = pkt->flags & PKT_REVERSED;
-	__u32 side = back ? flow->set[PKT_IN] : flow->set[PKT_OUT];
+	__u32 side = back ? flow->side[PKT_IN].place.at : flow->side[PKT_OUT].place.at;
 
 	if (flow->flags & (back ? MG_FLOW_JUDGED_IN : MG_FLOW_JUDGED_OUT))
 		return false;
@@ -48,7 +48,7 @@ static __always_inline int host_known(struct packet *pkt, struct mg_flow *flow, 
 	int r = flow_recheck(pkt, flow);
 
 	if (!r && !(pkt->flags & PKT_REVERSED) && !(flow->flags & MG_FLOW_JUDGED_IN) &&
-	    flow->set[PKT_IN] != side)
+	    flow->side[PKT_IN].place.at != side)
 		r = host_first_seen(pkt, flow, side);
 	if (!r && host_uncounted(pkt, flow))
 		flow_update(pkt, flow);

@@ -53,6 +53,7 @@ static __always_inline int judge_turned(struct packet *pkt, __u32 column, __u32 
 		turned |= PKT_JUDGE_IN;
 	if (sides & PKT_JUDGE_IN)
 		turned |= PKT_JUDGE_OUT;
+	__builtin_memset(pkt->judged, 0, sizeof(pkt->judged));
 	packet_turn(pkt);
 	r = judge(pkt, column, turned);
 	packet_turn(pkt);

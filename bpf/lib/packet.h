@@ -113,9 +113,8 @@ struct packet {
 	__u32 side[2];	      /* where the flow comes in and leaves: ifindex or MG_SIDE_* */
 	/* flow and verdict */
 	struct mg_flow_key key;
-	__u32 set[2];	  /* sender's, receiver's */
-	__u32 verdict[2]; /* numbers into mg_verdicts */
-	__u32 rule[2];
+	struct mg_judged judged[2]; /* sender's side, receiver's */
+	__u32 verdict[2];	    /* numbers into mg_verdicts */
 	__u32 log_rule;
 	__u32 change;	  /* mg_control.change at entry */
 	__u32 column;	  /* of the commit in force, for a new flow's judgement */

@@ -20,7 +20,6 @@
 #include "lib/trace.h"
 #include "maps/classes.h"
 #include "maps/pages.h"
-#include "maps/rule_stats.h"
 #include "maps/sets.h"
 #include "maps/slots.h"
 #include "maps/verdicts.h"
@@ -123,33 +122,19 @@ static __always_inline __u32 set_in_force(__u32 slot, __u32 column, __u32 stage)
 	return row ? row->set[column & (MG_COLUMNS - 1)][stage] : MG_SET_NONE;
 }
 
-static __always_inline void rule_count(__u32 rule, __u64 connections, __u64 packets, __u64 bytes)
-{
-	struct mg_rule_stats *stats;
-
-	if (!rule)
-		return;
-	stats = bpf_map_lookup_elem(&mg_rule_stats, &rule);
-	if (!stats)
-		return;
-	stats->connections += connections;
-	stats->packets += packets;
-	stats->bytes += bytes;
-}
-
 /* Writes down the deciding rule; is the verdict an allowance? */
 static __always_inline bool verdict_allows(struct packet *pkt, __u32 side, __u32 number)
 {
 	struct mg_verdict *verdict;
 
 	pkt->verdict[side] = number;
-	pkt->rule[side] = MG_RULE_NONE;
+	pkt->judged[side].rule = MG_RULE_NONE;
 	if (number < MG_VERDICT_FIRST)
 		return number == MG_VERDICT_ALLOW;
 	verdict = bpf_map_lookup_elem(&mg_verdicts, &number);
 	if (!verdict)
 		return false;
-	pkt->rule[side] = verdict->rule;
+	pkt->judged[side].rule = verdict->rule;
 	if (verdict->log_rule)
 		pkt->log_rule = verdict->log_rule;
 	return verdict->action == MG_ACTION_ALLOW;
@@ -169,26 +154,49 @@ static __always_inline bool unknown_denied(struct packet *pkt, __u32 set, __u32 
 	       classify(pkt, set, pkt->family == 4 ? MG_IDENT_UNKNOWN4 : MG_IDENT_UNKNOWN6);
 }
 
+/* The verdict's number of one side by a set. */
+static __always_inline __u32 side_verdict(struct packet *pkt, __u32 set, __u32 side)
+{
+	if (set == MG_SET_ALLOW_ALL)
+		return MG_VERDICT_ALLOW;
+	if (set < MG_SET_FIRST)
+		return MG_VERDICT_DROP;
+	return classify(pkt, set, side == PKT_OUT ? pkt->to.identity : pkt->from.identity);
+}
+
+static __always_inline __u32 side_slot(const struct packet *pkt, __u32 side)
+{
+	return side == PKT_OUT ? pkt->src_slot : pkt->dst_slot;
+}
+
+static __always_inline __u32 side_stage(__u32 side)
+{
+	return side == PKT_OUT ? MG_STAGE_WORKLOAD_OUT : MG_STAGE_WORKLOAD_IN;
+}
+
+static __always_inline __u32 side_staged_stage(__u32 side)
+{
+	return side == PKT_OUT ? MG_STAGE_STAGED_OUT : MG_STAGE_STAGED_IN;
+}
+
 /* One side of a judgement: 0, or the reason of the denial. An endpoint without a set in force is
  * not ready, whatever its row says. */
 static __always_inline int judge_side(struct packet *pkt, __u32 column, __u32 side)
 {
-	__u32 slot = side == PKT_OUT ? pkt->src_slot : pkt->dst_slot;
-	__u32 stage = side == PKT_OUT ? MG_STAGE_WORKLOAD_OUT : MG_STAGE_WORKLOAD_IN;
+	__u32 slot = side_slot(pkt, side), number;
 	struct mg_ident *peer = side == PKT_OUT ? &pkt->to : &pkt->from;
-	__u32 set = set_in_force(slot, column, stage), number = MG_VERDICT_DROP;
+	__u32 set = set_in_force(slot, column, side_stage(side));
 	bool allowed;
 
-	pkt->set[side] = set;
+	pkt->judged[side].set = set;
+	pkt->judged[side].staged_set = set_in_force(slot, column, side_staged_stage(side));
+	pkt->judged[side].staged_rule = MG_RULE_NONE;
 	if (set == MG_SET_NONE)
 		return -MG_DROP_NOT_READY;
-	if (set == MG_SET_ALLOW_ALL)
-		number = MG_VERDICT_ALLOW;
-	else if (set != MG_SET_DROP_ALL)
-		number = classify(pkt, set, peer->identity);
+	number = side_verdict(pkt, set, side);
 	allowed = verdict_allows(pkt, side, number);
 	trace_step(side == PKT_OUT ? MG_STEP_EGRESS : MG_STEP_INGRESS, set, number,
-		   pkt->rule[side]);
+		   pkt->judged[side].rule);
 	if (allowed)
 		return 0;
 	if (unknown_denied(pkt, set, number, peer))
@@ -197,7 +205,7 @@ static __always_inline int judge_side(struct packet *pkt, __u32 column, __u32 si
 }
 
 /* Judges the sides asked for (PKT_JUDGE_*) with pkt->from and pkt->to complete and slots set.
- * A pod reaches itself. Rules count connections, here; and what they denied. */
+ * A pod reaches itself. */
 __weak __noinline int judge(struct packet *pkt, __u32 column, __u32 sides)
 {
 	int r = 0;
@@ -210,17 +218,6 @@ __weak __noinline int judge(struct packet *pkt, __u32 column, __u32 sides)
 		if (sides & (1U << side))
 			r = judge_side(pkt, column, side);
 	return r;
-}
-
-/* A judgement's connection on the pods' rules that made it; denied packets have no flow to keep
- * their counts, so they are added at once. */
-__weak __noinline int count_judgement(struct packet *pkt, __u32 denied)
-{
-	if (!pkt)
-		return 0;
-	rule_count(pkt->rule[PKT_OUT], 1, denied, denied ? pkt->l3_length : 0);
-	rule_count(pkt->rule[PKT_IN], 1, denied, denied ? pkt->l3_length : 0);
-	return 0;
 }
 
 #endif

@@ -33,29 +33,25 @@ static __always_inline __u16 local_slot(const struct mg_ident *ident)
 	return (ident->flags & want) == want ? ident->slot : MG_SLOT_NONE;
 }
 
+/* Are one side's sets in force the ones that judged it? */
+static __always_inline bool side_holds(const struct packet *pkt, const struct mg_flow *flow,
+				       __u32 column, __u32 side)
+{
+	const struct mg_judged *judged = &flow->side[side].judged;
+	__u32 slot = side_slot(pkt, side);
+
+	if (!(flow->flags & (MG_FLOW_JUDGED_OUT << side)))
+		return true;
+	return set_in_force(slot, column, side_stage(side)) == judged->set &&
+	       set_in_force(slot, column, side_staged_stage(side)) == judged->staged_set;
+}
+
 /* Does the stamp still hold? pkt is turned to the original direction and has its ends. */
 static __always_inline bool stamp_holds(const struct packet *pkt, const struct mg_flow *flow,
 					__u32 column)
 {
-	if (flow->epoch != pkt->epoch)
-		return false;
-	if ((flow->flags & MG_FLOW_JUDGED_OUT) &&
-	    set_in_force(pkt->src_slot, column, MG_STAGE_WORKLOAD_OUT) != flow->set[PKT_OUT])
-		return false;
-	return !(flow->flags & MG_FLOW_JUDGED_IN) ||
-	       set_in_force(pkt->dst_slot, column, MG_STAGE_WORKLOAD_IN) == flow->set[PKT_IN];
-}
-
-/* What a row keeps of the sides that no pod's policy judged, back into the packet. */
-static __always_inline void sides_of(struct packet *pkt, const struct mg_flow *flow)
-{
-	for (int i = 0; i < 2; i++) {
-		bool judged = flow->flags & (MG_FLOW_JUDGED_OUT << i);
-
-		pkt->side[i] = judged ? 0 : flow->set[i];
-		if (!judged)
-			pkt->rule[i] = flow->rule[i];
-	}
+	return flow->epoch == pkt->epoch && side_holds(pkt, flow, column, PKT_OUT) &&
+	       side_holds(pkt, flow, column, PKT_IN);
 }
 
 static __always_inline int judge_host(struct packet *pkt, const struct mg_flow *flow, __u32 column)
@@ -80,7 +76,7 @@ static __always_inline int judge_flow(struct packet *pkt, struct mg_flow *flow, 
 		sides |= PKT_JUDGE_IN;
 	if (pkt->flags & PKT_REVERSED)
 		pkt->icmp_type = icmp_question(pkt->family, type);
-	sides_of(pkt, flow);
+	flow_sides_of(pkt, flow);
 	r = judge(pkt, column, sides);
 	if (!r)
 		r = judge_host(pkt, flow, column);
@@ -89,11 +85,8 @@ static __always_inline int judge_flow(struct packet *pkt, struct mg_flow *flow, 
 	if (r)
 		return r;
 	flow->epoch = pkt->epoch;
-	for (int i = 0; i < 2; i++) {
-		if (flow->flags & (MG_FLOW_JUDGED_OUT << i))
-			flow->set[i] = pkt->set[i];
-		flow->rule[i] = pkt->rule[i];
-	}
+	flow_keep_side(flow, pkt, PKT_OUT);
+	flow_keep_side(flow, pkt, PKT_IN);
 	return 0;
 }
 

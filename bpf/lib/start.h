@@ -40,9 +40,8 @@ static __always_inline struct packet *packet_start(struct __sk_buff *skb, __u32 
 	pkt->ep_flags = 0;
 	pkt->host = 0;
 	__builtin_memset(pkt->side, 0, sizeof(pkt->side));
-	__builtin_memset(pkt->set, 0, sizeof(pkt->set));
+	__builtin_memset(pkt->judged, 0, sizeof(pkt->judged));
 	__builtin_memset(pkt->verdict, 0, sizeof(pkt->verdict));
-	__builtin_memset(pkt->rule, 0, sizeof(pkt->rule));
 	pkt->log_rule = 0;
 	pkt->flow_flags = 0;
 	pkt->out_ifindex = 0;

@@ -54,11 +54,7 @@ static __always_inline void inherit(struct packet *pkt, const struct mg_flow *fl
 	pkt->tcp_state = flow->state;
 	pkt->flow_flags =
 		(flow->flags & (MG_FLOW_JUDGED_OUT | MG_FLOW_JUDGED_HOST)) | MG_FLOW_VIA_STACK;
-	for (int i = 0; i < 2; i++) {
-		pkt->set[i] = flow->set[i];
-		pkt->side[i] = flow->set[i];
-		pkt->rule[i] = flow->rule[i];
-	}
+	flow_sides_of(pkt, flow);
 }
 
 /* A local pod's packet that goes outside by the stack's way. */

@@ -10,10 +10,11 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi/digest.h"
+#include "abi/policy.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, MG_RULES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct mg_digest);

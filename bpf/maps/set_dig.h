@@ -10,10 +10,11 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi/digest.h"
+#include "abi/policy.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 16384);
+	__uint(max_entries, MG_SETS_MAX);
 	__type(key, __u32);
 	__type(value, struct mg_digest);
 } mg_set_dig __weak SEC(".maps");

@@ -13,7 +13,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 16384);
+	__uint(max_entries, MG_SETS_MAX);
 	__type(key, __u32);
 	__type(value, struct mg_set);
 } mg_sets __weak SEC(".maps");

@@ -97,9 +97,9 @@ static json_t *event_json(struct agent *agent, const struct mg_event *event)
 			 addr_format(&event->dst, dst), "proto", event->proto, "sport",
 			 ntohs(event->sport), "dport", ntohs(event->dport), "length",
 			 (int)event->length, "ifindex", (int)event->ifindex, "egress_rule",
-			 show_rule(agent, event->rule[0]), "ingress_rule",
-			 show_rule(agent, event->rule[1]), "l3_offset", event->l3_offset, "data",
-			 data);
+			 show_rule(agent, event->judged[0].rule), "ingress_rule",
+			 show_rule(agent, event->judged[1].rule), "l3_offset", event->l3_offset,
+			 "data", data);
 }
 
 static void tell(struct watcher *watcher, json_t *record)

@@ -131,10 +131,17 @@ static const char *flow_state(const struct mg_flow_key *key, const struct mg_flo
 	return flow->state & MG_TCP_SYNACK ? "syn-ack" : "syn";
 }
 
+struct mg_judged show_side(const struct mg_flow *flow, unsigned int side)
+{
+	if (flow->flags & (MG_FLOW_JUDGED_OUT << side))
+		return flow->side[side].judged;
+	return (struct mg_judged){ .rule = flow->side[side].place.rule };
+}
+
 static void add_rules(struct agent *agent, json_t *row, const struct mg_flow *flow)
 {
-	json_object_set_new(row, "egress_rule", show_rule(agent, flow->rule[0]));
-	json_object_set_new(row, "ingress_rule", show_rule(agent, flow->rule[1]));
+	json_object_set_new(row, "egress_rule", show_rule(agent, show_side(flow, 0).rule));
+	json_object_set_new(row, "ingress_rule", show_rule(agent, show_side(flow, 1).rule));
 }
 
 static json_t *flow_json(const struct mg_flow_key *key, const struct mg_flow *flow,

@@ -6,6 +6,7 @@
 #ifndef MARGAY_AGENT_SHOW_H
 #define MARGAY_AGENT_SHOW_H
 
+#include "abi/flow.h"
 #include "agent/agent.h"
 
 #define SHOW_FLOWS_MAX 20000
@@ -22,5 +23,8 @@ json_t *show_policies(struct agent *agent, uint16_t slot);
 
 /* {"policy":..., "direction":..., "rule":..., "text":...}, or null where no rule decided. */
 json_t *show_rule(struct agent *agent, uint32_t number);
+
+/* What judged one side of a flow: 0 the sender's, 1 the receiver's. */
+struct mg_judged show_side(const struct mg_flow *flow, unsigned int side);
 
 #endif

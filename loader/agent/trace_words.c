@@ -4,6 +4,7 @@
 #include "abi/reason.h"
 #include "abi/service.h"
 #include "agent/hosts.h"
+#include "agent/show.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "dataplane/names.h"
@@ -123,6 +124,18 @@ static char *host_judgement(const struct agent *agent, const struct mg_step *ste
 			 name ? name : "?", allowed ? "allowed" : "denied", rule);
 }
 
+/* What would be if staged policies were in force. */
+static char *staged_judgement(const struct agent *agent, const struct mg_step *step, uint32_t slot,
+			      enum policy_direction way)
+{
+	bool allowed = verdict_allows(agent, step->b);
+	_cleanup_free_ char *who = slot_text(agent, slot);
+	_cleanup_free_ char *rule = rule_words(agent, step->c);
+
+	return xasprintf("%s of %s: would be %s (%s)", way == POLICY_IN ? "ingress" : "egress", who,
+			 allowed ? "allowed" : "denied", rule ? rule : "without a rule");
+}
+
 static char *identity_words(const struct agent *agent, const char *what, uint32_t identity,
 			    uint32_t node)
 {
@@ -143,8 +156,8 @@ static char *flow_words(const struct agent *agent, const struct mg_step *step,
 
 	if (step->c || !step->a || !walk->flow)
 		return xasprintf("%s%s", what, step->c ? ", judged again" : "");
-	out = rule_words(agent, walk->flow->row.rule[0]);
-	in = rule_words(agent, walk->flow->row.rule[1]);
+	out = rule_words(agent, show_side(&walk->flow->row, 0).rule);
+	in = rule_words(agent, show_side(&walk->flow->row, 1).rule);
 	return xasprintf("%s%s%s%s%s", what, out ? "; allowed by " : "", out ? out : "",
 			 in ? "; allowed by " : "", in ? in : "");
 }
@@ -184,6 +197,10 @@ char *trace_words(const struct agent *agent, const struct mg_step *step, struct 
 		return judgement(agent, step, walk->src_slot, POLICY_OUT);
 	case MG_STEP_INGRESS:
 		return judgement(agent, step, walk->dst_slot, POLICY_IN);
+	case MG_STEP_STAGED_EGRESS:
+		return staged_judgement(agent, step, walk->src_slot, POLICY_OUT);
+	case MG_STEP_STAGED_INGRESS:
+		return staged_judgement(agent, step, walk->dst_slot, POLICY_IN);
 	case MG_STEP_NAT:
 		return xasprintf("source becomes %u.%u.%u.%u port %u", step->b >> 24,
 				 step->b >> 16 & 255, step->b >> 8 & 255, step->b & 255, step->a);

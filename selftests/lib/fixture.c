@@ -133,14 +133,18 @@ void fixture_close(struct fixture *fx)
 	memset(fx, 0, sizeof(*fx));
 }
 
-static void empty_map(int fd, size_t key_size)
+/* Deletes behind the walk: from the first key each time, a hash is read from its start. */
+void fixture_empty(int fd, size_t key_size)
 {
-	unsigned char key[64];
+	unsigned char key[2][64];
+	int r = bpf_map_get_next_key(fd, NULL, key[0]);
 
-	if (key_size > sizeof(key))
+	if (key_size > sizeof(key[0]))
 		fail_msg("key of %zu bytes", key_size);
-	while (!bpf_map_get_next_key(fd, NULL, key))
-		bpf_map_delete_elem(fd, key);
+	for (unsigned int i = 0; !r; i = !i) {
+		r = bpf_map_get_next_key(fd, key[i], key[!i]);
+		bpf_map_delete_elem(fd, key[i]);
+	}
 }
 
 static void zero_per_cpu(int fd, __u32 count, size_t size)
@@ -156,10 +160,10 @@ void fixture_forget(struct fixture *fx)
 {
 	struct mg_event event;
 
-	empty_map(fixture_map(fx, "mg_flow_t"), sizeof(struct mg_flow_key));
-	empty_map(fixture_map(fx, "mg_flow_e"), sizeof(struct mg_flow_key));
-	empty_map(fixture_map(fx, "mg_frags"), sizeof(struct mg_frag_key));
-	empty_map(fixture_map(fx, "mg_affinity"), sizeof(struct mg_affinity_key));
+	fixture_empty(fixture_map(fx, "mg_flow_t"), sizeof(struct mg_flow_key));
+	fixture_empty(fixture_map(fx, "mg_flow_e"), sizeof(struct mg_flow_key));
+	fixture_empty(fixture_map(fx, "mg_frags"), sizeof(struct mg_frag_key));
+	fixture_empty(fixture_map(fx, "mg_affinity"), sizeof(struct mg_affinity_key));
 	zero_per_cpu(fixture_map(fx, "mg_drops"), MG_HOOK_MAX * MG_DROP_SLOTS,
 		     sizeof(struct mg_drop_count));
 	zero_per_cpu(fixture_map(fx, "mg_rule_stats"), 64, sizeof(struct mg_rule_stats));

@@ -44,6 +44,9 @@ void fixture_close(struct fixture *fx);
 /* Flows, drop counters and the step log are empty again; rows of configuration stay. */
 void fixture_forget(struct fixture *fx);
 
+/* A hash without rows. */
+void fixture_empty(int fd, size_t key_size);
+
 /* Descriptor of a map by its name. */
 int fixture_map(const struct fixture *fx, const char *name);
 void fixture_put(const struct fixture *fx, const char *map, const void *key, const void *value);
@@ -78,6 +81,8 @@ void fixture_back(const struct fixture *fx, __u32 set, __u32 slot, const union m
 
 /* --- policy ---------------------------------------------------------------------------- */
 __u32 fixture_verdict(struct fixture *fx, enum mg_action action, __u32 rule, __u32 log_rule);
+/* Of a rule that is staged. */
+__u32 fixture_staged(struct fixture *fx, enum mg_action action, __u32 rule);
 __u32 fixture_class(struct fixture *fx, const struct mg_class *class);
 struct fixture_entry {
 	__u16 key;
@@ -87,6 +92,8 @@ struct fixture_entry {
 __u32 fixture_table(struct fixture *fx, const struct fixture_entry *entries, unsigned int count);
 /* A set whose table gives identities classes. */
 __u32 fixture_set(struct fixture *fx, const struct fixture_entry *entries, unsigned int count);
+/* One that knows a single identity, with this class. */
+__u32 fixture_set_for(struct fixture *fx, __u16 identity, const struct mg_class *class);
 void fixture_assign(const struct fixture *fx, __u16 slot, __u32 column, enum mg_stage stage,
 		    __u32 set);
 /* Stores a fresh commit row and names it; raises change. */

@@ -127,14 +127,23 @@ void fixture_back(const struct fixture *fx, __u32 set, __u32 slot, const union m
 		fixture_put(fx, "mg_members", &by_addr, &slot);
 }
 
+static __u32 put_verdict(struct fixture *fx, const struct mg_verdict *row)
+{
+	fixture_put_at(fx, "mg_verdicts", fx->verdicts, row);
+	return fx->verdicts++;
+}
+
 __u32 fixture_verdict(struct fixture *fx, enum mg_action action, __u32 rule, __u32 log_rule)
 {
-	const struct mg_verdict row = { .rule = rule,
-					.log_rule = log_rule,
-					.action = (__u8)action };
+	return put_verdict(
+		fx,
+		&(struct mg_verdict){ .rule = rule, .log_rule = log_rule, .action = (__u8)action });
+}
 
-	fixture_put_at(fx, "mg_verdicts", fx->verdicts, &row);
-	return fx->verdicts++;
+__u32 fixture_staged(struct fixture *fx, enum mg_action action, __u32 rule)
+{
+	return put_verdict(
+		fx, &(struct mg_verdict){ .rule = rule, .action = (__u8)action, .staged = 1 });
 }
 
 __u32 fixture_class(struct fixture *fx, const struct mg_class *class)
@@ -175,6 +184,13 @@ __u32 fixture_set(struct fixture *fx, const struct fixture_entry *entries, unsig
 
 	fixture_put_at(fx, "mg_sets", fx->sets, &set);
 	return fx->sets++;
+}
+
+__u32 fixture_set_for(struct fixture *fx, __u16 identity, const struct mg_class *class)
+{
+	const struct fixture_entry entry = { identity, fixture_class(fx, class) };
+
+	return fixture_set(fx, &entry, 1);
 }
 
 void fixture_assign(const struct fixture *fx, __u16 slot, __u32 column, enum mg_stage stage,

@@ -236,7 +236,7 @@ static void test_midstream(void **state)
 	passes(&t, true, WIRE_ACK);
 	flow = row_in(&t, TRANSIENT);
 	assert_int_equal(flow.flags & MG_FLOW_FROM_B, 0);
-	assert_int_equal(flow.set[0], MG_SET_ALLOW_ALL);
+	assert_int_equal(flow.side[0].judged.set, MG_SET_ALLOW_ALL);
 	/* neither way */
 	fixture_forget(&node);
 	fixture_assign(&node, SLOT_B, 0, MG_STAGE_WORKLOAD_IN, MG_SET_DROP_ALL);

@@ -33,9 +33,9 @@ static void test_in(void **state)
 		host_judge(SLOT_ETH, MG_STAGE_NORMAL_OUT, MG_SET_DROP_ALL);
 		host_passes(MG_HOOK_FROM_NETDEV, &good);
 		assert_int_equal(fixture_flow(&node, &good, &flow), 1);
-		assert_int_equal(flow.set[0], UPLINK);
-		assert_int_equal(flow.set[1], MG_SIDE_OWN);
-		assert_int_equal(flow.rule[0], RULE);
+		assert_int_equal(flow.side[0].place.at, UPLINK);
+		assert_int_equal(flow.side[1].place.at, MG_SIDE_OWN);
+		assert_int_equal(flow.side[0].place.rule, RULE);
 		assert_int_equal(fixture_rule(&node, RULE).connections, 1);
 		host_passes(MG_HOOK_TO_NETDEV, &back);
 		good.tcp_flags = WIRE_ACK;
@@ -63,8 +63,8 @@ static void test_out(void **state)
 		host_judge(SLOT_ETH, MG_STAGE_NORMAL_OUT, host_port_80(MG_VERDICT_DROP));
 		host_passes(MG_HOOK_TO_NETDEV, &good);
 		assert_int_equal(fixture_flow(&node, &good, &flow), 1);
-		assert_int_equal(flow.set[0], MG_SIDE_OWN);
-		assert_int_equal(flow.set[1], UPLINK);
+		assert_int_equal(flow.side[0].place.at, MG_SIDE_OWN);
+		assert_int_equal(flow.side[1].place.at, UPLINK);
 		host_passes(MG_HOOK_FROM_NETDEV, &back);
 		good.tcp_flags = WIRE_ACK;
 		host_passes(MG_HOOK_TO_NETDEV, &good);

@@ -70,7 +70,7 @@ static void test_forward_translated(void **state)
 		scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, &out, &result);
 		expect_sent(&result);
 		assert_true(fixture_flow(&node, &out, &flow) && flow.flags & MG_FLOW_SNAT);
-		assert_int_equal(flow.set[1], UPLINK);
+		assert_int_equal(flow.side[1].place.at, UPLINK);
 		host_judge(SLOT_ETH, MG_STAGE_FORWARD_OUT, MG_SET_DROP_ALL);
 		host_changed();
 		scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, &out, &result);
@@ -105,8 +105,8 @@ static void test_forward_router(void **state)
 		host_meet(MG_HOOK_TO_NETDEV, outside, inside, &spec, &out);
 		assert_int_equal(out.code, -1);
 		assert_int_equal(fixture_flow(&node, &spec, &flow), 1);
-		assert_int_equal(flow.set[0], inside);
-		assert_int_equal(flow.set[1], outside);
+		assert_int_equal(flow.side[0].place.at, inside);
+		assert_int_equal(flow.side[1].place.at, outside);
 		assert_int_equal(flow.packets + flow.back.packets, 1);
 		host_meet(MG_HOOK_FROM_NETDEV, outside, 0, &back, &out);
 		assert_int_equal(out.code, -1);

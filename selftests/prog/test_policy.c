@@ -50,9 +50,7 @@ static void sends_new(const struct wire_spec *spec, enum fate fate, enum mg_reas
 /* A set that knows one identity, with this class. */
 static __u32 set_for(__u16 identity, const struct mg_class *class)
 {
-	const struct fixture_entry entry = { identity, fixture_class(&node, class) };
-
-	return fixture_set(&node, &entry, 1);
+	return fixture_set_for(&node, identity, class);
 }
 
 static __u32 ports(const struct fixture_entry *entries, unsigned int count)
@@ -365,8 +363,8 @@ static void test_judged_again(void **state)
 	fixture_commit(&node, (struct mg_commit){ .column = 1 });
 	sends(POD_A, &spec, TO_PEER, MG_DROP_NONE);
 	assert_int_equal(fixture_flow(&node, &spec, &flow), 1);
-	assert_int_equal(flow.set[0], set + 1);
-	assert_int_equal(flow.rule[0], 12);
+	assert_int_equal(flow.side[0].judged.set, set + 1);
+	assert_int_equal(flow.side[0].judged.rule, 12);
 	assert_int_equal(flow.change, fixture_control(&node).change);
 	assert_int_equal(fixture_rule(&node, 11).packets, 2); /* folded */
 	assert_int_equal(fixture_rule(&node, 11).connections, 1);
@@ -423,7 +421,7 @@ static void test_log_and_flow_records(void **state)
 	assert_true(fixture_event(&node, &event));
 	assert_int_equal(event.kind, MG_EVENT_LOG);
 	assert_int_equal(event.log_rule, 20);
-	assert_int_equal(event.rule[0], 21);
+	assert_int_equal(event.judged[0].rule, 21);
 	assert_int_equal(event.identity[0], IDENT_A);
 	assert_int_equal(event.identity[1], IDENT_B);
 	assert_int_equal(event.slot[0], SLOT_A);
@@ -447,7 +445,7 @@ static void test_log_and_flow_records(void **state)
 	sends_new(&spec, DROPPED, MG_DROP_POLICY_EGRESS);
 	assert_true(fixture_event(&node, &event));
 	assert_int_equal(event.kind, MG_EVENT_DROP);
-	assert_int_equal(event.rule[0], 23);
+	assert_int_equal(event.judged[0].rule, 23);
 	assert_true(fixture_event(&node, &event));
 	assert_int_equal(event.kind, MG_EVENT_LOG);
 	assert_int_equal(event.log_rule, 22);

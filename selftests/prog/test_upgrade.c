@@ -301,7 +301,10 @@ static void longer_rows_keep_flows(void **state)
 {
 	struct fixture *f = *state;
 	struct mg_flow_key key = { .proto = 6, .port_a = 7 };
-	struct mg_flow row[2] = { { .packets = 5, .rule = { 1, 77 } } }; /* room for a longer one */
+	struct mg_flow row[2] = {
+		{ .packets = 5,
+		  .side = { { .judged = { .rule = 1 } }, { .judged = { .rule = 77 } } } }
+	}; /* room for a longer one */
 
 	row[0].back.packets = 9;
 	OK(f, dp_map_set(dp_get_map(f->dp, "mg_flow_e"), &key, row));
@@ -314,7 +317,7 @@ static void longer_rows_keep_flows(void **state)
 	memset(row, 0xff, sizeof(row));
 	OK(f, dp_map_get(dp_get_map(f->dp, "mg_flow_e"), &key, row));
 	assert_int_equal(row[0].packets, 5);
-	assert_int_equal(row[0].rule[1], 77);
+	assert_int_equal(row[0].side[1].judged.rule, 77);
 	assert_int_equal(row[0].back.packets, 9);
 	assert_int_equal(row[1].bytes, 0); /* the new end: not known */
 	row[0].packets = 6;
