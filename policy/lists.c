@@ -302,7 +302,8 @@ static bool needs_staged(const struct engine *e, const struct endpoint *endpoint
 	for (size_t i = 0; i < endpoint->applies.n; i++) {
 		const struct policy *policy = endpoint->applies.v[i]->policy;
 
-		if (policy->staged != POLICY_ENFORCED || superseded(e, policy))
+		if (policy->staged == POLICY_STAGED_SET ||
+		    (policy->staged == POLICY_ENFORCED && superseded(e, policy)))
 			return true;
 	}
 	return false;

@@ -204,6 +204,52 @@ static __always_inline int judge_side(struct packet *pkt, __u32 column, __u32 si
 	return side == PKT_OUT ? -MG_DROP_POLICY_EGRESS : -MG_DROP_POLICY_INGRESS;
 }
 
+/* What a verdict of the staged set says, for the flow's row. */
+static __always_inline __u32 staged_rule(__u32 number, __u32 *ret_rule)
+{
+	struct mg_verdict *verdict = NULL;
+
+	*ret_rule = MG_RULE_NONE;
+	if (number >= MG_VERDICT_FIRST)
+		verdict = bpf_map_lookup_elem(&mg_verdicts, &number);
+	if (!verdict)
+		return number == MG_VERDICT_ALLOW ? MG_RULE_NONE : MG_RULE_DENIED;
+	*ret_rule = verdict->rule;
+	if (verdict->staged)
+		return verdict->rule;
+	return verdict->action == MG_ACTION_ALLOW ? MG_RULE_NONE : MG_RULE_DENIED;
+}
+
+/* One side as if staged policies were in force. Where nothing staged concerns it nothing is to be
+ * said, but for the receiver of what the sender's policy in force did not let out. */
+static __always_inline void judge_staged_side(struct packet *pkt, __u32 column, __u32 side)
+{
+	__u32 slot = side_slot(pkt, side), number, rule;
+	__u32 set = set_in_force(slot, column, side_staged_stage(side));
+
+	if (set == MG_SET_NONE && !pkt->judged[side].set)
+		set = set_in_force(slot, column, side_stage(side));
+	if (set == MG_SET_NONE)
+		return;
+	number = side_verdict(pkt, set, side);
+	pkt->judged[side].staged_set = set;
+	pkt->judged[side].staged_rule = staged_rule(number, &rule);
+	trace_step(side == PKT_OUT ? MG_STEP_STAGED_EGRESS : MG_STEP_STAGED_INGRESS, set, number,
+		   rule);
+}
+
+/* Policies that are staged decide nothing: what they would say stands beside what was decided, of
+ * both sides, whatever the sender's policy said. */
+__weak __noinline int judge_staged(struct packet *pkt, __u32 column, __u32 sides)
+{
+	if (!pkt)
+		return 0;
+	for (__u32 side = 0; side < 2; side++)
+		if (sides & (1U << side))
+			judge_staged_side(pkt, column, side);
+	return 0;
+}
+
 /* Judges the sides asked for (PKT_JUDGE_*) with pkt->from and pkt->to complete and slots set.
  * A pod reaches itself. */
 __weak __noinline int judge(struct packet *pkt, __u32 column, __u32 sides)
@@ -217,6 +263,8 @@ __weak __noinline int judge(struct packet *pkt, __u32 column, __u32 sides)
 	for (__u32 side = 0; side < 2 && !r; side++)
 		if (sides & (1U << side))
 			r = judge_side(pkt, column, side);
+	if (pkt->judged[PKT_OUT].staged_set || pkt->judged[PKT_IN].staged_set)
+		judge_staged(pkt, column, sides);
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "abi/reason.h"
 #include "agent/kernel_drops.h"
 #include "agent/server.h"
 #include "agent/show.h"
@@ -83,23 +84,30 @@ static char *captured_hex(const struct mg_event *event)
 	return text;
 }
 
+static bool policy_denied(const struct mg_event *event)
+{
+	return event->reason == MG_DROP_POLICY_EGRESS || event->reason == MG_DROP_POLICY_INGRESS ||
+	       event->reason == MG_DROP_UNKNOWN_PEER;
+}
+
 static json_t *event_json(struct agent *agent, const struct mg_event *event)
 {
+	json_t *staged = show_staged(agent, event->judged, policy_denied(event));
 	_cleanup_free_ char *from = end_text(agent, &event->src),
 			    *to = end_text(agent, &event->dst);
 	_cleanup_free_ char *data = captured_hex(event);
 	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
 
-	return json_pack("{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:i,s:s}",
-			 "kind", kind_text(event->kind), "time", (json_int_t)event->time, "hook",
-			 dp_hook_name(event->hook), "reason", dp_reason_name(event->reason), "from",
-			 from, "to", to, "src", addr_format(&event->src, src), "dst",
-			 addr_format(&event->dst, dst), "proto", event->proto, "sport",
-			 ntohs(event->sport), "dport", ntohs(event->dport), "length",
-			 (int)event->length, "ifindex", (int)event->ifindex, "egress_rule",
-			 show_rule(agent, event->judged[0].rule), "ingress_rule",
-			 show_rule(agent, event->judged[1].rule), "l3_offset", event->l3_offset,
-			 "data", data);
+	return json_pack(
+		"{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:o*,s:i,s:s}",
+		"kind", kind_text(event->kind), "time", (json_int_t)event->time, "hook",
+		dp_hook_name(event->hook), "reason", dp_reason_name(event->reason), "from", from,
+		"to", to, "src", addr_format(&event->src, src), "dst",
+		addr_format(&event->dst, dst), "proto", event->proto, "sport", ntohs(event->sport),
+		"dport", ntohs(event->dport), "length", (int)event->length, "ifindex",
+		(int)event->ifindex, "egress_rule", show_rule(agent, event->judged[0].rule),
+		"ingress_rule", show_rule(agent, event->judged[1].rule), "staged", staged,
+		"l3_offset", event->l3_offset, "data", data);
 }
 
 static void tell(struct watcher *watcher, json_t *record)

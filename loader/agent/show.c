@@ -140,8 +140,13 @@ struct mg_judged show_side(const struct mg_flow *flow, unsigned int side)
 
 static void add_rules(struct agent *agent, json_t *row, const struct mg_flow *flow)
 {
-	json_object_set_new(row, "egress_rule", show_rule(agent, show_side(flow, 0).rule));
-	json_object_set_new(row, "ingress_rule", show_rule(agent, show_side(flow, 1).rule));
+	const struct mg_judged side[2] = { show_side(flow, 0), show_side(flow, 1) };
+	json_t *staged = show_staged(agent, side, false);
+
+	json_object_set_new(row, "egress_rule", show_rule(agent, side[0].rule));
+	json_object_set_new(row, "ingress_rule", show_rule(agent, side[1].rule));
+	if (staged)
+		json_object_set_new(row, "staged", staged);
 }
 
 static json_t *flow_json(const struct mg_flow_key *key, const struct mg_flow *flow,
@@ -343,4 +348,40 @@ json_t *show_rule(struct agent *agent, uint32_t number)
 			 rule.policy->namespace, "name", rule.policy->name, "direction",
 			 rule.direction == POLICY_IN ? "ingress" : "egress", "rule",
 			 (int)rule.index, "text", rule.text ? rule.text : "");
+}
+
+/* Would this side deny? Of a staged rule that nobody knows any more the verdict is not known. */
+static const char *staged_side(const struct agent *agent, const struct mg_judged *side, bool denied)
+{
+	struct engine_rule rule;
+
+	if (!side->staged_set)
+		return denied ? "denied" : "allowed";
+	if (side->staged_rule == MG_RULE_NONE)
+		return "allowed";
+	if (side->staged_rule == MG_RULE_DENIED)
+		return "denied";
+	if (engine_rule_get(agent->engine, side->staged_rule, &rule) < 0)
+		return "unknown";
+	return rule.action == RULE_ALLOW ? "allowed" : "denied";
+}
+
+static json_t *staged_rule(struct agent *agent, const struct mg_judged *side)
+{
+	return show_rule(agent,
+			 side->staged_rule == MG_RULE_DENIED ? MG_RULE_NONE : side->staged_rule);
+}
+
+json_t *show_staged(struct agent *agent, const struct mg_judged side[2], bool denied)
+{
+	bool by_receiver = denied && side[1].set;
+	const char *out, *in;
+
+	if (!side[0].staged_set && !side[1].staged_set)
+		return NULL;
+	out = staged_side(agent, &side[0], denied && !by_receiver);
+	in = staged_side(agent, &side[1], by_receiver);
+	return json_pack("{s:s,s:o,s:o}", "verdict", strcmp(out, "allowed") ? out : in,
+			 "egress_rule", staged_rule(agent, &side[0]), "ingress_rule",
+			 staged_rule(agent, &side[1]));
 }

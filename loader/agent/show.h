@@ -27,4 +27,9 @@ json_t *show_rule(struct agent *agent, uint32_t number);
 /* What judged one side of a flow: 0 the sender's, 1 the receiver's. */
 struct mg_judged show_side(const struct mg_flow *flow, unsigned int side);
 
+/* What staged policies say beside it: {"verdict":..., "egress_rule":..., "ingress_rule":...}, the
+ * rules those of staged policies; NULL where nothing staged concerns either side. denied: policy in
+ * force denied it, on the last side that it judged. */
+json_t *show_staged(struct agent *agent, const struct mg_judged side[2], bool denied);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "ctl/rule_words.h"
 #include "ctl/show.h"
 #include "ctl/verb.h"
 
@@ -37,27 +38,14 @@ static char *translated(const json_t *row)
 	return xasprintf("%s %s port %lld", src ? "from" : "to", src ? src : dst, port);
 }
 
-/* "NetworkPolicy shop/allow-dns 0"; NULL: none decided, or not on this node. */
-static char *rule_text(const json_t *row, const char *field)
-{
-	const json_t *rule = json_object_get(row, field);
-	const char *space = json_text_or(rule, "namespace", "");
-
-	if (!json_is_object(rule))
-		return NULL;
-	return xasprintf("%s %s%s%s %lld", json_text_or(rule, "kind", "?"), space,
-			 *space ? "/" : "", json_text_or(rule, "name", "?"),
-			 (long long)json_integer_value(json_object_get(rule, "rule")));
-}
-
 static char *egress_rule(const json_t *row)
 {
-	return rule_text(row, "egress_rule");
+	return rule_words(json_object_get(row, "egress_rule"));
 }
 
 static char *ingress_rule(const json_t *row)
 {
-	return rule_text(row, "ingress_rule");
+	return rule_words(json_object_get(row, "ingress_rule"));
 }
 
 static const struct table_column columns[] = {
@@ -71,6 +59,7 @@ static const struct table_column columns[] = {
 	{ .title = "BYTES", .path = ".bytes" },
 	{ .title = "TRANSLATED", .text = translated },
 	{ .title = "STATE", .path = ".state" },
+	{ .title = "STAGED", .text = staged_words },
 	{ .title = "EGRESS-RULE", .text = egress_rule, .when = TABLE_WIDE },
 	{ .title = "INGRESS-RULE", .text = ingress_rule, .when = TABLE_WIDE },
 };

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/rpc.h"
 #include "ctl/agent.h"
+#include "ctl/rule_words.h"
 #include "ctl/verb.h"
 
 /* pcap-savefile(5), link types Ethernet and raw IP. */
@@ -142,6 +143,14 @@ static void print_place(const json_t *event)
 		printf(" of pod %s", pod);
 }
 
+/* Takes the words over. */
+static void print_words(const char *before, char *words)
+{
+	if (words)
+		printf("%s%s", before, words);
+	free(words);
+}
+
 static void print_event(const json_t *event)
 {
 	const json_t *rule = json_object_get(event, "egress_rule");
@@ -167,9 +176,8 @@ static void print_event(const json_t *event)
 	       (long long)json_integer_value(json_object_get(event, "proto")),
 	       (long long)json_integer_value(json_object_get(event, "length")),
 	       json_text_or(event, "hook", "?"));
-	if (json_is_object(rule))
-		printf(" by %s %s/%s", json_text_or(rule, "kind", ""),
-		       json_text_or(rule, "namespace", ""), json_text_or(rule, "name", ""));
+	print_words(" by ", rule_words(rule));
+	print_words("; staged policies: ", staged_words(event));
 	print_place(event);
 	putchar('\n');
 }

@@ -184,29 +184,16 @@ void rig_put_endpoints(void)
 	}
 }
 
-/* Deletes behind the walk: from the first key each time, a hash is read from its start. */
-static void empty(int fd, size_t key_size)
-{
-	unsigned char key[2][64];
-	int r = bpf_map_get_next_key(fd, NULL, key[0]);
-
-	for (unsigned int i = 0; !r; i = !i) {
-		assert_true(key_size <= sizeof(key[0]));
-		r = bpf_map_get_next_key(fd, key[i], key[!i]);
-		bpf_map_delete_elem(fd, key[i]);
-	}
-}
-
 void rig_clear(void)
 {
 	const struct mg_slot none = { 0 };
 
-	empty(fixture_map(&rig.fx, "mg_flow_t"), sizeof(struct mg_flow_key));
-	empty(fixture_map(&rig.fx, "mg_flow_e"), sizeof(struct mg_flow_key));
-	empty(bpf_map__fd(rig.plain->maps.mg_flow_t), sizeof(struct mg_flow_key));
-	empty(bpf_map__fd(rig.plain->maps.mg_flow_e), sizeof(struct mg_flow_key));
-	empty(fixture_map(&rig.fx, "mg_addrs"), sizeof(union mg_addr));
-	empty(fixture_map(&rig.fx, "mg_nets"), sizeof(struct mg_prefix));
+	fixture_empty(fixture_map(&rig.fx, "mg_flow_t"), sizeof(struct mg_flow_key));
+	fixture_empty(fixture_map(&rig.fx, "mg_flow_e"), sizeof(struct mg_flow_key));
+	fixture_empty(bpf_map__fd(rig.plain->maps.mg_flow_t), sizeof(struct mg_flow_key));
+	fixture_empty(bpf_map__fd(rig.plain->maps.mg_flow_e), sizeof(struct mg_flow_key));
+	fixture_empty(fixture_map(&rig.fx, "mg_addrs"), sizeof(union mg_addr));
+	fixture_empty(fixture_map(&rig.fx, "mg_nets"), sizeof(struct mg_prefix));
 	for (__u32 slot = 1; slot <= PW_PODS; slot++)
 		fixture_put_at(&rig.fx, "mg_slots", slot, &none);
 	for (__u32 slot = PW_HOST_SLOT; slot < PW_HOST_SLOT + PW_HOSTS; slot++)

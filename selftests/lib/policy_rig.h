@@ -23,7 +23,8 @@ struct rig {
 	unsigned int verdicts;
 	unsigned int allowed;
 	unsigned int host_verdicts;
-	uint16_t port; /* the next source port: every packet opens a flow */
+	unsigned int staged; /* verdicts of staged sets */
+	uint16_t port;	     /* the next source port: every packet opens a flow */
 };
 
 extern struct rig rig;

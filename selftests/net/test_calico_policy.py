@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cluster import wait_for
+from monitor import Monitor
 
 CALICO = "projectcalico.org/v3"
 
@@ -137,3 +138,47 @@ def test_trace_names_policies_in_force_alone(cluster, pods, apply):
     settles(pods, "client", False)
     told = cluster["n1"].ctl("trace", "calico/client", "calico/server", "--port", "80")
     assert "no rule of NetworkPolicy calico/closed allows it" in told
+
+
+def staged_flow(node, source, target):
+    """A row of the node between two pods of which staged policies say something: connections of former tests have none."""
+    flows = [flow for flow in json.loads(node.ctl("flows", "show", "-o", "json"))
+             if flow["src"] == source.address() and flow["dst"] == target.address() and "staged" in flow]
+    return flows[0]
+
+
+def test_a_staged_policy_decides_nothing_and_is_seen(cluster, pods, apply):
+    """Traffic goes on; flows, trace and monitor say what would become of it; Ignore and Learn say nothing."""
+    node = cluster["n1"]
+    spec = {"selector": "app == 'server'", "types": ["Ingress"], "ingress": [
+        {"action": "Deny", "source": {"selector": "app == 'client'"}}, {"action": "Allow"}]}
+    apply("StagedNetworkPolicy", "strict", spec, "calico")
+    wait_for(lambda: "would be denied (StagedNetworkPolicy calico/strict, ingress rule 0" in
+             node.ctl("trace", "calico/client", "calico/server", "--port", "80"), "the policy is staged")
+    monitor = Monitor(node, "--verdict", "allowed", "--from", "calico/client")
+    wait_for(lambda: reaches(pods["client"], pods["server"]) and monitor.records(kind="flow"), "a record")
+    event = monitor.first(kind="flow", dport=80)
+    monitor.stop()
+    for told in (event, staged_flow(node, pods["client"], pods["server"])):
+        assert told["staged"]["verdict"] == "denied"
+        assert told["staged"]["ingress_rule"]["kind"] == "StagedNetworkPolicy" and told["staged"]["egress_rule"] is None
+    assert "denied by StagedNetworkPolicy calico/strict 0" in node.ctl("flows", "show")
+    assert reaches(pods["other"], pods["server"])
+    assert staged_flow(node, pods["other"], pods["server"])["staged"]["verdict"] == "allowed"
+    for action in ("Ignore", "Learn"):
+        apply("StagedNetworkPolicy", "strict", {**spec, "stagedAction": action}, "calico")
+        wait_for(lambda: "would be" not in node.ctl("trace", "calico/client", "calico/server", "--port", "80"), action)
+
+
+def test_a_staged_deletion(cluster, pods, apply):
+    """Without the policy that it names: what is in force denies, what is staged would not; a tier of its own is skipped."""
+    node = cluster["n1"]
+    apply("Tier", "later", {"order": 50})
+    apply("StagedGlobalNetworkPolicy", "alone", {"tier": "later", "selector": "app == 'far'", "types": ["Egress"],
+                                                 "egress": [{"action": "Deny"}]})
+    apply("NetworkPolicy", "closed", {"selector": "app == 'server'", "types": ["Ingress"]}, "calico")
+    settles(pods, "client", False)
+    apply("StagedNetworkPolicy", "closed", {"stagedAction": "Delete"}, "calico")
+    wait_for(lambda: "ingress of calico/server: would be allowed" in
+             node.ctl("trace", "calico/client", "calico/server", "--port", "80"), "the deletion is staged")
+    assert not reaches(pods["client"], pods["server"])

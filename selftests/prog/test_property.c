@@ -120,6 +120,15 @@ static void disagree(const struct pw_view *view, const struct pw_case *c, const 
 	fail_msg("%s", what);
 }
 
+static const struct oracle_pod *pod_in(const struct pw_view *view, const struct pw_pod *pod)
+{
+	unsigned int i = 0;
+
+	while (&rig.world.pod[view->index[i]] != pod)
+		i++;
+	return &view->pod[i];
+}
+
 /* One side's judgement against the oracle's; false: denied. */
 static bool check_side(const struct pw_view *view, const struct pw_case *c,
 		       const struct mg_steps *steps, enum policy_direction direction)
@@ -127,12 +136,9 @@ static bool check_side(const struct pw_view *view, const struct pw_case *c,
 	bool in = direction == POLICY_IN;
 	const struct mg_step *step = find_step(steps, in ? MG_STEP_INGRESS : MG_STEP_EGRESS);
 	const struct pw_pod *near = rig_pod_at(in ? &c->packet.dst : &c->packet.src);
-	bool wanted, allowed;
-	unsigned int i = 0;
+	bool wanted = oracle_allows(&view->oracle, pod_in(view, near), direction, &c->packet);
+	bool allowed;
 
-	while (&rig.world.pod[view->index[i]] != near)
-		i++;
-	wanted = oracle_allows(&view->oracle, &view->pod[i], direction, &c->packet);
 	if (!step)
 		disagree(view, c, "a side was not judged");
 	allowed = pk_allows(rig.kernel, step->b);
@@ -166,6 +172,27 @@ static bool check_hosts(const struct pw_view *view, const struct pw_case *c,
 		if (steps->step[i].kind == MG_STEP_HOST)
 			allowed &= check_stage(view, c, &steps->step[i]);
 	return allowed;
+}
+
+/* What staged policies say of a side, against the oracle's; judged where they concern the side. */
+static void check_staged(const struct pw_view *view, const struct pw_case *c,
+			 const struct mg_steps *steps, enum policy_direction direction)
+{
+	bool in = direction == POLICY_IN;
+	const struct mg_step *step =
+		find_step(steps, in ? MG_STEP_STAGED_INGRESS : MG_STEP_STAGED_EGRESS);
+	const struct pw_pod *near = rig_pod_at(in ? &c->packet.dst : &c->packet.src);
+	uint32_t set =
+		pk_set(rig.kernel, near->slot, in ? MG_STAGE_STAGED_IN : MG_STAGE_STAGED_OUT);
+
+	if (!step && set == MG_SET_NONE)
+		return;
+	if (!step)
+		disagree(view, c, "a staged set was not judged");
+	rig.staged++;
+	if (pk_allows(rig.kernel, step->b) !=
+	    oracle_pending(&view->oracle, pod_in(view, near), direction, &c->packet))
+		disagree(view, c, in ? "staged ingress" : "staged egress");
 }
 
 /* Every packet opens a flow, so the source port is the next one; ICMP asks for an echo. */
@@ -203,8 +230,12 @@ static void check_case(const struct pw_view *view, const struct pw_case *c)
 	    find_step(&steps, MG_STEP_FLOW) && find_step(&steps, MG_STEP_FLOW)->a)
 		return; /* without ports it is a flow that was opened before */
 	if (check_hosts(view, c, &steps)) {
-		if (leaves_here)
+		if (leaves_here) {
 			allowed = check_side(view, c, &steps, POLICY_OUT);
+			check_staged(view, c, &steps, POLICY_OUT);
+		}
+		if (ends_here && (allowed || find_step(&steps, MG_STEP_STAGED_INGRESS)))
+			check_staged(view, c, &steps, POLICY_IN);
 		if (allowed && ends_here)
 			allowed = check_side(view, c, &steps, POLICY_IN);
 	} else {
@@ -319,8 +350,10 @@ static void programs_agree_with_oracle(void **state)
 		pk_free(rig.kernel);
 	}
 	check_drops();
-	printf("# %u verdicts of the programs agree, %u allow; %u of host endpoints' stages\n",
-	       rig.verdicts, rig.allowed, rig.host_verdicts);
+	printf("# %u verdicts of the programs agree, %u allow; %u of host endpoints' stages, %u of "
+	       "staged policies\n",
+	       rig.verdicts, rig.allowed, rig.host_verdicts, rig.staged);
+	assert_true(rig.staged > 0);
 	assert_true(rig.host_verdicts > 0);
 }
 
