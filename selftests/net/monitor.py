@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """margayctl monitor beside a test."""
+import itertools
 import json
 import os
 import subprocess
@@ -25,8 +26,10 @@ def loaded(node):
 class Monitor:
     """margayctl monitor, as it goes on; records are read from the file it writes."""
 
+    count = itertools.count()
+
     def __init__(self, node, *options):
-        self.node, self.path = node, os.path.join(node.folder, "monitor.json")
+        self.node, self.path = node, os.path.join(node.folder, f"monitor-{next(self.count)}.json")
         with open(self.path, "wb") as out:
             self.process = subprocess.Popen(node.wrap(CTL, "monitor", "-o", "json", *options), stdout=out,
                                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
