@@ -2,9 +2,11 @@
 #include "cni/wire.h"
 
 #include <errno.h>
+#include <linux/if.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/inet.h"
@@ -14,6 +16,8 @@
 #include "dataplane/attach.h"
 #include "dataplane/netns.h"
 #include "dataplane/pins.h"
+
+#define UP_WAIT_MS 5000
 
 void wire_done(struct wire *wire)
 {
@@ -240,6 +244,24 @@ static int pod_route(const struct wire *wire, const struct attachment *attachmen
 	return r;
 }
 
+/* The host's end was up before there was a carrier: a worker of the kernel's makes it send
+ * (linkwatch), and until then what is meant for the pod is lost. */
+static int wait_until_it_sends(const struct wire *wire, const struct attachment *attachment,
+			       struct err *err)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int i = 0; i < UP_WAIT_MS; i++) {
+		struct net_link link;
+		int r = net_link_get(wire->host, (int)attachment->ifindex, &link, err);
+
+		if (r < 0 || link.operstate == IF_OPER_UP)
+			return r;
+		nanosleep(&pause, NULL);
+	}
+	return err_set(err, -ETIMEDOUT, "the kernel does not bring it up");
+}
+
 int wire_up(const struct wire *wire, struct attachment *attachment, struct cni_error *error)
 {
 	char text[PREFIX_TEXT_MAX];
@@ -261,6 +283,8 @@ int wire_up(const struct wire *wire, struct attachment *attachment, struct cni_e
 			attachment->routes[kept++] = dst;
 	}
 	attachment->route_count = kept;
+	if (wait_until_it_sends(wire, attachment, &err) < 0)
+		return cni_fail_err(error, CNI_KERNEL, &err, "%s", attachment->host_ifname);
 	return 0;
 }
 

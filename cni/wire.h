@@ -40,8 +40,8 @@ int wire_host(const struct wire *wire, const struct attachment *attachment,
 	      struct cni_error *error);
 /* The pod's addresses and neighbours, its end still down. */
 int wire_pod(const struct wire *wire, const struct attachment *attachment, struct cni_error *error);
-/* The pod's end up, then its routes. Default routes that another network of the pod has already
- * are left out, and leave attachment's list. */
+/* The pod's end up, then its routes; waits until packets reach the pod. Default routes that another
+ * network of the pod has already are left out, and leave attachment's list. */
 int wire_up(const struct wire *wire, struct attachment *attachment, struct cni_error *error);
 
 /* Takes the pair out of the way without deleting it: down, under names of its own

@@ -155,6 +155,14 @@ def test_moves_in_a_quiet_moment(node, pod):
     node.cni("CHECK", pod)
 
 
+def test_the_first_packet_arrives(node):
+    """The kernel activates the host's end behind the pod's; ADD ends when it has."""
+    for number in range(40):
+        made = node.pod(f"first{number}")
+        assert made.ping("10.10.0.1"), f"pod {number}"
+        made.delete()
+
+
 class Plugins:
     """Requests of plugins, so close together that there is no quiet moment."""
 
