@@ -23,7 +23,8 @@ void kube_text_add(struct kube_text *text, const char *data, size_t size)
 			text->room *= 2;
 		text->v = xrealloc(text->v, text->room, 1);
 	}
-	memcpy(text->v + text->size, data, size);
+	if (size)
+		memcpy(text->v + text->size, data, size);
 	text->size += size;
 }
 

@@ -35,7 +35,8 @@ struct sync_ops {
 		      size_t *ret_done);
 };
 
-/* Told of each row after it was written; before or after is NULL where it was or is absent. */
+/* Told of each row after it was written; before or after is NULL where it was or is absent. What
+ * they point to is not aligned. */
 typedef void (*sync_change_fn)(const char *map, const void *key, const void *before,
 			       const void *after, void *data);
 

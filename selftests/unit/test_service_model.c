@@ -239,11 +239,18 @@ struct pretender {
 	struct so_answer answer;
 };
 
+/* Nothing of a list that is not there. */
+static void copy(void *to, const void *from, size_t size)
+{
+	if (size)
+		memcpy(to, from, size);
+}
+
 static void spoil_service(struct pretender *p, size_t i)
 {
 	struct service *service = &p->services[i];
 
-	memcpy(p->ingress[i], service->ingress, service->ingress_count * sizeof(*p->ingress[i]));
+	copy(p->ingress[i], service->ingress, service->ingress_count * sizeof(*p->ingress[i]));
 	service->ingress = p->ingress[i];
 	if (p->fault == FAULT_INTERNAL_LOCAL)
 		service->internal_traffic = SERVICE_TRAFFIC_CLUSTER;
@@ -273,8 +280,8 @@ static void spoil_slice(struct pretender *p, size_t i)
 {
 	struct endpoint_slice *slice = &p->slices[i];
 
-	memcpy(p->endpoints[i], slice->endpoints, slice->endpoint_count * sizeof(*p->endpoints[i]));
-	memcpy(p->ports[i], slice->ports, slice->port_count * sizeof(*p->ports[i]));
+	copy(p->endpoints[i], slice->endpoints, slice->endpoint_count * sizeof(*p->endpoints[i]));
+	copy(p->ports[i], slice->ports, slice->port_count * sizeof(*p->ports[i]));
 	slice->endpoints = p->endpoints[i];
 	slice->ports = p->ports[i];
 	for (size_t k = 0; k < slice->endpoint_count; k++)
