@@ -225,8 +225,9 @@ class Node:
                           f"src {self.ip[family]} mtu {self.mtu - 70} proto 80")
 
     def learns_path(self, number, mtu):
-        """What a router on the way to a node told just now, of both outer families; 0: nothing."""
-        seen = time.clock_gettime_ns(time.CLOCK_MONOTONIC) >> 20 & 0xffffffff
+        """What a router on the way to a node told a second ago, of both outer families; 0: nothing. Programs go by a coarse
+        clock: of "now" they would not believe what is yet to come."""
+        seen = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - 1000000000 >> 20 & 0xffffffff
         self.programs.put("mg_pmtu", number, struct.pack("4I", mtu, mtu, seen, seen))
 
     @staticmethod
