@@ -176,6 +176,7 @@ void kube_begin(struct kube_http *http, struct kube_request *request)
 		return;
 	}
 	http->fresh = false;
+	request->heard = rpc_now(); /* it may have waited for its time */
 	kube_curl->curl_multi_add_handle(http->multi, request->transfer->easy);
 }
 

@@ -225,6 +225,9 @@ static void failed(struct kube_stream *stream)
 		return;
 	}
 	if (r == -EOPNOTSUPP && kube_kind_is_optional(stream->query->kind)) {
+		/* an answer, too: the server is in reach */
+		stream->err.code = 0;
+		stream->retry_ms = 0;
 		/* it was there, and its objects went with it */
 		if (!is_absent(stream))
 			watch_list_again(stream->owner->watch);
