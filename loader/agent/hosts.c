@@ -267,3 +267,43 @@ void hosts_stop(struct agent *agent)
 	HASH_ITER(hh, agent->hosts, host, next)
 		host_free(agent, host);
 }
+
+/* --- rows ---------------------------------------------------------------------------------- */
+
+static struct mg_uplink uplink_of(const void *value)
+{
+	struct mg_uplink row = { 0 };
+
+	if (value)
+		memcpy(&row, value, sizeof(row));
+	return row;
+}
+
+static struct mg_local local_of(const void *value)
+{
+	struct mg_local row = { 0 };
+
+	if (value)
+		memcpy(&row, value, sizeof(row));
+	return row;
+}
+
+void hosts_on_row(const char *map, const void *key, const void *before, const void *after,
+		  void *data)
+{
+	struct agent *agent = data;
+
+	(void)key;
+	if (!strcmp(map, "mg_failsafe"))
+		agent->hosts_changed = true;
+	if (!strcmp(map, "mg_uplinks"))
+		agent->hosts_changed |= uplink_of(before).host != uplink_of(after).host;
+	if (!strcmp(map, "mg_local")) {
+		const __u32 flags =
+			MG_LOCAL_POD_HOST_DROP | MG_LOCAL_POD_HOST_JUDGE | MG_LOCAL_HOST_POLICY;
+		const struct mg_local from = local_of(before), to = local_of(after);
+
+		agent->hosts_changed |=
+			from.host_any != to.host_any || (from.flags ^ to.flags) & flags;
+	}
+}

@@ -28,6 +28,10 @@ uint16_t hosts_in_force(const struct agent *agent, int ifindex);
 /* Policy is in force: uplinks and facts say what is to judge. True: something changed, and the
  * rows have to be written. */
 bool hosts_apply(struct agent *agent);
+/* Of sync_on_change(): notes in hosts_changed whether host endpoints judge differently from now on,
+ * so that flows are looked at again. */
+void hosts_on_row(const char *map, const void *key, const void *before, const void *after,
+		  void *data);
 /* They were: what judges nowhere any more leaves the engine. */
 void hosts_applied(struct agent *agent);
 

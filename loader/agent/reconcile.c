@@ -114,45 +114,6 @@ static int run_sync(struct agent *agent, struct err *err)
 	return r;
 }
 
-static struct mg_uplink uplink_of(const void *value)
-{
-	struct mg_uplink row = { 0 };
-
-	if (value)
-		memcpy(&row, value, sizeof(row));
-	return row;
-}
-
-static struct mg_local local_of(const void *value)
-{
-	struct mg_local row = { 0 };
-
-	if (value)
-		memcpy(&row, value, sizeof(row));
-	return row;
-}
-
-/* What host endpoints judge differently from now on: flows are looked at again. */
-static void on_row(const char *map, const void *key, const void *before, const void *after,
-		   void *data)
-{
-	struct agent *agent = data;
-
-	(void)key;
-	if (!strcmp(map, "mg_failsafe"))
-		agent->hosts_changed = true;
-	if (!strcmp(map, "mg_uplinks"))
-		agent->hosts_changed |= uplink_of(before).host != uplink_of(after).host;
-	if (!strcmp(map, "mg_local")) {
-		const __u32 flags =
-			MG_LOCAL_POD_HOST_DROP | MG_LOCAL_POD_HOST_JUDGE | MG_LOCAL_HOST_POLICY;
-		const struct mg_local from = local_of(before), to = local_of(after);
-
-		agent->hosts_changed |=
-			from.host_any != to.host_any || (from.flags ^ to.flags) & flags;
-	}
-}
-
 /* After the sets: at which interfaces they judge. */
 static int apply_hosts(struct agent *agent, struct err *err)
 {
@@ -385,7 +346,7 @@ static int round_of(struct agent *agent, unsigned int changes, struct err *ret_e
 	struct round round = { .agent = agent, .changes = changes, .err = ret_err };
 	struct err err;
 
-	sync_on_change(agent->sync, on_row, agent);
+	sync_on_change(agent->sync, hosts_on_row, agent);
 	sync_allow_removal(agent->sync);
 	endpoints_commit(agent);
 	look(&round);
