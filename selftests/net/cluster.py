@@ -217,7 +217,7 @@ class Node(Place):
 
     def write_list(self, network):
         """The network list where runtimes have it."""
-        self.run("tee", "/etc/cni/net.d/10-margay.conflist", stdin=json.dumps(network))
+        self.run("sh", "-c", "printf %s \"$1\" >/etc/cni/net.d/10-margay.conflist", "sh", json.dumps(network))
 
     def start_agent(self, *options, wait=True, program=None, env=None):
         """program: the agent of another build."""
