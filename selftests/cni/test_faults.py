@@ -70,9 +70,10 @@ def test_add_fails_at_each_call(runtime, agent, host, story):
     points = story.counted("ADD")
     story.remember()
     assert len(points) > 30
-    failed = 0
+    failed, ends = 0, collections.Counter()
     for call, number in points:
         status, out, err = disturbed(runtime, "ADD", story.pod, call, number, "error=EIO")
+        ends[status, bool(out), err[-200:]] += 1
         # Without an error object it is as if killed: no way back into the host's namespace, no stdout.
         if status and out:
             failed += 1
@@ -83,7 +84,7 @@ def test_add_fails_at_each_call(runtime, agent, host, story):
             assert story.pod.snapshot() == story.inside, (call, number)
         runtime.delete(story.pod)
         story.assert_clean((call, number, out, err))
-    assert failed > 20
+    assert failed > 20, ends
 
 
 def test_add_killed_at_each_call_then_del(runtime, agent, host, story):
