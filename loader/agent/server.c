@@ -104,8 +104,7 @@ void server_fail(struct server_call *call, int code, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort();
+	text = xvasprintf(format, args);
 	va_end(args);
 	server_answer(call, rpc_failure(code, text, NULL));
 }

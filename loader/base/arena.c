@@ -174,16 +174,22 @@ char *xstrdup(const char *text)
 	return copy;
 }
 
+char *xvasprintf(const char *format, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, format, args) < 0)
+		abort();
+	return text;
+}
+
 char *xasprintf(const char *format, ...)
 {
 	va_list args;
 	char *text;
-	int r;
 
 	va_start(args, format);
-	r = vasprintf(&text, format, args);
+	text = xvasprintf(format, args);
 	va_end(args);
-	if (r < 0)
-		abort();
 	return text;
 }

@@ -67,8 +67,7 @@ __attribute__((format(printf, 4, 5))) static void row(struct host_plan *plan, co
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&detail, format, args) < 0)
-		abort();
+	detail = xvasprintf(format, args);
 	va_end(args);
 	json_array_append_new(plan->rows, json_pack("{s:s,s:s,s:s}", "what", what, "where", where,
 						    "detail", detail));

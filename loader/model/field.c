@@ -63,46 +63,50 @@ static void report(struct decode *d, enum severity severity, const struct path *
 				     .line = d->doc ? doc_line(d->doc, path_text) : 0 };
 }
 
+__attribute__((format(printf, 4, 0))) static void tell(struct decode *d, enum severity severity,
+						       const struct path *path, const char *format,
+						       va_list args)
+{
+	_cleanup_free_ char *text = xvasprintf(format, args);
+
+	report(d, severity, path, text);
+}
+
+__attribute__((format(printf, 3, 0))) static void reject(struct decode *d, const struct path *path,
+							 const char *format, va_list args)
+{
+	d->bad++;
+	tell(d, d->as, path, format, args);
+}
+
 void complain(struct decode *d, const struct path *path, const char *format, ...)
 {
-	_cleanup_free_ char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort();
+	reject(d, path, format, args);
 	va_end(args);
-	d->bad++;
-	report(d, d->as, path, text);
 }
 
 void complain_drop(struct decode *d, const struct path *path, const char *format, ...)
 {
-	_cleanup_free_ char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort();
+	if (d->mode == DECODE_LENIENT)
+		tell(d, PROBLEM_DROPPED, path, format, args);
+	else
+		reject(d, path, format, args);
 	va_end(args);
-	if (d->mode == DECODE_LENIENT) {
-		report(d, PROBLEM_DROPPED, path, text);
-		return;
-	}
-	d->bad++;
-	report(d, d->as, path, text);
 }
 
 void warn_of(struct decode *d, const struct path *path, const char *format, ...)
 {
-	_cleanup_free_ char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort();
+	tell(d, PROBLEM_WARNING, path, format, args);
 	va_end(args);
-	report(d, PROBLEM_WARNING, path, text);
 }
 
 void warn_unknown(struct decode *d, const struct path *path)
