@@ -271,7 +271,8 @@ static const struct mg_page *read_page(void *ctx, uint32_t number)
 	return &copy;
 }
 
-void pk_read(const struct policy_kernel *kernel, struct engine_kernel *ret_kernel)
+/* As the agent reads it back. The caller frees rules, addrs and nets. */
+static void read_back(const struct policy_kernel *kernel, struct engine_kernel *ret_kernel)
 {
 	struct engine_kernel_addr *addrs = xcalloc(PK_ROWS, sizeof(*addrs));
 	struct engine_kernel_rule *rules = xcalloc(PK_RULES, sizeof(*rules));
@@ -312,4 +313,17 @@ void pk_read(const struct policy_kernel *kernel, struct engine_kernel *ret_kerne
 		nets[ret_kernel->net_count++] =
 			(struct engine_kernel_net){ kernel->nets.row[i].prefix,
 						    kernel->nets.row[i].identity };
+}
+
+struct engine *pk_restart(const struct policy_kernel *kernel)
+{
+	struct engine *engine = engine_new(NULL);
+	struct engine_kernel found;
+
+	read_back(kernel, &found);
+	engine_restore(engine, &found);
+	free((void *)found.rules);
+	free((void *)found.addrs);
+	free((void *)found.nets);
+	return engine;
 }

@@ -79,7 +79,7 @@ uint32_t pk_judge_host(const struct policy_kernel *kernel, uint32_t slot, enum m
 
 bool pk_allows(const struct policy_kernel *kernel, uint32_t verdict);
 
-/* As the agent reads it back. The caller frees rules, addrs and nets. */
-void pk_read(const struct policy_kernel *kernel, struct engine_kernel *ret_kernel);
+/* A new engine that knows what stands in the maps, as after a restart of the agent. */
+struct engine *pk_restart(const struct policy_kernel *kernel);
 
 #endif

@@ -186,7 +186,6 @@ static void incremental_agrees(void **state)
 		pk_settle(kernel, engine);
 		for (int change = 0; change < 60; change++) {
 			bool restart = pw_chance(&world, 15);
-			struct engine_kernel found;
 
 			for (uint32_t n = 1 + pw_random(&world, 3); n; n--)
 				pw_change(&world, restart ? NULL : engine);
@@ -197,14 +196,9 @@ static void incremental_agrees(void **state)
 			}
 			if (restart) {
 				engine_free(engine);
-				engine = engine_new(NULL);
-				pk_read(kernel, &found);
-				engine_restore(engine, &found);
+				engine = pk_restart(kernel);
 				pw_tell(&world, engine);
 				pw_hosts_tell(&hosts, engine);
-				free((void *)found.rules);
-				free((void *)found.addrs);
-				free((void *)found.nets);
 			}
 			pk_settle(kernel, engine);
 			compare(kernel, &world, &hosts, 120);
@@ -225,7 +219,6 @@ static void restart_keeps(void **state)
 	for (uint64_t turn = 0; turn < 10; turn++) {
 		struct policy_kernel *kernel = pk_new();
 		struct engine *engine = engine_new(NULL);
-		struct engine_kernel found;
 		const struct plan *plan;
 
 		pw_init(&world, seed + 2000000 + turn);
@@ -234,9 +227,7 @@ static void restart_keeps(void **state)
 		pw_hosts_tell(&hosts, engine);
 		pk_settle(kernel, engine);
 		engine_free(engine);
-		engine = engine_new(NULL);
-		pk_read(kernel, &found);
-		engine_restore(engine, &found);
+		engine = pk_restart(kernel);
 		pw_tell(&world, engine);
 		pw_hosts_tell(&hosts, engine);
 		assert_int_equal(engine_build(engine, &plan, NULL), 0);
@@ -244,9 +235,6 @@ static void restart_keeps(void **state)
 		assert_int_equal(plan->move_count, 0);
 		pk_apply(kernel, engine, plan);
 		compare(kernel, &world, &hosts, 200);
-		free((void *)found.rules);
-		free((void *)found.addrs);
-		free((void *)found.nets);
 		pw_done(&world);
 		engine_free(engine);
 		pk_free(kernel);

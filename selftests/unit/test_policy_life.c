@@ -59,15 +59,8 @@ static void take(struct rig *rig, const struct plan *plan)
 
 static void restart(struct rig *rig)
 {
-	struct engine_kernel read;
-
 	engine_free(rig->engine);
-	rig->engine = engine_new(NULL);
-	pk_read(rig->kernel, &read);
-	engine_restore(rig->engine, &read);
-	free((void *)read.rules);
-	free((void *)read.addrs);
-	free((void *)read.nets);
+	rig->engine = pk_restart(rig->kernel);
 }
 
 static struct pk_packet packet_of(const struct pw_case *c)
