@@ -28,14 +28,14 @@ def kinds(report):
 
 
 def settled(cluster):
-    """The store knows of every pod: as many addresses are allocated as pods have."""
-    want = sum(len(pod.result["ips"]) for node in cluster.nodes.values() for pod in node.pods)
+    """The store knows of every pod and of no other: the addresses allocated are those that pods have."""
+    want = sorted(address.split("/")[0] for address in addresses(cluster))
 
     def there():
         report = check(cluster)
-        pods = [ip for ip in report["ips"] if "type" not in ip and not ip["handle"].startswith("margay-reserve-")]
-        return report if len(pods) == want else None
-    return wait_for(there, "the store has every pod")
+        pods = [ip["ip"] for ip in report["ips"] if "type" not in ip and not ip["handle"].startswith("margay-reserve-")]
+        return report if sorted(pods) == want else None
+    return wait_for(there, "the store has every pod, and no other")
 
 
 def addresses(cluster):
