@@ -125,14 +125,15 @@ UNIT_SRC := $(wildcard selftests/unit/test_*.c)
 PROG_SRC := $(wildcard selftests/prog/test_*.c)
 UNIT := $(UNIT_SRC:%.c=$(BUILD)/%)
 PROG := $(PROG_SRC:%.c=$(BUILD)/%)
+BENCH := $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/bench/bench_*.c))
 TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard selftests/lib/*.c))
 
-$(UNIT) $(PROG): $(BUILD)/%: $(BUILD)/%.o $(TESTLIB_OBJ) $(BUILD)/libctl.a $(ARCHIVES)
+$(UNIT) $(PROG) $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(TESTLIB_OBJ) $(BUILD)/libctl.a $(ARCHIVES)
 	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -lcmocka $(SYSTEM_LIBS) -o $@
 $(BUILD)/selftests/unit/test_privileges: $(BUILD)/loader/agent/privileges.o
-$(PROG:%=%.o) $(TESTLIB_OBJ): $(if $(BPF_SRC),$(SKEL))
+$(PROG:%=%.o) $(BENCH:%=%.o) $(TESTLIB_OBJ): $(if $(BPF_SRC),$(SKEL))
 
-tests: $(UNIT) $(PROG) ## build the test programs
+tests: $(UNIT) $(PROG) $(BENCH) ## build the test programs
 
 # Fuzz targets are a build of their own, by clang: make fuzz calls make again with these settings.
 FUZZ_SECONDS ?= 20

@@ -20,15 +20,6 @@ longer-rows:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/longer ABI=$(BUILD)/longer/include CFLAGS=-O1 \
 		$(BUILD)/longer/margay-agent
 
-# Benchmarks: nothing is asserted but the path that is measured.
-BENCH := $(patsubst %.c,$(BUILD)/%,$(wildcard selftests/bench/bench_*.c))
-BENCH_LIBS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard selftests/lib/*.c)) \
-	$(addprefix $(BUILD)/lib,sync.a state.a policy.a ipam.a datastore.a dataplane.a model.a base.a)
-
-$(BENCH): $(BUILD)/%: $(BUILD)/%.o $(BENCH_LIBS)
-	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -lcmocka $(SYSTEM_LIBS) -o $@
-$(BENCH:%=%.o): $(SKEL)
-
 # Helpers of selftests/bench/run, which stand alone.
 BENCH_TOOLS := $(patsubst %,$(BUILD)/selftests/bench/%,rr runtime verdict)
 $(BENCH_TOOLS): $(BUILD)/%: $(BUILD)/%.o
