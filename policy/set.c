@@ -5,7 +5,9 @@
 
 #include "policy/digest.h"
 
-#define CHAIN_TRIM (1U << 18) /* nodes, 48 bytes each */
+/* Nodes of 48 bytes that are kept, at least and at most. */
+#define CHAIN_LEAST (1U << 12)
+#define CHAIN_MOST (1U << 18)
 
 /* --- lists --------------------------------------------------------------------------------- */
 
@@ -405,13 +407,31 @@ void set_restore(struct sets *sets, uint32_t number, const struct mg_digest *dig
 	numbers_restore(&sets->numbers, &set->num, hash_bytes(digest, sizeof(*digest), 0), number);
 }
 
-void sets_trim(struct sets *sets)
+static void chain_start(struct sets *sets)
 {
-	if (sets->chain.node.n < CHAIN_TRIM)
-		return;
-	chain_done(&sets->chain);
 	chain_init(&sets->chain);
 	sets->chain.node.v[CHAIN_ROOT].value = UINT32_MAX;
+	sets->chain_before = sets->chain.node.n;
+	sets->chain_step = 0;
+}
+
+/*
+ * What the largest build since the last trim added is about what is in use: a trim comes when as
+ * much has gathered once more. So it costs each node at most one more making, and lists of
+ * policies and labels that are gone do not stay for good.
+ */
+void sets_trim(struct sets *sets)
+{
+	uint32_t count = sets->chain.node.n, limit;
+
+	if (sets->chain_step < count - sets->chain_before)
+		sets->chain_step = count - sets->chain_before;
+	sets->chain_before = count;
+	limit = sets->chain_step < CHAIN_LEAST / 2 ? CHAIN_LEAST : 2 * sets->chain_step;
+	if (count <= limit && count <= CHAIN_MOST)
+		return;
+	chain_done(&sets->chain);
+	chain_start(sets);
 }
 
 static uint32_t limit_of(uint32_t asked)
@@ -429,8 +449,7 @@ void sets_init(struct sets *sets, struct rows *rows, uint32_t limit, struct comp
 	sets->numbers.free = set_free;
 	sets->numbers.ctx = sets;
 	classifier_init(&sets->classifier, compiler->tables);
-	chain_init(&sets->chain);
-	sets->chain.node.v[CHAIN_ROOT].value = UINT32_MAX;
+	chain_start(sets);
 	sets->node = xcalloc(65536, sizeof(*sets->node));
 }
 

@@ -37,7 +37,9 @@ struct sets {
 	struct tables *tables;
 	struct idents *idents;
 	struct classifier classifier;
-	struct chain chain;
+	struct chain chain;	 /* known lists of policies' rules */
+	uint32_t chain_before;	 /* its nodes when the build before the last one ended */
+	uint32_t chain_step;	 /* the most that one build added since a trim */
 	VEC(struct set *) fresh; /* to be compiled */
 	VEC(struct step) step;
 	VEC(uint32_t) held; /* classes */
@@ -88,7 +90,7 @@ uint32_t table_inherit(struct sets *sets, enum table_kind kind, uint32_t root,
 /* A table of classes by the overlay of parts, none of them of both ends. One reference. */
 uint32_t parts_compile(struct sets *sets, const struct set_part *part, size_t count);
 
-/* Forgets cached lists when they have become many. */
+/* Before a build: forgets known lists when about half of them must be out of use. */
 void sets_trim(struct sets *sets);
 
 #endif
