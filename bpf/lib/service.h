@@ -25,14 +25,11 @@
 #include "lib/nat.h"
 #include "lib/node.h"
 #include "lib/packet.h"
+#include "lib/pick.h"
 #include "lib/reset.h"
 #include "lib/swap.h"
-#include "lib/tick.h"
 #include "lib/trace.h"
-#include "maps/affinity.h"
-#include "maps/backs.h"
 #include "maps/fronts.h"
-#include "maps/members.h"
 
 /* The destination as it will be instead of what stands in the packet, or back again. */
 static __always_inline void packet_ahead(struct packet *pkt)
@@ -58,62 +55,12 @@ static __always_inline void service_use(struct packet *pkt, const union mg_addr 
 	pkt->xport = port;
 }
 
-/* The one that this client had last, while it is one of the set; ret_slot tells which. */
-static __always_inline bool service_again(struct packet *pkt, const struct mg_front *front,
-					  __u32 *ret_slot)
-{
-	struct mg_affinity_key key = { .client = pkt->src, .set = front->set };
-	struct mg_affinity *last = bpf_map_lookup_elem(&mg_affinity, &key);
-	struct mg_member member = { .set = front->set };
-	__u32 *slot;
-
-	if (!last || pkt->tick - last->seen > front->affinity * TICKS_A_SECOND)
-		return false;
-	member.addr = last->addr;
-	member.port = last->port;
-	slot = bpf_map_lookup_elem(&mg_members, &member);
-	if (!slot)
-		return false;
-	*ret_slot = *slot;
-	service_use(pkt, &member.addr, member.port);
-	return true;
-}
-
-static __always_inline void service_remember(const struct packet *pkt, const struct mg_front *front)
-{
-	struct mg_affinity_key key = { .client = pkt->src, .set = front->set };
-	struct mg_affinity row = { .addr = pkt->xlat, .seen = pkt->tick, .port = pkt->xport };
-
-	bpf_map_update_elem(&mg_affinity, &key, &row, BPF_ANY);
-}
-
-/* Any of the set. */
-static __always_inline bool service_any(struct packet *pkt, const struct mg_front *front,
-					__u32 *ret_slot)
-{
-	struct mg_back_key key = { .set = front->set };
-	struct mg_back *back;
-
-	key.slot = bpf_get_prandom_u32() % front->count;
-	back = bpf_map_lookup_elem(&mg_backs, &key);
-	if (!back) { /* the set has shrunk this moment */
-		key.slot = 0;
-		back = bpf_map_lookup_elem(&mg_backs, &key);
-	}
-	if (!back)
-		return false;
-	*ret_slot = key.slot;
-	service_use(pkt, &back->addr, back->port);
-	return true;
-}
-
 /* Step for a packet without a row: 0 without PKT_REWRITE_DST: to no service. With it: xlat:xport is
  * the backend. Verified once. */
 __weak __noinline int service_pick(struct packet *pkt)
 {
+	struct pick pick = {};
 	struct mg_front *front;
-	__u32 slot = 0;
-	bool again;
 
 	pkt = packet_row(pkt);
 	front = pkt ? service_front(pkt) : NULL;
@@ -124,13 +71,13 @@ __weak __noinline int service_pick(struct packet *pkt)
 	if (!front->count)
 		return front->flags & MG_FRONT_SILENT ? -MG_DROP_NO_LOCAL_BACKEND
 						      : -MG_DROP_NO_BACKEND;
-	again = front->affinity && service_again(pkt, front, &slot);
-	if (!again && !service_any(pkt, front, &slot))
+	pick.client = pkt->src;
+	pick.tick = pkt->tick;
+	if (!pick_backend(front, &pick))
 		return -MG_DROP_NO_BACKEND;
-	if (front->affinity)
-		service_remember(pkt, front);
+	service_use(pkt, &pick.addr, pick.port);
 	pkt->flags |= PKT_REWRITE_DST;
-	trace_step(MG_STEP_SERVICE, front->set, slot, bpf_ntohs(pkt->xport));
+	trace_step(MG_STEP_SERVICE, front->set, pick.slot, bpf_ntohs(pkt->xport));
 	return 0;
 }
 
