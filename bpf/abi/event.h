@@ -24,19 +24,20 @@ enum mg_hook { MG_HOOKS(MG_HOOK_ENUM) MG_HOOK_MAX };
 enum mg_event_kind {
 	MG_EVENT_DROP = 1,
 	MG_EVENT_FLOW = 2, /* a new flow was judged and allowed */
-	MG_EVENT_LOG = 3,  /* a Log rule was passed */
+	MG_EVENT_LOG = 3,  /* Log rules were passed */
 };
 
 #define MG_EVENT_BYTES 128
+#define MG_LOG_RULES 4 /* one a judgement: both ends', and the host endpoints' on the way */
 
 struct mg_event {
 	__u64 time; /* boot time, ns */
 	union mg_addr src;
 	union mg_addr dst;
 	__u32 ifindex;
-	__u32 length;		    /* of the packet */
-	struct mg_judged judged[2]; /* sender's and receiver's */
-	__u32 log_rule;
+	__u32 length;		      /* of the packet */
+	struct mg_judged judged[2];   /* sender's and receiver's */
+	__u32 log_rule[MG_LOG_RULES]; /* in the order of judgement; 0: no more */
 	__be16 sport;
 	__be16 dport;
 	__u16 identity[2]; /* of source, of destination */
@@ -48,6 +49,7 @@ struct mg_event {
 	__u8 reason;	/* enum mg_reason */
 	__u8 l3_offset; /* where data's network header begins: 0 or 14 */
 	__u8 family;	/* 4, 6 or 0 */
+	__u8 pad[4];
 	__u8 data[MG_EVENT_BYTES];
 };
 
@@ -100,7 +102,7 @@ struct mg_steps {
 	struct mg_step step[MG_STEPS_MAX];
 };
 
-_Static_assert(sizeof(struct mg_event) == 88 + MG_EVENT_BYTES, "mg_event");
+_Static_assert(sizeof(struct mg_event) == 104 + MG_EVENT_BYTES, "mg_event");
 _Static_assert(sizeof(struct mg_steps) == 8 + 16 * MG_STEPS_MAX, "mg_steps");
 
 #endif

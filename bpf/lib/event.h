@@ -45,7 +45,8 @@ static __always_inline void event_fill(struct mg_event *event, const struct pack
 	event->time = bpf_ktime_get_boot_ns();
 	event->ifindex = pkt->ifindex;
 	event->length = pkt->length;
-	event->log_rule = pkt->log_rule;
+	for (__u32 i = 0; i < MG_LOG_RULES; i++)
+		event->log_rule[i] = i < pkt->logs ? pkt->log_rule[i] : MG_RULE_NONE;
 	event->judged[PKT_OUT] = pkt->judged[PKT_OUT];
 	event->judged[PKT_IN] = pkt->judged[PKT_IN];
 	event->identity[0] = pkt->from.identity;
@@ -56,6 +57,7 @@ static __always_inline void event_fill(struct mg_event *event, const struct pack
 	event->l3_offset = pkt->flags & PKT_NO_L2 ? 0 : 14;
 	event->family = pkt->family;
 	event->proto = pkt->proto;
+	__builtin_memset(event->pad, 0, sizeof(event->pad));
 	if (pkt->family) {
 		event->src = pkt->src;
 		event->dst = pkt->dst;

@@ -15,6 +15,7 @@
 #include "lib/addr_ops.h"
 #include "lib/config.h"
 #include "lib/event.h"
+#include "lib/log.h"
 #include "lib/node.h"
 #include "lib/packet.h"
 #include "lib/trace.h"
@@ -77,20 +78,19 @@ __weak __noinline int finish_drop(struct __sk_buff *skb, struct packet *pkt, int
 		return TC_ACT_SHOT;
 	trace_step(MG_STEP_DROP, reason, 0, 0);
 	count_drop(pkt, reason);
-	if (event_drop(skb, pkt, reason) && pkt->log_rule)
-		event_send(skb, pkt, MG_EVENT_LOG, reason);
+	event_drop(skb, pkt, reason);
+	log_tell(skb, pkt, reason);
 	return TC_ACT_SHOT;
 }
 
-/* Of what goes on: a flow that is new, if anybody reads of those, and what a Log rule saw. */
+/* Of what goes on: a flow that is new, if anybody reads of those, and what Log rules saw. */
 __weak __noinline int finish_tell(struct __sk_buff *skb, struct packet *pkt)
 {
 	const struct mg_local *local = local_row();
 
 	if (!pkt || !local)
 		return 0;
-	if (pkt->log_rule)
-		event_send(skb, pkt, MG_EVENT_LOG, MG_DROP_NONE);
+	log_tell(skb, pkt, MG_DROP_NONE);
 	if ((pkt->flags & PKT_NEW_FLOW) && (local->flags & MG_LOCAL_FLOW_EVENTS))
 		event_send(skb, pkt, MG_EVENT_FLOW, MG_DROP_NONE);
 	return 0;
@@ -124,7 +124,7 @@ static __always_inline int finish_skb(struct __sk_buff *skb, struct packet *pkt,
 {
 	int code;
 
-	if (result > 0 && (pkt->log_rule || (pkt->flags & PKT_NEW_FLOW)))
+	if (result > 0 && (pkt->logs || (pkt->flags & PKT_NEW_FLOW)))
 		finish_tell(skb, pkt);
 	code = result > 0 ? finish_final(skb, pkt, result) : finish_drop(skb, pkt, -result);
 

@@ -21,6 +21,7 @@
 
 #include "abi/failsafe.h"
 #include "lib/icmp_types.h"
+#include "lib/log.h"
 #include "lib/node.h"
 #include "lib/packet.h"
 #include "lib/policy.h"
@@ -57,7 +58,8 @@ static __always_inline __u32 host_verdict(struct packet *pkt, __u32 set, __u32 s
 				  : classify(pkt, set, pkt->from.identity << 16 | pkt->to.identity);
 }
 
-/* Counts of a rule, and which one a flow's packets are counted for: of a pod's side the pod's. */
+/* Counts of a rule, and which one a flow's packets are counted for. At a pod's side, where the row
+ * has the pod's own, it stands where the verdict of staged policies does, unless there is one. */
 static __always_inline void host_count(struct packet *pkt, __u32 stage, __u32 rule, bool denied,
 				       __u32 how)
 {
@@ -65,6 +67,8 @@ static __always_inline void host_count(struct packet *pkt, __u32 stage, __u32 ru
 
 	if (!(pkt->flow_flags & (MG_FLOW_JUDGED_OUT << side)))
 		pkt->judged[side].rule = rule;
+	else if (!pkt->judged[side].staged_set)
+		pkt->judged[side].staged_rule = rule;
 	if (stage <= MG_STAGE_UNTRACKED_OUT) /* no flow keeps counts */
 		rule_count(rule, 0, 1, pkt->l3_length);
 	else if (how & HOST_COUNT)
@@ -87,8 +91,7 @@ static __always_inline enum host_answer host_stage(struct packet *pkt, __u32 slo
 	if (verdict) {
 		allowed = verdict->action == MG_ACTION_ALLOW;
 		rule = verdict->rule;
-		if (verdict->log_rule)
-			pkt->log_rule = verdict->log_rule;
+		log_note(pkt, verdict->log_rule);
 	}
 	trace_step(MG_STEP_HOST, stage << 16 | slot, number, rule);
 	host_count(pkt, stage, rule, !allowed, how);

@@ -19,6 +19,7 @@
 #include "lib/csum.h"
 #include "lib/event.h"
 #include "lib/icmp_types.h"
+#include "lib/log.h"
 #include "lib/node.h"
 #include "lib/packet.h"
 #include "lib/pmtu.h"
@@ -190,6 +191,7 @@ static __always_inline int reply_make(struct __sk_buff *skb, struct packet *pkt,
 	trace_step(MG_STEP_DROP, reason, 0, 0);
 	count_drop(pkt, reason);
 	event_drop(skb, pkt, reason);
+	log_tell(skb, pkt, reason);
 	if (bpf_skb_change_tail(skb, pkt->l3_offset + quote, 0) ||
 	    bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, 0) ||
 	    reply_write(skb, pkt, local, head, quote))

@@ -54,6 +54,7 @@ static __always_inline int judge_turned(struct packet *pkt, __u32 column, __u32 
 	if (sides & PKT_JUDGE_IN)
 		turned |= PKT_JUDGE_OUT;
 	__builtin_memset(pkt->judged, 0, sizeof(pkt->judged));
+	pkt->logs = 0;
 	packet_turn(pkt);
 	r = judge(pkt, column, turned);
 	packet_turn(pkt);
@@ -162,6 +163,7 @@ __weak __noinline int open_host(struct packet *pkt)
 		int turned;
 
 		turn_sides(pkt);
+		pkt->logs = 0;
 		turned = host_sides(pkt, HOST_ENTRY | HOST_EXIT | HOST_COUNT);
 		packet_turn(pkt);
 		if (!turned) {

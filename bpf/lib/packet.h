@@ -15,6 +15,7 @@
 #define MARGAY_LIB_PACKET_H
 
 #include "abi/addr.h"
+#include "abi/event.h"
 #include "abi/flow.h"
 #include "abi/ident.h"
 #include "abi/reason.h"
@@ -71,6 +72,8 @@ enum mg_final {
 /* packet.encap: how it leaves */
 enum mg_encap { MG_ENCAP_NONE, MG_ENCAP_IPIP, MG_ENCAP_VXLAN };
 
+#define PKT_LOG_PLACES 64
+
 struct packet {
 	/* entry */
 	__u32 ifindex;
@@ -113,9 +116,10 @@ struct packet {
 	__u32 side[2];	      /* where the flow comes in and leaves: ifindex or MG_SIDE_* */
 	/* flow and verdict */
 	struct mg_flow_key key;
-	struct mg_judged judged[2]; /* sender's side, receiver's */
-	__u32 verdict[2];	    /* numbers into mg_verdicts */
-	__u32 log_rule;
+	struct mg_judged judged[2];   /* sender's side, receiver's */
+	__u32 verdict[2];	      /* numbers into mg_verdicts */
+	__u32 log_rule[MG_LOG_RULES]; /* Log rules passed, by log.h */
+	__u32 logs;
 	__u32 change;	  /* mg_control.change at entry */
 	__u32 column;	  /* of the commit in force, for a new flow's judgement */
 	__u32 epoch;	  /* sum of both ends' */
@@ -139,8 +143,8 @@ struct packet {
 	struct mg_flow_key key2;
 	struct mg_flow row;
 	__u8 bytes[96];
-	/* kept from packet to packet: when tick was read; this CPU's allowance of drop events and
-	 * of ICMP answers */
+	/* kept from packet to packet: when tick was read; this CPU's allowance of drop events, of
+	 * records of each Log rule and of ICMP answers */
 	__u64 jiffies;
 	__u64 transient; /* where the last rows of keys by place lay (flow.h): 1: in mg_flow_t */
 	/* what the last packets' device and tunnel were (uplink.h, decap.h): good for the same
@@ -152,6 +156,8 @@ struct packet {
 	__u32 link_host;  /* mg_uplink.host */
 	__u32 kept_tick;
 	__u32 kept_change;
+	__u32 log_window;
+	__u8 log_told[PKT_LOG_PLACES]; /* records in it, by rule number % PKT_LOG_PLACES */
 	__u32 event_window;
 	__u32 event_count;
 	__u32 reply_window;

@@ -16,6 +16,7 @@
 #include "abi/policy.h"
 #include "lib/addr.h"
 #include "lib/epoch.h"
+#include "lib/log.h"
 #include "lib/packet.h"
 #include "lib/trace.h"
 #include "maps/classes.h"
@@ -135,8 +136,7 @@ static __always_inline bool verdict_allows(struct packet *pkt, __u32 side, __u32
 	if (!verdict)
 		return false;
 	pkt->judged[side].rule = verdict->rule;
-	if (verdict->log_rule)
-		pkt->log_rule = verdict->log_rule;
+	log_note(pkt, verdict->log_rule);
 	return verdict->action == MG_ACTION_ALLOW;
 }
 

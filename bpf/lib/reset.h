@@ -26,6 +26,7 @@
 #include "lib/csum.h"
 #include "lib/flow.h"
 #include "lib/icmp_reply.h"
+#include "lib/log.h"
 #include "lib/node.h"
 #include "lib/packet.h"
 #include "lib/swap.h"
@@ -157,6 +158,7 @@ __weak __noinline int reset_make(struct __sk_buff *skb, struct packet *pkt, int 
 	trace_step(MG_STEP_DROP, reason, 0, 0);
 	count_drop(pkt, reason);
 	event_drop(skb, pkt, reason);
+	log_tell(skb, pkt, reason);
 	reset_tcp(pkt, &tcp);
 	if (bpf_skb_change_tail(skb, pkt->l4_offset + sizeof(tcp), 0) ||
 	    reset_write(skb, pkt, &tcp) || (!(pkt->flags & PKT_NO_L2) && reply_turn_link(skb)))

@@ -42,7 +42,7 @@ static __always_inline struct packet *packet_start(struct __sk_buff *skb, __u32 
 	__builtin_memset(pkt->side, 0, sizeof(pkt->side));
 	__builtin_memset(pkt->judged, 0, sizeof(pkt->judged));
 	__builtin_memset(pkt->verdict, 0, sizeof(pkt->verdict));
-	pkt->log_rule = 0;
+	pkt->logs = 0;
 	pkt->flow_flags = 0;
 	pkt->out_ifindex = 0;
 	pkt->out_node = 0;

@@ -420,7 +420,7 @@ static void test_log_and_flow_records(void **state)
 	sends_new(&spec, TO_PEER, MG_DROP_NONE);
 	assert_true(fixture_event(&node, &event));
 	assert_int_equal(event.kind, MG_EVENT_LOG);
-	assert_int_equal(event.log_rule, 20);
+	assert_int_equal(event.log_rule[0], 20);
 	assert_int_equal(event.judged[0].rule, 21);
 	assert_int_equal(event.identity[0], IDENT_A);
 	assert_int_equal(event.identity[1], IDENT_B);
@@ -448,7 +448,7 @@ static void test_log_and_flow_records(void **state)
 	assert_int_equal(event.judged[0].rule, 23);
 	assert_true(fixture_event(&node, &event));
 	assert_int_equal(event.kind, MG_EVENT_LOG);
-	assert_int_equal(event.log_rule, 22);
+	assert_int_equal(event.log_rule[0], 22);
 }
 
 int main(void)
