@@ -95,7 +95,8 @@ enum mg_action { MG_ACTION_DENY, MG_ACTION_ALLOW };
 struct mg_judged {
 	__u64 rule : MG_RULE_BITS;	  /* deciding; MG_RULE_NONE: implicit */
 	__u64 staged_rule : MG_RULE_BITS; /* a staged policy's, MG_RULE_DENIED, or else
-					   * MG_RULE_NONE: allowed */
+					   * MG_RULE_NONE: allowed. Where staged_set is 0: the
+					   * rule of the host endpoint for all interfaces */
 	__u64 set : MG_SET_BITS;	  /* that judged; 0: not here */
 	__u64 staged_set : MG_SET_BITS;	  /* 0: nothing staged concerns this side */
 };

@@ -97,8 +97,10 @@ static __always_inline void flow_promote(struct mg_flow_key *key, struct mg_flow
 		bpf_map_delete_elem(&mg_flow_t, key);
 }
 
+/* A flow that is over may leave the transient table by its LRU: what it counted goes now. */
 static __always_inline void flow_demote(struct mg_flow_key *key, struct mg_flow *flow)
 {
+	flow_fold(flow);
 	if (!bpf_map_update_elem(&mg_flow_t, key, flow, BPF_ANY))
 		bpf_map_delete_elem(&mg_flow_e, key);
 }
@@ -126,9 +128,7 @@ __weak __noinline int flow_update_partner(struct packet *pkt, struct mg_flow *fl
 	if (!pkt || !flow)
 		return 0;
 	flow_key_partner(pkt, flow);
-	partner = bpf_map_lookup_elem(&mg_flow_e, &pkt->key2);
-	if (!partner)
-		partner = bpf_map_lookup_elem(&mg_flow_t, &pkt->key2);
+	partner = flow_partner(pkt);
 	if (!partner)
 		return 0;
 	partner->state = flow->state;
@@ -278,11 +278,11 @@ static __always_inline int flow_create(struct packet *pkt)
 {
 	bool swapped = pkt->flags & PKT_SWAPPED, reversed = pkt->flags & PKT_REVERSED;
 
+	if (pkt->flags & PKT_FLOW_ANEW)
+		flow_end_old(pkt);
 	flow_fill(pkt, swapped != reversed ? MG_FLOW_FROM_B : 0);
 	flow_count(pkt, &pkt->row, swapped);
 	flow_keep_way(&pkt->row, &pkt->to, swapped);
-	if (pkt->flags & PKT_FLOW_ANEW)
-		bpf_map_delete_elem(&mg_flow_e, &pkt->key);
 	if (bpf_map_update_elem(&mg_flow_t, &pkt->key, &pkt->row, BPF_ANY))
 		return -MG_DROP_FLOW_FULL;
 	pkt->flags |= PKT_NEW_FLOW;

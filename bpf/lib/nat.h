@@ -134,17 +134,6 @@ static __always_inline int nat_forward_row(struct packet *pkt)
 	return bpf_map_lookup_elem(&mg_flow_e, &pkt->key) ? nat_forward_taken(pkt) : 0;
 }
 
-/* A new connection on a tuple whose old one is over: its rows go first. */
-static __always_inline void nat_end_old(struct packet *pkt)
-{
-	struct mg_flow *old = bpf_map_lookup_elem(&mg_flow_e, &pkt->key);
-
-	if (!old)
-		old = bpf_map_lookup_elem(&mg_flow_t, &pkt->key);
-	if (old)
-		flow_end(pkt, old);
-}
-
 static __always_inline bool nat_fixed(const struct packet *pkt)
 {
 	return pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP &&
@@ -212,7 +201,7 @@ static __always_inline int nat_out(struct __sk_buff *skb, struct packet *pkt)
 	if (pkt->flags & PKT_FLOW_ANEW) {
 		union mg_addr source = pkt->xlat;
 
-		nat_end_old(pkt);
+		flow_end_old(pkt);
 		pkt->xlat = source;
 	}
 	r = nat_rows(skb, pkt);

@@ -368,8 +368,9 @@ static const char *staged_side(const struct agent *agent, const struct mg_judged
 
 static json_t *staged_rule(struct agent *agent, const struct mg_judged *side)
 {
-	return show_rule(agent,
-			 side->staged_rule == MG_RULE_DENIED ? MG_RULE_NONE : side->staged_rule);
+	bool named = side->staged_set && side->staged_rule != MG_RULE_DENIED;
+
+	return show_rule(agent, named ? side->staged_rule : MG_RULE_NONE);
 }
 
 json_t *show_staged(struct agent *agent, const struct mg_judged side[2], bool denied)
