@@ -31,6 +31,8 @@
 	X(mg_backs, struct mg_back_key, struct mg_back, DERIVED, "backends by set and slot")       \
 	X(mg_members, struct mg_member, __u32, DERIVED,                                            \
 	  "backends of sets with affinity, by address: slot")                                      \
+	X(mg_ranges, struct mg_range_key, __u32, DERIVED,                                          \
+	  "clients that a set of backends is for (loadBalancerSourceRanges)")                      \
 	X(mg_service_dig, __u32, struct mg_digest, DERIVED, "digest of each set of backends")      \
 	X(mg_control, __u32, struct mg_control, DERIVED,                                           \
 	  "the commit in force, change counter, epochs")                                           \

@@ -50,7 +50,9 @@
 	  "pods may not reach their node: defaultEndpointToHostAction")                            \
 	X(NO_BACKEND, "no-backend", "the service has no endpoint; the client was told")            \
 	X(NO_LOCAL_BACKEND, "no-local-backend",                                                    \
-	  "the service's traffic stays on the node, and it has no endpoint here")
+	  "the service's traffic stays on the node, and it has no endpoint here")                  \
+	X(SOURCE_RANGE, "source-range",                                                            \
+	  "the service's loadBalancerSourceRanges do not hold the client")
 
 #define MG_REASON_ENUM(name, text, help) MG_DROP_##name,
 enum mg_reason { MG_REASONS(MG_REASON_ENUM) MG_DROP_MAX };

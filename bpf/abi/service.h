@@ -2,30 +2,43 @@
 /*
  * Services: where connections may be addressed to, and who serves them (docs/services.md).
  *
- *	mg_fronts	(address, port, protocol) -> the set of backends behind it
+ *	mg_fronts	(address, port, protocol, scope) -> the set of backends behind it
  *	mg_backs	(set, slot) -> one backend; slots 0 to count - 1 are in use
  *	mg_members	(set, address, port) -> its slot; of sets whose clients keep their backend
  *	mg_affinity	(client, set) -> the backend it had last; programs write it
+ *	mg_ranges	(set, net) -> clients that a frontend with MG_FRONT_SOURCES is open to
  *
  * A set is what one port of a service offers to one family: all its backends, or only those of
  * this node. Its number is the agent's and stable (mg_service_dig). The agent writes members and
  * backends before a frontend that counts them, and removes in the opposite order, so a number that
  * a program has read leads to a row; a slot that was taken away meanwhile does not, and slot 0
  * stands in for it.
+ *
+ * The scope is who asks: pods and nodes of the cluster, or everybody else. A cluster address has a
+ * frontend of the first alone, an external one of both, which differ under policy Local. A node
+ * port stands once for all nodes' addresses, at the family's unspecified one (0.0.0.0 v4-mapped, or
+ *::).
  */
 #ifndef MARGAY_ABI_SERVICE_H
 #define MARGAY_ABI_SERVICE_H
 
 #include "abi/addr.h"
 
+/* mg_front_key.scope */
+#define MG_FRONT_NEAR 0 /* for pods and nodes of the cluster */
+#define MG_FRONT_FAR 1	/* for everybody else */
+
 struct mg_front_key {
 	union mg_addr addr;
 	__be16 port;
 	__u8 proto; /* IPPROTO_TCP, UDP or SCTP */
-	__u8 pad[5];
+	__u8 scope; /* MG_FRONT_NEAR, _FAR */
+	__u8 pad[4];
 };
 
-#define MG_FRONT_SILENT (1U << 0) /* others have backends, this node has none: drop, no answer */
+/* mg_front.flags */
+#define MG_FRONT_SILENT (1U << 0)  /* others have backends, this node has none: drop, no answer */
+#define MG_FRONT_SOURCES (1U << 1) /* for clients alone that mg_ranges names by the set */
 
 struct mg_front {
 	__u32 set;
@@ -52,6 +65,15 @@ struct mg_member {
 	__u8 pad[2];
 };
 
+/* A net of clients. Longest prefix over set and address; the value says nothing. */
+struct mg_range_key {
+	__u32 len; /* MG_RANGE_BITS and the net's own length */
+	__u32 set;
+	union mg_addr addr;
+};
+
+#define MG_RANGE_BITS 32
+
 struct mg_affinity_key {
 	union mg_addr client;
 	__u32 set;
@@ -70,6 +92,7 @@ _Static_assert(sizeof(struct mg_front) == 16, "mg_front");
 _Static_assert(sizeof(struct mg_back_key) == 8, "mg_back_key");
 _Static_assert(sizeof(struct mg_back) == 24, "mg_back");
 _Static_assert(sizeof(struct mg_member) == 24, "mg_member");
+_Static_assert(sizeof(struct mg_range_key) == 24, "mg_range_key");
 _Static_assert(sizeof(struct mg_affinity_key) == 24, "mg_affinity_key");
 _Static_assert(sizeof(struct mg_affinity) == 24, "mg_affinity");
 

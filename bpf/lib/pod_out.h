@@ -175,7 +175,7 @@ __weak __noinline int new_out(struct __sk_buff *skb, struct packet *pkt)
 		return -MG_DROP_INTERNAL;
 	r = flow_admit(pkt, local);
 	if (!r)
-		r = service_pick(pkt);
+		r = service_pick(pkt, MG_FRONT_NEAR);
 	if (r)
 		return r == -MG_DROP_NO_BACKEND ? service_refuse(skb, pkt) : r;
 	ahead = pkt->flags & PKT_REWRITE_DST;

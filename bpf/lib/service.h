@@ -22,6 +22,7 @@
 
 #include "abi/service.h"
 #include "lib/flow_state.h"
+#include "lib/front.h"
 #include "lib/nat.h"
 #include "lib/node.h"
 #include "lib/packet.h"
@@ -29,7 +30,6 @@
 #include "lib/reset.h"
 #include "lib/swap.h"
 #include "lib/trace.h"
-#include "maps/fronts.h"
 
 /* The destination as it will be instead of what stands in the packet, or back again. */
 static __always_inline void packet_ahead(struct packet *pkt)
@@ -38,13 +38,11 @@ static __always_inline void packet_ahead(struct packet *pkt)
 	SWAP(pkt->dport, pkt->xport);
 }
 
-static __always_inline struct mg_front *service_front(const struct packet *pkt)
+static __always_inline struct mg_front *service_front(const struct packet *pkt, __u32 scope)
 {
-	struct mg_front_key key = { .addr = pkt->dst, .port = pkt->dport, .proto = pkt->proto };
-
-	if (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP && pkt->proto != IPPROTO_SCTP)
+	if (!front_has_ports(pkt->proto))
 		return NULL;
-	return bpf_map_lookup_elem(&mg_fronts, &key);
+	return front_find(&pkt->dst, pkt->dport, pkt->proto, scope);
 }
 
 /* --- which backend ------------------------------------------------------------------------ */
@@ -55,17 +53,19 @@ static __always_inline void service_use(struct packet *pkt, const union mg_addr 
 	pkt->xport = port;
 }
 
-/* Step for a packet without a row: 0 without PKT_REWRITE_DST: to no service. With it: xlat:xport is
- * the backend. Verified once. */
-__weak __noinline int service_pick(struct packet *pkt)
+/* Step for a packet without a row, of a client of the scope: 0 without PKT_REWRITE_DST: to no
+ * service. With it: xlat:xport is the backend. Verified once. */
+__weak __noinline int service_pick(struct packet *pkt, __u32 scope)
 {
 	struct pick pick = {};
 	struct mg_front *front;
 
 	pkt = packet_row(pkt);
-	front = pkt ? service_front(pkt) : NULL;
+	front = pkt ? service_front(pkt, scope) : NULL;
 	if (!front)
 		return 0;
+	if (!front_open_to(front, &pkt->src))
+		return -MG_DROP_SOURCE_RANGE;
 	if (pkt->flags & PKT_MIDSTREAM) /* who served it is not known */
 		return -MG_DROP_NO_FLOW;
 	if (!front->count)

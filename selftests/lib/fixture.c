@@ -164,6 +164,8 @@ void fixture_forget(struct fixture *fx)
 	fixture_empty(fixture_map(fx, "mg_flow_e"), sizeof(struct mg_flow_key));
 	fixture_empty(fixture_map(fx, "mg_frags"), sizeof(struct mg_frag_key));
 	fixture_empty(fixture_map(fx, "mg_affinity"), sizeof(struct mg_affinity_key));
+	fixture_empty(fixture_map(fx, "mg_fronts"), sizeof(struct mg_front_key));
+	fixture_empty(fixture_map(fx, "mg_ranges"), sizeof(struct mg_range_key));
 	zero_per_cpu(fixture_map(fx, "mg_drops"), MG_HOOK_MAX * MG_DROP_SLOTS,
 		     sizeof(struct mg_drop_count));
 	zero_per_cpu(fixture_map(fx, "mg_rule_stats"), 64, sizeof(struct mg_rule_stats));

@@ -76,6 +76,11 @@ void fixture_local(struct fixture *fx);
  * address. proto: IPPROTO_*. */
 void fixture_front(const struct fixture *fx, const union mg_addr *addr, unsigned short port,
 		   unsigned char proto, struct mg_front front);
+/* The same for clients from outside. */
+void fixture_front_far(const struct fixture *fx, const union mg_addr *addr, unsigned short port,
+		       unsigned char proto, struct mg_front front);
+/* A net of clients that a set with MG_FRONT_SOURCES is for: "203.0.113.0/24". */
+void fixture_range(const struct fixture *fx, __u32 set, const char *prefix);
 void fixture_back(const struct fixture *fx, __u32 set, __u32 slot, const union mg_addr *addr,
 		  unsigned short port, bool member);
 

@@ -115,6 +115,29 @@ void fixture_front(const struct fixture *fx, const union mg_addr *addr, unsigned
 	fixture_put(fx, "mg_fronts", &key, &front);
 }
 
+void fixture_front_far(const struct fixture *fx, const union mg_addr *addr, unsigned short port,
+		       unsigned char proto, struct mg_front front)
+{
+	const struct mg_front_key key = {
+		.addr = *addr, .port = htobe16(port), .proto = proto, .scope = MG_FRONT_FAR
+	};
+
+	fixture_put(fx, "mg_fronts", &key, &front);
+}
+
+void fixture_range(const struct fixture *fx, __u32 set, const char *prefix)
+{
+	struct mg_range_key key = { .set = set };
+	struct mg_prefix net;
+	const __u32 one = 1;
+
+	if (prefix_parse(prefix, true, &net))
+		fail_msg("prefix %s", prefix);
+	key.len = MG_RANGE_BITS + net.len;
+	key.addr = net.addr;
+	fixture_put(fx, "mg_ranges", &key, &one);
+}
+
 void fixture_back(const struct fixture *fx, __u32 set, __u32 slot, const union mg_addr *addr,
 		  unsigned short port, bool member)
 {
