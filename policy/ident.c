@@ -12,11 +12,6 @@ static uint32_t key_hash(const struct ident_key *key)
 	return hash_u64((uintptr_t)key->facts, hash_u64((uintptr_t)key->nets, key->base));
 }
 
-static bool key_equal(const struct ident_key *a, const struct ident_key *b)
-{
-	return a->facts == b->facts && a->nets == b->nets && a->base == b->base;
-}
-
 struct ident *ident_get(const struct idents *idents, uint16_t n)
 {
 	return (struct ident *)numbers_get(&idents->numbers, n);
@@ -30,7 +25,7 @@ struct ident *ident_find(const struct idents *idents, const struct ident_key *ke
 	for (; node; node = hmap_same(node)) {
 		struct ident *ident = (struct ident *)node;
 
-		if (ident->restored || !key_equal(&ident->key, key))
+		if (ident->restored || !ident_key_equal(&ident->key, key))
 			continue;
 		/* The living before the dead, then the lower number. */
 		if (!best || !best->num.refs > !ident->num.refs ||

@@ -24,6 +24,11 @@ struct ident_key {
 	enum ident_base base;
 };
 
+static inline bool ident_key_equal(const struct ident_key *a, const struct ident_key *b)
+{
+	return a->facts == b->facts && a->nets == b->nets && a->base == b->base;
+}
+
 struct ident {
 	struct number num; /* refs: addresses and prefixes */
 	struct ident_key key;

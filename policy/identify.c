@@ -168,8 +168,7 @@ static void leave(struct engine *e, uint16_t n, const struct ident_key *key)
 {
 	struct ident *ident = ident_get(&e->idents, n);
 
-	ident->leaving += ident->key.facts != key->facts || ident->key.nets != key->nets ||
-			  ident->key.base != key->base;
+	ident->leaving += !ident_key_equal(&ident->key, key);
 }
 
 static void count_leaving(struct engine *e, const range_list *ranges)

@@ -14,11 +14,6 @@
 
 enum kept { KEPT_NONE, KEPT_UNIFORM, KEPT_MIXED, KEPT_DIGEST };
 
-static bool key_equal(const struct ident_key *a, const struct ident_key *b)
-{
-	return a->facts == b->facts && a->nets == b->nets && a->base == b->base;
-}
-
 static uint32_t heir_hash(uint16_t from, const struct ident_key *key)
 {
 	return hash_u64((uintptr_t)key->facts, hash_u64((uintptr_t)key->nets, from));
@@ -31,7 +26,7 @@ static struct heir *heir_find(const struct engine *e, uint16_t from, const struc
 	for (; node; node = hmap_same(node)) {
 		struct heir *heir = (struct heir *)node;
 
-		if (heir->from == from && key_equal(&heir->key, key))
+		if (heir->from == from && ident_key_equal(&heir->key, key))
 			return heir;
 	}
 	return NULL;
@@ -67,7 +62,7 @@ static void consider(struct engine *e, struct keeper *keeper, uint16_t from,
 	struct mg_digest digest;
 
 	if (!ident || !ident->restored || keeper[from].kept == KEPT_DIGEST ||
-	    (keeper[from].kept && key_equal(&keeper[from].key, key)))
+	    (keeper[from].kept && ident_key_equal(&keeper[from].key, key)))
 		return;
 	digest = ident_digest(&e->idents, key);
 	if (!memcmp(&digest, &ident->digest, sizeof(digest)))
