@@ -165,6 +165,10 @@ check-cli: all ## margayctl on a store
 	$(Q)selftests/run cli selftests/cli
 check-net: all longer-rows ## tests between namespaces (root)
 	$(Q)selftests/run net selftests/net selftests/net/wire selftests/cni
+# What the cluster is made of is built once (selftests/kube/build); where it cannot be, the tests are skipped and say so.
+check-cluster: all ## a real Kubernetes cluster of two nodes in namespaces (root, Go; builds Kubernetes once)
+	$(Q)selftests/kube/build || echo "Kubernetes' programs are not built: no cluster"
+	$(Q)selftests/run cluster selftests/cluster
 check-kernels: all $(PROG) bench-tools ## packet and net tests, instruction counts under Debian's kernels (KERNELS="6.1")
 	$(Q)selftests/kernels/run $(PROG)
 check-fast: lint all ## lint, unit, packet fixtures: for every commit
@@ -246,7 +250,7 @@ PYTHONDONTWRITEBYTECODE := 1
 export PYTHONDONTWRITEBYTECODE BUILD
 
 
-.PHONY: fuzz fuzz-run check-kernels demo demo-clean all tests check check-fast check-long check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
+.PHONY: fuzz fuzz-run check-kernels check-cluster demo demo-clean all tests check check-fast check-long check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
 .PHONY: install readme check-san check-agent
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -562,18 +562,21 @@ def run(*command):
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def make_certificates(folder, address="127.0.0.1"):
+def make_certificates(folder, address="127.0.0.1", more=()):
+    """more: further addresses of the server's."""
     def at(name):
         return os.path.join(folder, name)
 
-    def sign(name, *more):
+    def sign(name, *more, subject=""):
         run("openssl", "req", "-x509", *curve, "-CA", at("ca.crt"), "-CAkey", at("ca.key"), "-keyout", at(f"{name}.key"), "-out",
-            at(f"{name}.crt"), "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:FALSE", *more)
+            at(f"{name}.crt"), "-subj", f"{subject}/CN={name}", "-addext", "basicConstraints=critical,CA:FALSE", *more)
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     for name in ("ca", "other"):
         run("openssl", "req", "-x509", *curve, "-keyout", at(f"{name}.key"), "-out", at(f"{name}.crt"), "-subj", f"/CN={name}")
-    sign("server", "-addext", f"subjectAltName=IP:{address},DNS:kubernetes.default.svc")
+    names = ",".join(f"IP:{each}" for each in (address, *more))
+    sign("server", "-addext", f"subjectAltName={names},DNS:kubernetes.default.svc")
     sign("client")
+    sign("kubelet-client", subject="/O=system:masters")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(at("server.crt"), at("server.key"))
     context.load_verify_locations(at("ca.crt"))

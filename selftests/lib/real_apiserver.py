@@ -58,15 +58,17 @@ def free_ports(count):
 class Server:
     """etcd and kube-apiserver in a folder of their own."""
 
+    addresses = ()  # of the server's beside the one it listens at
+
     def __init__(self, folder, address="127.0.0.1", port=0):
         self.folder, self.address, self.processes = str(folder), address, []
         self.etcd, self.peer, free = free_ports(3)
         self.port = port or free
         self.log = open(self.at("log"), "ab")
-        fake_apiserver.make_certificates(self.folder, address)
+        fake_apiserver.make_certificates(self.folder, address, self.addresses)
         fake_apiserver.run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.at("sa.key"))
         self.write("token", TOKEN)
-        self.write("tokens.csv", f'{TOKEN},admin,admin,"system:masters"\n')
+        self.write("tokens.csv", "".join(f'{token},{name},{name},"{group}"\n' for token, name, group in self.users()))
         fake_apiserver.write_kubeconfigs(self.folder, self.port, address)
         self.write("audit.yaml", AUDIT)
 
@@ -81,19 +83,28 @@ class Server:
         self.processes.append(subprocess.Popen([find(name), *arguments], stdin=subprocess.DEVNULL, stdout=self.log,
                                                stderr=self.log, preexec_fn=die_with_parent))
 
+    def users(self):
+        """(token, name, group) of each."""
+        return [(TOKEN, "admin", "system:masters")]
+
+    def options(self, etcd):
+        """What kube-apiserver is started with."""
+        return {
+            "etcd-servers": etcd, "secure-port": self.port, "bind-address": self.address, "advertise-address": self.address,
+            "endpoint-reconciler-type": "none", "service-cluster-ip-range": "10.96.0.0/16", "client-ca-file": self.at("ca.crt"),
+            "tls-cert-file": self.at("server.crt"), "tls-private-key-file": self.at("server.key"),
+            "token-auth-file": self.at("tokens.csv"), "authorization-mode": "RBAC", "disable-admission-plugins": "ServiceAccount",
+            "service-account-issuer": "https://kubernetes.default.svc", "service-account-key-file": self.at("sa.key"),
+            "service-account-signing-key-file": self.at("sa.key"), "profiling": "false", "v": 1,
+            "audit-policy-file": self.at("audit.yaml"), "audit-log-path": self.at("audit"),
+        }
+
     def start(self):
         client, peer = f"http://127.0.0.1:{self.etcd}", f"http://127.0.0.1:{self.peer}"
         self.run("etcd", "--data-dir", self.at("etcd"), "--unsafe-no-fsync", "--listen-client-urls", client,
                  "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                  "--initial-cluster", f"default={peer}")
-        self.run("kube-apiserver", "--etcd-servers", client, "--secure-port", str(self.port), "--bind-address", self.address,
-                 "--advertise-address", self.address, "--endpoint-reconciler-type", "none", "--service-cluster-ip-range", "10.96.0.0/16",
-                 "--client-ca-file", self.at("ca.crt"), "--tls-cert-file", self.at("server.crt"),
-                 "--tls-private-key-file", self.at("server.key"), "--token-auth-file", self.at("tokens.csv"),
-                 "--authorization-mode", "RBAC", "--disable-admission-plugins", "ServiceAccount",
-                 "--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", self.at("sa.key"),
-                 "--service-account-signing-key-file", self.at("sa.key"), "--profiling=false", "--v", "1",
-                 "--audit-policy-file", self.at("audit.yaml"), "--audit-log-path", self.at("audit"))
+        self.run("kube-apiserver", *(f"--{name}={value}" for name, value in self.options(client).items()))
         self.wait()
 
     def ask(self, path, method="GET", body=None):

@@ -47,16 +47,19 @@ class Failed(AssertionError):
 
 
 class Place:
-    """A network and mount namespace of its own."""
+    """A network and mount namespace of its own; with pids a pid and an IPC namespace, too: what was started in it dies with it."""
 
-    def __init__(self, name, cluster, mounts=True):
-        self.name, self.cluster, self.processes = name, cluster, []
+    def __init__(self, name, cluster, mounts=True, pids=False):
+        self.name, self.cluster, self.processes, self.pids = name, cluster, [], pids
         flags = ["--net", "--uts"] + (["--mount", "--propagation", "private"] if mounts else [])
+        flags += ["--pid", "--ipc", "--fork", "--kill-child=KILL", "--mount-proc"] if pids else []
+        # Of a pid namespace the shell stays as first process: it buries what loses its parent.
+        hold = "while :; do sleep 1000; done" if pids else "exec sleep infinity"
         self.holder = subprocess.Popen(
-            ["unshare", *flags, "sh", "-c", "echo ready; exec sleep infinity 2>/dev/null"], stdout=subprocess.PIPE,
+            ["unshare", *flags, "sh", "-c", f"echo ready; {hold} 2>/dev/null"], stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         assert self.holder.stdout.readline() == b"ready\n"
-        self.pid, self.mounts = self.holder.pid, mounts
+        self.pid, self.mounts = self._first_process(), mounts
         self.path = f"/proc/{self.pid}/ns/net"
         # Addresses are there at once: no duplicate address detection on links of our own.
         self.sysctl(net__ipv6__conf__default__accept_dad=0)
@@ -69,8 +72,16 @@ class Place:
             self.sh(f"mount --rbind /sys/fs/cgroup {aside} && mount -t sysfs sysfs /sys && "
                     f"mount --rbind {aside} /sys/fs/cgroup && umount -R -l {aside} && mount -t bpf bpf /sys/fs/bpf")
 
+    def _first_process(self):
+        if not self.pids:
+            return self.holder.pid
+        with open(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children") as file:
+            return int(file.read().split()[0])
+
     def wrap(self, *command):
         enter = ["nsenter", "-t", str(self.pid), "-n", "-u"] + (["-m"] if self.mounts else [])
+        # nsenter stays outside as the parent: whoever ends it ends the command.
+        enter += ["-p", "-i", "setpriv", "--pdeathsig", "KILL"] if self.pids else []
         return [*enter, *map(str, command)]
 
     def run(self, *command, check=True, stdin=None, env=None, timeout=60):
@@ -195,8 +206,8 @@ class Pod(Place):
 class Node(Place):
     """A node with an agent: its own bpffs, /run, /var/lib/margay, /etc/margay; the store is shared."""
 
-    def __init__(self, name, cluster):
-        super().__init__(name, cluster)
+    def __init__(self, name, cluster, pids=False):
+        super().__init__(name, cluster, pids=pids)
         self.agent, self.pods = None, []
         self.folder = os.path.join(cluster.folder, name)
         os.makedirs(os.path.join(self.folder, "own"), mode=0o700, exist_ok=True)
@@ -278,6 +289,7 @@ class Cluster:
     """Places, joined; see the picture at the top."""
 
     network = {"cniVersion": "1.0.0", "name": "margay", "plugins": [{"type": "margay", "ipam": {"type": "margay-ipam"}}]}
+    node_class = Node
 
     def __init__(self, nodes=("n1", "n2", "n3"), folder=None):
         self.folder = folder or tempfile.mkdtemp(prefix="margay-test-")
@@ -292,7 +304,7 @@ class Cluster:
                        "ip -6 addr add fd10::254/64 dev br0 nodad")
         self._wire("outside", self.outside, "192.0.2.254/24", "2001:db8::254/64", "192.0.2.1/24", "2001:db8::1/64")
         for name in nodes:
-            node = self.nodes[name] = self._place(Node(name, self))
+            node = self.nodes[name] = self._place(self.node_class(name, self))
             number = int(name[1:])
             if name == "n3":
                 self._wire(name, node, "10.20.0.254/24", "fd20::254/64", "10.20.0.3/24", "fd20::3/64")

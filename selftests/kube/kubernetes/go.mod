@@ -1,4 +1,4 @@
-module margay/selftests/kube/apiserver
+module margay/selftests/kube/kubernetes
 
 go 1.24.0
 
