@@ -340,3 +340,14 @@ struct net *nets_find(const struct nets *nets, const struct mg_prefix *prefix)
 
 	return net && !prefix_order(&net->prefix, prefix) ? net : NULL;
 }
+
+uint16_t nets_identity(const struct nets *nets, const struct mg_prefix *prefix)
+{
+	const struct net *net = nets_match(nets, prefix);
+
+	while (net && net->identity == NO_IDENTITY)
+		net = net->parent == NET_NONE ? NULL : &nets->net.v[net->parent];
+	if (net)
+		return net->identity;
+	return prefix_is4(prefix) ? MG_IDENT_WORLD4 : MG_IDENT_WORLD6;
+}

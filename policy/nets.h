@@ -75,6 +75,8 @@ void nets_follow(struct nets *nets, const uint64_t *dropped);
 
 /* The longest prefix that contains this one (len 128: an address); NULL: none. */
 struct net *nets_match(const struct nets *nets, const struct mg_prefix *prefix);
+/* The identity that a longest match gives, also where no row is. */
+uint16_t nets_identity(const struct nets *nets, const struct mg_prefix *prefix);
 struct net *nets_find(const struct nets *nets, const struct mg_prefix *prefix); /* exactly */
 
 #endif

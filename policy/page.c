@@ -143,6 +143,32 @@ uint32_t table_get(const struct tables *tables, uint32_t root, uint16_t key)
 	return page ? page_value((struct page *)page, key) : 0;
 }
 
+static void run_add(run_vec *runs, uint32_t start, uint32_t value)
+{
+	if (!start || runs->v[runs->n - 1].value != value)
+		vec_push(runs, (struct run){ (uint16_t)start, value });
+}
+
+static void leaf_runs(const struct tables *tables, uint32_t number, uint32_t base, run_vec *runs)
+{
+	const struct page *leaf =
+		number ? (const struct page *)numbers_get(&tables->pages, number) : NULL;
+
+	if (!leaf)
+		run_add(runs, base, 0);
+	for (unsigned int run = 0; leaf && run < leaf->runs; run++)
+		run_add(runs, base + page_start(leaf)[run], leaf->value[run]);
+}
+
+void table_runs(const struct tables *tables, uint32_t root, run_vec *runs)
+{
+	const struct page *top =
+		root ? (const struct page *)numbers_get(&tables->pages, root) : NULL;
+
+	for (uint32_t entry = 0; entry < MG_PAGE_ENTRIES; entry++)
+		leaf_runs(tables, top ? page_value(top, (uint8_t)entry) : 0, entry << 8, runs);
+}
+
 /* --- building ------------------------------------------------------------------------------ */
 
 /* Runs of one page under construction, and the leaves a root holds until it stands. */

@@ -12,6 +12,7 @@
 
 #include "abi/policy.h"
 #include "policy/numbers.h"
+#include "policy/vec.h"
 
 enum table_kind {
 	TABLE_CLASS,   /* identity, or source port -> class */
@@ -70,6 +71,10 @@ void tables_done(struct tables *tables);
 uint32_t table_build(struct tables *tables, enum table_kind kind, const struct run *run,
 		     size_t count);
 uint32_t table_get(const struct tables *tables, uint32_t root, uint16_t key);
+/* All of it, in order, neighbours of one value as one run; of root 0 a run of 0. The runs are added
+ * to what is there. */
+typedef VEC(struct run) run_vec;
+void table_runs(const struct tables *tables, uint32_t root, run_vec *runs);
 
 /* A table that differs from root in these keys (ascending); root itself stays. One reference. */
 struct table_entry {

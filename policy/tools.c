@@ -100,13 +100,7 @@ int engine_net_identity(const struct engine *e, const struct mg_prefix *prefix,
 
 uint16_t engine_region_identity(const struct engine *e, const struct mg_prefix *prefix)
 {
-	const struct net *net = nets_match(&e->nets, prefix);
-
-	while (net && net->identity == NO_IDENTITY)
-		net = net->parent == NET_NONE ? NULL : &e->nets.net.v[net->parent];
-	if (net)
-		return net->identity;
-	return prefix_is4(prefix) ? MG_IDENT_WORLD4 : MG_IDENT_WORLD6;
+	return nets_identity(&e->nets, prefix);
 }
 
 static void put_truth(FILE *out, const struct engine *e, const struct truth *truth)
