@@ -27,6 +27,7 @@
  *	reconcile.c	engine and tables into the kernel
  *	grace.c		when replaced numbers are free again
  *	control.c	margayctl's requests
+ *	policy_diff.c	what a change of policy would do, found out in a copy of the process
  *	monitor.c	records to whoever watches; kernel_drops.c: the kernel's own
  *	status.c	health, readiness, metrics
  *
@@ -66,6 +67,7 @@ struct http;
 struct kernel_drops;
 struct agent_pool;
 struct pool_change;
+struct policy_diff;
 struct publication;
 struct publish_flight;
 struct quiet;
@@ -224,6 +226,7 @@ struct agent {
 	struct event *signals[2];
 	struct dp_trace *trace; /* the trace copy; NULL: not loaded */
 	struct event *trace_event;
+	struct policy_diff *policy_diff; /* the comparison at hand; NULL: none */
 };
 
 /* Runs reconcile at the end of this turn; changes: enum agent_change. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/monitor.h"
+#include "agent/policy_diff.h"
 #include "agent/server.h"
 #include "agent/show.h"
 #include "agent/trace.h"
@@ -37,6 +38,10 @@ void control_handle(void *context, struct server_call *call, json_t *request)
 	}
 	if (name && !strcmp(name, "trace")) {
 		trace_handle(context, call, request);
+		return;
+	}
+	if (name && !strcmp(name, "policy-diff")) {
+		policy_diff_handle(context, call, request);
 		return;
 	}
 	if (name && !strcmp(name, "monitor")) {

@@ -8,6 +8,8 @@
 
 #include "agent/agent.h"
 
+#define CONTROL_REQUEST_MAX (8 * 1024 * 1024) /* bytes: a folder of policies to compare */
+
 void control_handle(void *context, struct server_call *call, json_t *request);
 
 #endif

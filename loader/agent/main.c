@@ -22,6 +22,7 @@
 #include "agent/monitor.h"
 #include "agent/node.h"
 #include "agent/objects.h"
+#include "agent/policy_diff.h"
 #include "agent/pool_switch.h"
 #include "agent/privileges.h"
 #include "agent/publish.h"
@@ -186,6 +187,8 @@ static int open_sockets(struct agent *agent, struct err *err)
 
 	if (!r)
 		r = server_new(agent->base, cni, cni_handle, agent, &agent->cni, err);
+	if (!r)
+		server_request_max(agent->ctl, CONTROL_REQUEST_MAX);
 	return r;
 }
 
@@ -268,6 +271,7 @@ static int start(struct agent *agent, struct err *err)
 /* Programs, maps and attachments stay: the next agent takes them over. */
 static void stop(struct agent *agent)
 {
+	policy_diff_stop(agent);
 	server_free(agent->cni);
 	server_free(agent->ctl);
 	trace_stop(agent);

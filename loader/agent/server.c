@@ -36,6 +36,7 @@ struct server {
 	server_handler *handler;
 	void *context;
 	char *path;
+	size_t request_max;
 	struct connection *connections;
 	unsigned int count;
 };
@@ -116,7 +117,7 @@ static void serve_line(struct connection *connection, const char *line, size_t l
 
 	connection->call = xcalloc(1, sizeof(*connection->call));
 	connection->call->connection = connection;
-	if (rpc_decode(line, length, RPC_LINE_MAX, &request, &err) < 0)
+	if (rpc_decode(line, length, connection->server->request_max, &request, &err) < 0)
 		server_fail(connection->call, SERVER_CODE_DECODE, "%s", err.text);
 	else
 		connection->server->handler(connection->server->context, connection->call, request);
@@ -134,7 +135,7 @@ static void on_read(struct bufferevent *io, void *context)
 	line = evbuffer_readln(input, &length, EVBUFFER_EOL_LF);
 	if (line)
 		serve_line(connection, line, length);
-	else if (evbuffer_get_length(input) >= RPC_LINE_MAX)
+	else if (evbuffer_get_length(input) >= connection->server->request_max)
 		connection_free(connection);
 }
 
@@ -173,7 +174,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	DL_APPEND(server->connections, connection);
 	server->count++;
 	bufferevent_setcb(connection->io, on_read, NULL, on_event, connection);
-	bufferevent_setwatermark(connection->io, EV_READ, 0, RPC_LINE_MAX);
+	bufferevent_setwatermark(connection->io, EV_READ, 0, server->request_max);
 	bufferevent_set_timeouts(connection->io, &idle, &idle);
 	bufferevent_enable(connection->io, EV_READ | EV_WRITE);
 }
@@ -191,12 +192,18 @@ int server_new(struct event_base *base, const char *path, server_handler *handle
 	server->handler = handler;
 	server->context = context;
 	server->path = xstrdup(path);
+	server->request_max = RPC_LINE_MAX;
 	server->listener =
 		evconnlistener_new(base, on_accept, server, LEV_OPT_CLOSE_ON_FREE, 0, fd);
 	if (!server->listener)
 		abort();
 	*ret_server = server;
 	return 0;
+}
+
+void server_request_max(struct server *server, size_t bytes)
+{
+	server->request_max = bytes;
 }
 
 void server_free(struct server *server)

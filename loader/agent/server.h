@@ -30,6 +30,8 @@ typedef void server_handler(void *context, struct server_call *call, json_t *req
 int server_new(struct event_base *base, const char *path, server_handler *handler, void *context,
 	       struct server **ret_server, struct err *err);
 void server_free(struct server *server); /* accepts NULL */
+/* Bytes of one request, of connections from now on; RPC_LINE_MAX unless it is told. */
+void server_request_max(struct server *server, size_t bytes);
 
 /* Sends answer (ownership is taken) as one line. The call is gone afterwards, also where the peer
  * has left meanwhile. */

@@ -140,7 +140,7 @@ static int ensure_vxlan(struct agent *agent, struct err *err)
 	return r;
 }
 
-int uplinks_look(struct agent *agent, struct err *err)
+int uplinks_foresee(struct agent *agent, struct err *err)
 {
 	_cleanup_free_ struct net_link *links = NULL;
 	_cleanup_free_ struct net_addr *addrs = NULL;
@@ -154,7 +154,14 @@ int uplinks_look(struct agent *agent, struct err *err)
 		return r;
 	hosts_look(agent);
 	collect(agent, links, link_count, addrs, addr_count);
-	return ensure_vxlan(agent, err);
+	return 0;
+}
+
+int uplinks_look(struct agent *agent, struct err *err)
+{
+	int r = uplinks_foresee(agent, err);
+
+	return r < 0 ? r : ensure_vxlan(agent, err);
 }
 
 /* --- what is no uplink any more -------------------------------------------------------------- */

@@ -11,6 +11,8 @@
 
 /* Looks at the links anew: fills agent->uplinks and agent->facts. */
 int uplinks_look(struct agent *agent, struct err *err);
+/* The same without the idle VXLAN device: changes nothing outside of the agent's memory. */
+int uplinks_foresee(struct agent *agent, struct err *err);
 
 /* Attaches to what came, checks that ours are first, and detaches from what matches no more. Goes
  * on after a failure; the first one is returned. */

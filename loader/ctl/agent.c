@@ -105,7 +105,7 @@ static int open_and_send(const char *path, const json_t *request, int *ret_fd, s
 
 	if (r < 0)
 		return r;
-	r = rpc_encode(request, RPC_LINE_MAX, &line, &size);
+	r = rpc_encode(request, AGENT_REQUEST_MAX, &line, &size);
 	if (!r)
 		r = send_all(fd, line, size);
 	if (r < 0)

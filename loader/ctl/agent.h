@@ -11,6 +11,7 @@
 #include "ctl/ctl.h"
 
 #define AGENT_ANSWER_MAX (64 * 1024 * 1024)
+#define AGENT_REQUEST_MAX (8 * 1024 * 1024) /* the agent's limit: agent/control.h */
 #define AGENT_TIMEOUT_MS 30000
 
 /* request: the op's arguments, NULL for none; borrowed. -ECONNREFUSED, -ENOENT: no agent there;

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "ctl/apply.h"
 #include "ctl/job.h"
 #include "ctl/node_form.h"
 #include "ctl/patch.h"
@@ -45,7 +46,7 @@ static json_t *annotated(const json_t *input)
 	return object;
 }
 
-static int prepare(struct jobs *jobs, struct job *job, struct err *err)
+int apply_prepare(struct jobs *jobs, struct job *job, struct err *err)
 {
 	_cleanup_json_ json_t *input = node_to_kubernetes(job->input, NULL),
 			      *wanted = annotated(input);
@@ -82,7 +83,7 @@ int verb_apply(struct ctl *ctl, int argc, char **argv)
 	_cleanup_(options_done) struct options options = { .ctl = ctl };
 	struct jobs jobs = { .options = &options,
 			     .doing = "applying",
-			     .prepare = prepare,
+			     .prepare = apply_prepare,
 			     .check = true,
 			     .makes = true };
 

@@ -279,7 +279,7 @@ static int prepare(struct jobs *jobs, struct job *job, struct err *err)
 	r = jobs->prepare(jobs, job, err);
 	if (!r && job->write)
 		r = rules_check(jobs, job, err);
-	if (!r && job->write && jobs->options->dry_run)
+	if (!r && job->write && jobs->options->dry_run && !jobs->report)
 		r = check_origin(jobs, job, err);
 	if (r < 0)
 		return r;
@@ -411,7 +411,10 @@ void jobs_run(struct jobs *jobs)
 		/* Rounds count those in which nothing was decided. */
 		round = left(jobs) < before ? 1 : round + 1;
 	}
-	print_all(jobs);
+	if (jobs->report)
+		jobs->report(jobs);
+	else
+		print_all(jobs);
 }
 
 void jobs_done(struct jobs *jobs)

@@ -41,6 +41,9 @@ struct jobs {
 	bool makes;	 /* the store may be made */
 	bool missing_ok; /* what is not there is no error */
 	void *arg;	 /* prepare's */
+	/* Instead of printing what was done: looks at the jobs, in which nothing is written where
+	 * options say dry run. NULL: print. */
+	void (*report)(struct jobs *jobs);
 };
 
 /* From files. Objects that are refused are printed and left out. */
