@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "state/service.h"
 
 #define PREFIX_MAX 8 /* cni/names.h */
 
@@ -215,6 +216,8 @@ int settings_apply(struct agent *agent, struct err *err)
 	compile(agent, "bpfDataIfacePattern", params->data_iface_pattern, &agent->data_pattern);
 	compile(agent, "mtuIfacePattern", params->mtu_iface_pattern, &agent->mtu_pattern);
 	apply_redirect(agent, params);
+	services_refuse_external_ips(agent->services,
+				     params->service_external_ips == FELIX_DISABLED);
 	r = apply_prefix(agent, params, err);
 	if (!r)
 		r = apply_attach(agent, params, err);

@@ -291,9 +291,10 @@ struct service_walk {
 static void add_service(void *context, const struct service_view *view)
 {
 	struct service_walk *walk = context;
-	json_t *row = json_pack("{s:s,s:s,s:o,s:i,s:s,s:i,s:i,s:o}", "service", view->service,
+	json_t *row = json_pack("{s:s,s:s,s:o,s:i,s:s,s:s,s:i,s:i,s:o}", "service", view->service,
 				"name", view->port, "address", addr_json(&view->key.addr), "port",
 				ntohs(view->key.port), "protocol", proto_text(view->key.proto),
+				"for", view->key.scope == MG_FRONT_FAR ? "outside" : "cluster",
 				"set", (int)view->row.set, "affinity", (int)view->row.affinity,
 				"backends", backends_json(walk->agent, &view->row));
 

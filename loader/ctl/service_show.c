@@ -5,8 +5,9 @@
 static const struct table_column columns[] = {
 	{ .title = "SERVICE", .path = ".service" },   { .title = "NAME", .path = ".name" },
 	{ .title = "ADDRESS", .path = ".address" },   { .title = "PORT", .path = ".port" },
-	{ .title = "PROTOCOL", .path = ".protocol" }, { .title = "AFFINITY", .path = ".affinity" },
-	{ .title = "BACKENDS", .path = ".backends" }, { .title = "TAKEN-BY", .path = ".taken_by" },
+	{ .title = "PROTOCOL", .path = ".protocol" }, { .title = "FOR", .path = ".for" },
+	{ .title = "AFFINITY", .path = ".affinity" }, { .title = "BACKENDS", .path = ".backends" },
+	{ .title = "TAKEN-BY", .path = ".taken_by" },
 };
 
 int verb_service_show(struct ctl *ctl, int argc, char **argv)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Services and slices as they are told, and one service's rows anew.
+ * Services and slices as they are told.
  */
 #include "state/service.h"
 
@@ -60,7 +60,25 @@ static void facts_drop(struct services *services, struct proxied *service)
 		free(service->ports.v[i].name);
 	vec_done(&service->ports);
 	vec_done(&service->addrs);
+	vec_done(&service->outside);
+	vec_done(&service->ranges);
 	service->known = false;
+}
+
+static void outside_take(struct proxied *service, const struct service *from)
+{
+	for (size_t i = 0; i < from->external_ip_count; i++)
+		vec_push(&service->outside, (struct outside_addr){ .addr = from->external_ips[i] });
+	for (size_t i = 0; i < from->ingress_count; i++) {
+		if (!from->ingress[i].proxy)
+			vec_push(&service->outside,
+				 (struct outside_addr){ .addr = from->ingress[i].addr,
+							.balancer = true });
+	}
+	service->external = from->external_traffic;
+	service->limits_sources = from->limits_sources;
+	for (size_t i = 0; i < from->source_range_count; i++)
+		vec_push(&service->ranges, from->source_ranges[i]);
 }
 
 static void facts_take(struct proxied *service, const struct service *from)
@@ -76,6 +94,7 @@ static void facts_take(struct proxied *service, const struct service *from)
 		vec_push(&service->ports,
 			 (struct port_facts){ .name = xstrdup(from->ports[i].name),
 					      .port = from->ports[i].port,
+					      .node_port = from->ports[i].node_port,
 					      .protocol = from->ports[i].protocol });
 }
 
@@ -85,6 +104,7 @@ static void service_set(struct services *services, const struct service *from)
 
 	facts_drop(services, service);
 	facts_take(service, from);
+	outside_take(service, from);
 	touch(services, service);
 }
 
@@ -248,6 +268,19 @@ void services_set(struct services *services, const struct object *object)
 		node_set(services, object);
 }
 
+void services_refuse_external_ips(struct services *services, bool refuse)
+{
+	struct proxied *service, *next;
+
+	if (services->refuse_external_ips == refuse)
+		return;
+	services->refuse_external_ips = refuse;
+	HASH_ITER(hh, services->services, service, next) {
+		if (service->outside.n)
+			touch(services, service);
+	}
+}
+
 void services_del(struct services *services, enum kind kind, const char *ns, const char *name)
 {
 	struct slice_facts *slice;
@@ -263,78 +296,6 @@ void services_del(struct services *services, enum kind kind, const char *ns, con
 
 /* --- rows --------------------------------------------------------------------------------- */
 
-/* The way to the API server is not given up where its list becomes empty (a server that restarts
- * alone takes itself off): the last endpoints stay. */
-static bool keeps_last(const struct proxied *service, const struct back_set *set, size_t count)
-{
-	return !count && set->slots.n && !strcmp(service->key, "default/kubernetes");
-}
-
-static struct mg_front write_backends(struct services *services, struct proxied *service,
-				      const struct port_facts *port, bool is6)
-{
-	const struct set_args args = { .service = service,
-				       .port = port,
-				       .is6 = is6,
-				       .scope = service->internal == SERVICE_TRAFFIC_LOCAL
-							? SCOPE_LOCAL
-							: SCOPE_CLUSTER };
-	struct back_set *set = back_set_get(services, &args);
-	struct mg_front row = { .set = set->number, .affinity = service->affinity };
-	struct backends backends;
-
-	service_choose(service, port, is6, args.scope, &backends);
-	if (!keeps_last(service, set, backends.v.n))
-		back_set_write(services, set, backends.v.v, backends.v.n, service->affinity > 0);
-	vec_done(&backends.v);
-	vec_push(&service->sets, set);
-	row.count = (__u32)set->slots.n;
-	if (!row.count && args.scope == SCOPE_LOCAL && service_has_endpoints(service, port, is6))
-		row.flags = MG_FRONT_SILENT;
-	return row;
-}
-
-static void write_port(struct services *services, struct proxied *service,
-		       const struct port_facts *port, bool is6)
-{
-	struct mg_front row;
-	bool written = false;
-
-	for (size_t i = 0; i < service->addrs.n; i++) {
-		const struct mg_front_key key = { .addr = service->addrs.v[i],
-						  .port = htobe16(port->port),
-						  .proto = port->protocol };
-
-		if (addr_is4(&key.addr) == is6)
-			continue;
-		if (!written)
-			row = write_backends(services, service, port, is6);
-		written = true;
-		claim_add(services, service, &key, &row, port->name);
-	}
-}
-
-/* All of one service; its sets that are not wanted any more go. */
-static void write_service(struct services *services, struct proxied *service)
-{
-	struct back_set **former = service->sets.v;
-	size_t count = service->sets.n;
-
-	claims_drop(services, service);
-	memset(&service->sets, 0, sizeof(service->sets));
-	for (size_t i = 0; i < count; i++)
-		former[i]->used = false;
-	for (size_t i = 0; service->known && i < service->ports.n; i++) {
-		write_port(services, service, &service->ports.v[i], false);
-		write_port(services, service, &service->ports.v[i], true);
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (!former[i]->used)
-			back_set_drop(services, former[i]);
-	}
-	free(former);
-}
-
 const struct service_plan *services_build(struct services *services)
 {
 	struct proxied *service, *next;
@@ -342,7 +303,7 @@ const struct service_plan *services_build(struct services *services)
 	LL_FOREACH_SAFE2(services->dirty, service, next, next_dirty)
 	{
 		service->dirty = false;
-		write_service(services, service);
+		service_write(services, service);
 		if (!service->known && !service->slices)
 			proxied_free(services, service);
 	}
@@ -412,6 +373,7 @@ void services_free(struct services *services)
 	back_sets_free(services);
 	service_plan_done(&services->plan);
 	vec_done(&services->strays);
+	vec_done(&services->stray_ranges);
 	vec_done(&services->retired);
 	vec_done(&services->free);
 	free(services->node);

@@ -13,6 +13,10 @@
  * endpoints of the cluster, by readiness and topology hints, and those of this node. Members keep
  * their slots while the count allows.
  *
+ * Cluster addresses have frontends for clients of the cluster, by internalTrafficPolicy. Node
+ * ports, externalIPs and a load balancer's addresses (not of ipMode Proxy) have two: for clients of
+ * the cluster to all endpoints, for others by externalTrafficPolicy.
+ *
  * Sources: Kubernetes API reference, Service v1 and EndpointSlice v1; "Virtual IPs and Service
  * Proxies" (traffic policies, terminating endpoints, session affinity); "Topology Aware Routing".
  */
@@ -40,12 +44,16 @@ DEFINE_CLEANUP(struct services *, services_free)
 void services_set(struct services *services, const struct object *object);
 void services_del(struct services *services, enum kind kind, const char *ns, const char *name);
 
+/* spec.externalIPs are not served: whoever may write a Service could take any address. */
+void services_refuse_external_ips(struct services *services, bool refuse);
+
 /* What stands in the maps. Numbers before slots; at a start, or after services_forget(). */
 void services_restore_number(struct services *services, uint32_t number,
 			     const struct mg_digest *digest);
 void services_restore_back(struct services *services, const struct mg_back_key *key,
 			   const struct mg_back *row);
 void services_restore_member(struct services *services, const struct mg_member *key);
+void services_restore_range(struct services *services, const struct mg_range_key *key);
 void services_restore_front(struct services *services, const struct mg_front_key *key,
 			    const struct mg_front *row);
 
@@ -61,9 +69,9 @@ struct service_rows {
 	unsigned char *values;
 };
 
-/* In the order of writing: digests, backends, members, frontends; then removals the other way
- * round. */
-#define SERVICE_RANKS 8
+/* In the order of writing: digests, backends, members, ranges, frontends; then removals the other
+ * way round. */
+#define SERVICE_RANKS 10
 struct service_plan {
 	struct service_rows rows[SERVICE_RANKS];
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frontends, and who asks for them. Where two services ask for one address, port and protocol, the
- * one whose name comes first has it, whatever came first in time: a fresh start gives the same.
+ * one whose name comes first has it, whatever came first in time: a fresh start gives the same. One
+ * service that asks twice (an address of its externalIPs and of its load balancer) is heard once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -36,13 +37,28 @@ static int claim_cmp(const struct claim *a, const struct claim *b)
 	return strcmp(a->service->key, b->service->key);
 }
 
+static bool has_claim(const struct front *front, const struct proxied *service)
+{
+	const struct claim *claim;
+
+	DL_FOREACH(front->claims, claim) {
+		if (claim->service == service)
+			return true;
+	}
+	return false;
+}
+
 void claim_add(struct services *services, struct proxied *service, const struct mg_front_key *key,
 	       const struct mg_front *row, const char *port)
 {
-	struct claim *claim = xcalloc(1, sizeof(*claim));
+	struct front *front = front_get(services, key);
+	struct claim *claim;
 
+	if (has_claim(front, service))
+		return;
+	claim = xcalloc(1, sizeof(*claim));
 	claim->service = service;
-	claim->front = front_get(services, key);
+	claim->front = front;
 	claim->port = port;
 	claim->row = *row;
 	DL_INSERT_INORDER(claim->front->claims, claim, claim_cmp);

@@ -28,6 +28,7 @@ struct back_set {
 	bool recorded;	 /* its digest is in the map */
 	bool by_address; /* mg_members has its backends */
 	VEC(struct backend) slots;
+	VEC(struct mg_prefix) ranges; /* of clients, as mg_ranges has them */
 	UT_hash_handle hh;
 	UT_hash_handle hn; /* by number */
 };
@@ -80,7 +81,14 @@ struct slice_facts {
 struct port_facts {
 	char *name;
 	uint16_t port;
+	uint16_t node_port; /* 0: none */
 	uint8_t protocol;
+};
+
+/* An address by which clients from outside come too. */
+struct outside_addr {
+	union mg_addr addr;
+	bool balancer; /* a load balancer's: source ranges hold; else of externalIPs */
 };
 
 /* A Service, or the name of one that has slices. */
@@ -90,7 +98,11 @@ struct proxied {
 	bool known;
 	enum service_traffic internal;
 	uint32_t affinity; /* seconds; 0: none */
+	enum service_traffic external;
+	bool limits_sources;
 	VEC(union mg_addr) addrs;
+	VEC(struct outside_addr) outside; /* those of externalIPs first */
+	VEC(struct mg_prefix) ranges;
 	VEC(struct port_facts) ports;
 	VEC(struct back_set *) sets;
 	VEC(struct claim *) claims;
@@ -109,6 +121,7 @@ struct services {
 	char *node;
 	char *zone; /* "" : not known */
 	bool known;
+	bool refuse_external_ips;
 	struct proxied *services;
 	struct slice_facts *slices;
 	struct back_set *sets;
@@ -117,6 +130,7 @@ struct services {
 	struct proxied *dirty;
 	struct front *dirty_fronts;
 	VEC(struct mg_member) strays; /* rows of mg_members that were read and belong to no slot */
+	VEC(struct mg_range_key) stray_ranges; /* and of mg_ranges */
 	VEC(struct retired) retired;
 	VEC(uint32_t) free;
 	uint32_t next; /* numbers from here on were never given */
@@ -125,7 +139,7 @@ struct services {
 	struct service_plan plan;
 };
 
-enum { RANK_DIGEST, RANK_BACK, RANK_MEMBER, RANK_FRONT };
+enum { RANK_DIGEST, RANK_BACK, RANK_MEMBER, RANK_RANGE, RANK_FRONT };
 
 /* --- service_rows.c ------------------------------------------------------------------------ */
 
@@ -152,6 +166,10 @@ struct back_set *back_set_get(struct services *services, const struct set_args *
 /* wanted need not be sorted and may have doubles; it is sorted in place. */
 void back_set_write(struct services *services, struct back_set *set, struct backend *wanted,
 		    size_t count, bool by_address);
+/* The clients that frontends of the set with MG_FRONT_SOURCES are for. */
+void back_set_ranges(struct services *services, struct back_set *set,
+		     const struct mg_prefix *wanted, size_t count);
+void ranges_sweep(struct services *services); /* those that were read and are no set's */
 void back_set_drop(struct services *services, struct back_set *set);
 void back_sets_sweep(struct services *services); /* those that no service uses, and strays */
 void back_sets_forget(struct services *services);
@@ -168,6 +186,11 @@ void service_choose(const struct proxied *service, const struct port_facts *port
 		    enum service_scope scope, struct backends *ret_backends);
 /* Somebody in the cluster may serve it. */
 bool service_has_endpoints(const struct proxied *service, const struct port_facts *port, bool is6);
+
+/* --- service_write.c ----------------------------------------------------------------------- */
+
+/* All of one service; its sets that are not wanted any more go. */
+void service_write(struct services *services, struct proxied *service);
 
 /* --- service_front.c ----------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@ static const struct {
 	[RANK_DIGEST] = { "mg_service_dig", sizeof(__u32), sizeof(struct mg_digest) },
 	[RANK_BACK] = { "mg_backs", sizeof(struct mg_back_key), sizeof(struct mg_back) },
 	[RANK_MEMBER] = { "mg_members", sizeof(struct mg_member), sizeof(__u32) },
+	[RANK_RANGE] = { "mg_ranges", sizeof(struct mg_range_key), sizeof(__u32) },
 	[RANK_FRONT] = { "mg_fronts", sizeof(struct mg_front_key), sizeof(struct mg_front) },
 };
 

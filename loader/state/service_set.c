@@ -65,6 +65,7 @@ static void back_set_free(struct services *services, struct back_set *set)
 	HASH_DELETE(hh, services->sets, set);
 	HASH_DELETE(hn, services->by_number, set);
 	vec_done(&set->slots);
+	vec_done(&set->ranges);
 	free(set);
 }
 
@@ -269,6 +270,7 @@ void back_set_write(struct services *services, struct back_set *set, struct back
 void back_set_drop(struct services *services, struct back_set *set)
 {
 	back_set_write(services, set, NULL, 0, set->by_address);
+	back_set_ranges(services, set, NULL, 0);
 	if (set->recorded)
 		service_plan_remove(&services->plan, RANK_DIGEST, &set->number);
 	vec_push(&services->retired,
@@ -336,6 +338,7 @@ void back_sets_sweep(struct services *services)
 			service_plan_remove(&services->plan, RANK_MEMBER, &services->strays.v[i]);
 	}
 	services->strays.n = 0;
+	ranges_sweep(services);
 }
 
 void back_sets_forget(struct services *services)
@@ -346,6 +349,8 @@ void back_sets_forget(struct services *services)
 		set->slots.n = 0;
 		set->recorded = false;
 		set->by_address = false;
+		set->ranges.n = 0;
 	}
 	services->strays.n = 0;
+	services->stray_ranges.n = 0;
 }

@@ -38,6 +38,16 @@ static int on_member(const void *key, const void *value, void *data)
 	return 0;
 }
 
+static int on_range(const void *key, const void *value, void *data)
+{
+	struct mg_range_key range;
+
+	(void)value;
+	memcpy(&range, key, sizeof(range));
+	services_restore_range(data, &range);
+	return 0;
+}
+
 static int on_front(const void *key, const void *value, void *data)
 {
 	struct mg_front_key at;
@@ -57,6 +67,7 @@ static int restore(const struct dp *dp, struct services *services, struct err *e
 	} maps[] = { { "mg_service_dig", on_number },
 		     { "mg_backs", on_back },
 		     { "mg_members", on_member },
+		     { "mg_ranges", on_range },
 		     { "mg_fronts", on_front } };
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {

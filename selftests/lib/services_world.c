@@ -16,7 +16,8 @@
 #include "base/inet.h"
 #include "selftests/lib/decode.h"
 
-static const char *const names[MAPS] = { "mg_service_dig", "mg_backs", "mg_members", "mg_fronts" };
+static const char *const names[MAPS] = { "mg_service_dig", "mg_backs", "mg_members", "mg_ranges",
+					 "mg_fronts" };
 
 static struct map_row *row_of(const struct services_world *world, unsigned int map, const void *key,
 			      size_t size)
@@ -121,6 +122,8 @@ void services_world_restore(struct services_world *world)
 				      (const struct mg_back *)row->value);
 	HASH_ITER(hh, world->maps[MEMBERS], row, next)
 		services_restore_member(world->services, (const struct mg_member *)row->key);
+	HASH_ITER(hh, world->maps[RANGES], row, next)
+		services_restore_range(world->services, (const struct mg_range_key *)row->key);
 	HASH_ITER(hh, world->maps[FRONTS], row, next)
 		services_restore_front(world->services, (const struct mg_front_key *)row->key,
 				       (const struct mg_front *)row->value);
@@ -201,6 +204,8 @@ char *services_world_leads(const struct services_world *world, const struct mg_f
 	}
 	if (front->flags & MG_FRONT_SILENT)
 		fputs("silent", out);
+	if (front->flags & MG_FRONT_SOURCES)
+		fputs(" sources", out);
 	if (front->affinity)
 		fprintf(out, " affinity=%u", front->affinity);
 	fclose(out);

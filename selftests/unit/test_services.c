@@ -264,11 +264,17 @@ static char *random_object(unsigned int number)
 			"--- {apiVersion: v1, kind: Service, metadata: {name: s%u, namespace: x, "
 			"uid: "
 			"u%u}, spec: {clusterIPs: [10.96.0.%u, 'fd00::%u'], clusterIP: 10.96.0.%u, "
+			"type: LoadBalancer, externalIPs: [198.51.100.%u], externalTrafficPolicy: "
+			"%s, %s"
 			"internalTrafficPolicy: %s, sessionAffinity: %s, ports: [{name: a, port: "
-			"80}, "
-			"{name: b, port: %u, protocol: UDP}]}}",
-			service, draw(2), service / 2, service, service / 2,
-			draw(2) ? "Local" : "Cluster", draw(2) ? "ClientIP" : "None", 53 + draw(2));
+			"80, nodePort: %u}, "
+			"{name: b, port: %u, protocol: UDP}]}, status: {loadBalancer: {ingress: "
+			"[{ip: 198.51.100.%u}]}}}",
+			service, draw(2), service / 2, service, service / 2, draw(3),
+			draw(2) ? "Local" : "Cluster",
+			draw(2) ? "loadBalancerSourceRanges: [203.0.113.0/24]," : "",
+			draw(2) ? "Local" : "Cluster", draw(2) ? "ClientIP" : "None",
+			30000 + draw(3), 53 + draw(2), draw(3));
 	out = open_memstream(&text, &size);
 	fprintf(out,
 		"--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: e%u, "
@@ -299,6 +305,7 @@ static void expect_same(const struct services_world *a, const struct services_wo
 	assert_int_equal(HASH_COUNT(a->maps[FRONTS]), HASH_COUNT(b->maps[FRONTS]));
 	assert_int_equal(HASH_COUNT(a->maps[BACKS]), HASH_COUNT(b->maps[BACKS]));
 	assert_int_equal(HASH_COUNT(a->maps[MEMBERS]), HASH_COUNT(b->maps[MEMBERS]));
+	assert_int_equal(HASH_COUNT(a->maps[RANGES]), HASH_COUNT(b->maps[RANGES]));
 	assert_int_equal(HASH_COUNT(a->maps[DIGESTS]), HASH_COUNT(b->maps[DIGESTS]));
 	HASH_ITER(hh, a->maps[FRONTS], row, next) {
 		const struct mg_front_key *key = (const struct mg_front_key *)row->key;
