@@ -123,6 +123,9 @@ struct pm *cpol_rule_pm(struct compiler *compiler, const struct cpol *cpol, uint
 			const struct ident *ident);
 /* compile_rules.c: fills rule, near_rule, atom and step of a new cpol. */
 void cpol_make_rules(struct compiler *compiler, struct cpol *cpol);
+/* Of a rule that some compiled policy has, or had until lately; NULL: of none. */
+struct rule_number *cpol_rule_number(const struct tables *tables, const struct policy *policy,
+				     enum policy_direction direction, unsigned int index);
 
 /* near.c. Does the near end matter to this policy? And what of it. */
 bool near_matters(const struct policy *policy, enum policy_direction direction);

@@ -46,12 +46,22 @@ static void own_atoms(struct compiler *c, struct cpol *cpol, struct far_rule *ru
 }
 
 /* Policy and stage give twelve bytes, direction and index the rest: one digest a policy. */
-static struct mg_digest rule_digest(const struct mg_digest *policy, const struct cpol *cpol,
+static struct mg_digest policy_digest(const struct policy *policy)
+{
+	struct mg_digest digest;
+	char *text = xasprintf("rule %d %s", policy->staged != POLICY_ENFORCED, policy->uid);
+
+	digest_of(text, strlen(text), &digest);
+	free(text);
+	return digest;
+}
+
+static struct mg_digest rule_digest(const struct mg_digest *policy, enum policy_direction direction,
 				    unsigned int index)
 {
 	struct mg_digest digest = *policy;
 
-	digest.b[12] = cpol->direction;
+	digest.b[12] = direction;
 	digest.b[13] = index >> 16;
 	digest.b[14] = index >> 8;
 	digest.b[15] = index;
@@ -61,7 +71,7 @@ static struct mg_digest rule_digest(const struct mg_digest *policy, const struct
 static void number_rule(struct compiler *c, struct cpol *cpol, struct far_rule *rule,
 			const struct mg_digest *policy)
 {
-	struct mg_digest digest = rule_digest(policy, cpol, rule->rule->index);
+	struct mg_digest digest = rule_digest(policy, cpol->direction, rule->rule->index);
 
 	rule->number = rule_intern(c->tables, &digest);
 	policy_unref(rule->number->policy);
@@ -70,6 +80,14 @@ static void number_rule(struct compiler *c, struct cpol *cpol, struct far_rule *
 	rule->number->index = rule->rule->index;
 	rule->number->action = rule->rule->action;
 	rule->number->text = rule->rule->text;
+}
+
+struct rule_number *cpol_rule_number(const struct tables *tables, const struct policy *policy,
+				     enum policy_direction direction, unsigned int index)
+{
+	struct mg_digest of = policy_digest(policy), digest = rule_digest(&of, direction, index);
+
+	return rule_find(tables, &digest);
 }
 
 /* The near end, asked as a far one; of its service only the far end is asked. */
@@ -86,12 +104,9 @@ static void make_near_rule(struct compiler *c, struct cpol *cpol, const struct r
 void cpol_make_rules(struct compiler *c, struct cpol *cpol)
 {
 	const struct policy *policy = cpol->policy;
-	struct mg_digest digest;
+	struct mg_digest digest = policy_digest(policy);
 	uint32_t near_at = 0;
-	char *text = xasprintf("rule %d %s", policy->staged != POLICY_ENFORCED, policy->uid);
 
-	digest_of(text, strlen(text), &digest);
-	free(text);
 	vec_reserve(&cpol->rule, policy->rule_count[cpol->direction]);
 	vec_reserve(&cpol->step, policy->rule_count[cpol->direction]);
 	for (uint32_t i = 0; i < policy->rule_count[cpol->direction]; i++) {

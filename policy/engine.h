@@ -294,8 +294,25 @@ struct engine_rule {
 };
 int engine_rule_get(const struct engine *engine, uint32_t number, struct engine_rule *ret_rule);
 
+/* The number of rule `index` of a policy that judges somewhere on this node, MG_RULE_NONE: of none;
+ * digest (NULL: not asked) is what it is known by over restarts. */
+uint32_t engine_rule_number(const struct engine *engine, const struct policy *policy,
+			    enum policy_direction direction, unsigned int index);
+const struct mg_digest *engine_rule_digest(const struct engine *engine, uint32_t number);
+uint32_t engine_rules_end(const struct engine *engine); /* above every rule's number */
+
 /* Of a verdict's tier number; NULL: there is no such tier (now). */
 const char *engine_tier_name(const struct engine *engine, uint32_t number);
+
+/* False: there is no such tier. */
+struct engine_tier {
+	double order;
+	enum rule_action action; /* where no rule of the tier decides: RULE_DENY or RULE_PASS */
+};
+bool engine_tier_get(const struct engine *engine, const char *name, struct engine_tier *ret_tier);
+
+/* What holds for an endpoint's own traffic where all policies pass, or none applies. */
+bool engine_endpoint_denies(const struct engine *engine, uint32_t slot);
 
 /* Policies of an endpoint in order: calls each(ctx, policy). */
 void engine_endpoint_policies(const struct engine *engine, uint32_t slot,

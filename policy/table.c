@@ -191,16 +191,26 @@ void verdict_unref(struct tables *tables, uint32_t number)
 	unref(&tables->verdicts, number, MG_VERDICT_FIRST);
 }
 
-struct rule_number *rule_intern(struct tables *tables, const struct mg_digest *digest)
+struct rule_number *rule_find(const struct tables *tables, const struct mg_digest *digest)
 {
 	uint32_t hash = hash_bytes(digest, sizeof(*digest), 0);
 	struct hnode *node = hmap_first(&tables->rules.by_content, hash);
-	struct rule_number *rule;
 
 	for (; node; node = hmap_same(node)) {
-		rule = (struct rule_number *)node;
-		if (memcmp(&rule->digest, digest, sizeof(*digest)))
-			continue;
+		struct rule_number *rule = (struct rule_number *)node;
+
+		if (!memcmp(&rule->digest, digest, sizeof(*digest)))
+			return rule;
+	}
+	return NULL;
+}
+
+struct rule_number *rule_intern(struct tables *tables, const struct mg_digest *digest)
+{
+	uint32_t hash = hash_bytes(digest, sizeof(*digest), 0);
+	struct rule_number *rule = rule_find(tables, digest);
+
+	if (rule) {
 		number_ref(&tables->rules, &rule->num);
 		return rule;
 	}

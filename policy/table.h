@@ -94,6 +94,7 @@ uint64_t class_serial(const struct tables *tables, uint32_t number);
 uint32_t verdict_intern(struct tables *tables, const struct mg_verdict *row);
 void verdict_unref(struct tables *tables, uint32_t number);
 struct rule_number *rule_intern(struct tables *tables, const struct mg_digest *digest);
+struct rule_number *rule_find(const struct tables *tables, const struct mg_digest *digest);
 
 void page_expand(const struct page *page, struct mg_page *ret_row);
 uint32_t page_value(const struct page *page, uint8_t entry);

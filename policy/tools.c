@@ -153,6 +153,41 @@ int engine_rule_get(const struct engine *e, uint32_t number, struct engine_rule 
 	return 0;
 }
 
+uint32_t engine_rule_number(const struct engine *e, const struct policy *policy,
+			    enum policy_direction direction, unsigned int index)
+{
+	const struct rule_number *rule = cpol_rule_number(&e->tables, policy, direction, index);
+
+	return rule ? rule->num.number : MG_RULE_NONE;
+}
+
+const struct mg_digest *engine_rule_digest(const struct engine *e, uint32_t number)
+{
+	const struct rule_number *rule =
+		(const struct rule_number *)numbers_get(&e->tables.rules, number);
+
+	return rule ? &rule->digest : NULL;
+}
+
+uint32_t engine_rules_end(const struct engine *e)
+{
+	return e->tables.rules.by_number.n;
+}
+
+bool engine_tier_get(const struct engine *e, const char *name, struct engine_tier *ret_tier)
+{
+	hmap_for_each(&e->tiers, i, node, after)
+	{
+		const struct tier *tier = (const struct tier *)node;
+
+		if (strcmp(tier->name, name))
+			continue;
+		*ret_tier = (struct engine_tier){ .order = tier->order, .action = tier->action };
+		return true;
+	}
+	return false;
+}
+
 const char *engine_tier_name(const struct engine *e, uint32_t number)
 {
 	hmap_for_each(&e->tiers, i, node, after) if (((const struct tier *)node)->number ==
@@ -175,6 +210,13 @@ void engine_endpoint_policies(const struct engine *e, uint32_t slot,
 	for (size_t i = 0; endpoint && i < endpoint->applies.n; i++)
 		if (endpoint->applies.v[i]->policy->applies[direction])
 			each(ctx, endpoint->applies.v[i]->policy);
+}
+
+bool engine_endpoint_denies(const struct engine *e, uint32_t slot)
+{
+	const struct endpoint *endpoint = endpoint_at(e, slot);
+
+	return !endpoint || endpoint->default_deny;
 }
 
 uint32_t engine_endpoint_set_number(const struct engine *e, uint32_t slot, enum mg_stage stage)

@@ -66,6 +66,7 @@ struct host;
 struct http;
 struct kernel_drops;
 struct agent_pool;
+struct counter_mark;
 struct pool_change;
 struct policy_diff;
 struct publication;
@@ -220,8 +221,10 @@ struct agent {
 	bool pools_changed;
 	struct pool_change *pool_changes; /* kept back for a moment */
 	struct event *keep_event;
-	struct event *pool_status_event;   /* status of pools is to be looked at */
-	struct watcher *watchers;	   /* of events */
+	struct event *pool_status_event;    /* status of pools is to be looked at */
+	struct watcher *watchers;	    /* of events */
+	struct counter_mark *counter_marks; /* by rule number: counts never go back */
+	uint32_t counter_mark_count;
 	struct kernel_drops *kernel_drops; /* while a watcher wants them; else NULL */
 	struct event *signals[2];
 	struct dp_trace *trace; /* the trace copy; NULL: not loaded */

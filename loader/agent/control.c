@@ -12,19 +12,14 @@
 #define PROTOCOL_VERSION 1
 #define CODE_UNKNOWN_OP 1
 
-static json_t *policies(struct agent *agent)
-{
-	return show_policies(agent, 0);
-}
-
 /* The member of the answer that carries it has the op's name. */
 static const struct op {
 	const char *name;
 	json_t *(*show)(struct agent *agent);
 } ops[] = {
-	{ "status", show_status }, { "endpoints", show_endpoints },   { "drops", show_drops },
-	{ "flows", show_flows },   { "identities", show_identities }, { "routes", show_routes },
-	{ "policies", policies },  { "services", show_services },
+	{ "status", show_status },     { "endpoints", show_endpoints },	  { "drops", show_drops },
+	{ "flows", show_flows },       { "identities", show_identities }, { "routes", show_routes },
+	{ "services", show_services }, { "counters", show_counters },
 };
 
 void control_handle(void *context, struct server_call *call, json_t *request)
@@ -42,6 +37,13 @@ void control_handle(void *context, struct server_call *call, json_t *request)
 	}
 	if (name && !strcmp(name, "policy-diff")) {
 		policy_diff_handle(context, call, request);
+		return;
+	}
+	if (name && !strcmp(name, "policies")) {
+		const char *endpoint = json_string_value(json_object_get(request, "endpoint"));
+
+		server_answer(call, json_pack("{s:b,s:o}", "ok", 1, name,
+					      show_policies(context, endpoint)));
 		return;
 	}
 	if (name && !strcmp(name, "monitor")) {

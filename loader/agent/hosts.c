@@ -47,6 +47,15 @@ const char *hosts_name_of_slot(const struct agent *agent, uint16_t slot)
 	return NULL;
 }
 
+void hosts_each(const struct agent *agent, void (*each)(void *ctx, const char *name, uint16_t slot),
+		void *ctx)
+{
+	for (const struct host *host = agent->hosts; host; host = host->hh.next) {
+		if (host->object && host->slot)
+			each(ctx, host->name, host->slot);
+	}
+}
+
 /* By its name, from the end: the same after a restart, and away from pods', which begin at 1. */
 static uint16_t free_slot(const struct agent *agent, const char *name)
 {

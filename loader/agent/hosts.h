@@ -35,6 +35,9 @@ void hosts_on_row(const char *map, const void *key, const void *before, const vo
 /* They were: what judges nowhere any more leaves the engine. */
 void hosts_applied(struct agent *agent);
 
+/* Those that are known, with their slots. */
+void hosts_each(const struct agent *agent, void (*each)(void *ctx, const char *name, uint16_t slot),
+		void *ctx);
 bool hosts_have_slot(const struct agent *agent, uint16_t slot);
 /* NULL: no host endpoint has the slot. */
 const char *hosts_name_of_slot(const struct agent *agent, uint16_t slot);

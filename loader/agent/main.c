@@ -15,6 +15,7 @@
 #include "agent/aside.h"
 #include "agent/cni.h"
 #include "agent/control.h"
+#include "agent/counters.h"
 #include "agent/duties.h"
 #include "agent/endpoint.h"
 #include "agent/gone.h"
@@ -278,6 +279,7 @@ static void stop(struct agent *agent)
 	quiet_stop(agent);
 	gone_stop(agent);
 	monitor_stop(agent);
+	counters_stop(agent);
 	http_free(agent->health);
 	http_free(agent->metrics);
 	ipam_close(agent->ipam);

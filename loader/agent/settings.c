@@ -102,6 +102,8 @@ size_t settings_sizes(const struct agent *agent, struct dp_size *sizes)
 		sizes[count++] = (struct dp_size){ "mg_nets", params->map_ipsets };
 	if (params->has & 1ULL << FELIX_HAS_map_routes)
 		sizes[count++] = (struct dp_size){ "mg_addrs", params->map_routes };
+	if (params->has & 1ULL << FELIX_HAS_map_rules)
+		sizes[count++] = (struct dp_size){ "mg_rule_stats", params->map_rules };
 	return count;
 }
 

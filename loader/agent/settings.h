@@ -10,7 +10,7 @@
 #include "agent/agent.h"
 #include "model/decode.h"
 
-#define SETTINGS_SIZES_MAX 4
+#define SETTINGS_SIZES_MAX 5
 
 /* Before the programs are loaded: what the store holds now. A store out of reach is no error. */
 void settings_read(struct agent *agent);

@@ -9,6 +9,7 @@
 #include "abi/event.h"
 #include "abi/flow.h"
 #include "abi/reason.h"
+#include "agent/counters.h"
 #include "agent/problems.h"
 #include "agent/status.h"
 #include "base/arena.h"
@@ -53,13 +54,14 @@ json_t *show_status(struct agent *agent)
 	fclose(out);
 	engine_stats(agent->engine, &stats);
 	return json_pack(
-		"{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o,s:s}", "node",
+		"{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o,s:s}", "node",
 		agent->config.node, "ready", ready, "reasons", text, "datastore_up",
 		!agent->store_down, "endpoints", (json_int_t)HASH_COUNT(agent->endpoints),
 		"addresses", (json_int_t)stats.addresses, "identities",
 		(json_int_t)stats.identities, "policy_generation", (json_int_t)stats.generation,
-		"build_failures", (json_int_t)agent->build_failures, "attach", agent->attach->name,
-		"ipv4", addr_json(&agent->own4), "ipv6", addr_json(&agent->own6), "configuration",
+		"build_failures", (json_int_t)agent->build_failures, "rules_uncounted",
+		(json_int_t)counters_left_out(agent), "attach", agent->attach->name, "ipv4",
+		addr_json(&agent->own4), "ipv6", addr_json(&agent->own6), "configuration",
 		configuration(agent), "problems", problems_show(agent), "version", margay_version);
 }
 
@@ -309,34 +311,6 @@ json_t *show_services(struct agent *agent)
 
 	services_each(agent->services, add_service, &walk);
 	return walk.list;
-}
-
-static void add_policy(void *context, const struct policy *policy)
-{
-	json_array_append_new(context, json_pack("{s:s,s:s,s:s,s:s}", "kind", policy->kind, "tier",
-						 policy->tier, "namespace", policy->namespace,
-						 "name", policy->name));
-}
-
-json_t *show_policies(struct agent *agent, uint16_t slot)
-{
-	json_t *list = json_array();
-
-	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
-		json_t *in = json_array(), *out = json_array();
-
-		if (slot && ep->slot != slot) {
-			json_decref(in);
-			json_decref(out);
-			continue;
-		}
-		engine_endpoint_policies(agent->engine, ep->slot, POLICY_IN, add_policy, in);
-		engine_endpoint_policies(agent->engine, ep->slot, POLICY_OUT, add_policy, out);
-		json_array_append_new(list,
-				      json_pack("{s:s,s:s,s:o,s:o}", "namespace", ep->ns, "pod",
-						ep->pod, "ingress", in, "egress", out));
-	}
-	return list;
 }
 
 json_t *show_rule(struct agent *agent, uint32_t number)

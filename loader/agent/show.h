@@ -18,8 +18,11 @@ json_t *show_flows(struct agent *agent);
 json_t *show_identities(struct agent *agent);
 json_t *show_routes(struct agent *agent);
 json_t *show_services(struct agent *agent);
-/* Policies of endpoints in order; slot 0: of all. */
-json_t *show_policies(struct agent *agent, uint16_t slot);
+/* Policies of endpoints in order; of one ("NAMESPACE/POD", or a host endpoint's name) with its
+ * rules and what they have counted on this node. NULL: of all, without. */
+json_t *show_policies(struct agent *agent, const char *endpoint);
+/* What each policy has counted on this node, by direction and action. */
+json_t *show_counters(struct agent *agent);
 
 /* {"policy":..., "direction":..., "rule":..., "text":...}, or null where no rule decided. */
 json_t *show_rule(struct agent *agent, uint32_t number);

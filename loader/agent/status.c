@@ -8,6 +8,7 @@
 #include "abi/reason.h"
 #include "agent/duties.h"
 #include "agent/http.h"
+#include "agent/policy_metrics.h"
 #include "agent/problems.h"
 #include "base/arena.h"
 #include "dataplane/names.h"
@@ -46,20 +47,20 @@ static bool live(void *context, FILE *out)
 
 /* --- metrics ------------------------------------------------------------------------------- */
 
-static void head(FILE *out, const char *name, const char *type, const char *help)
+void metric_head(FILE *out, const char *name, const char *type, const char *help)
 {
 	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 static void gauge(FILE *out, const char *name, const char *help, unsigned long long value)
 {
-	head(out, name, "gauge", help);
+	metric_head(out, name, "gauge", help);
 	fprintf(out, "%s %llu\n", name, value);
 }
 
 static void counter(FILE *out, const char *name, const char *help, unsigned long long value)
 {
-	head(out, name, "counter", help);
+	metric_head(out, name, "counter", help);
 	fprintf(out, "%s %llu\n", name, value);
 }
 
@@ -82,11 +83,11 @@ static void put_drops(struct agent *agent, FILE *out, const char *name, unsigned
 
 static void put_all_drops(struct agent *agent, FILE *out)
 {
-	head(out, "margay_dropped_packets_total", "counter",
-	     "Packets dropped, by program and reason.");
+	metric_head(out, "margay_dropped_packets_total", "counter",
+		    "Packets dropped, by program and reason.");
 	put_drops(agent, out, "margay_dropped_packets_total", 0);
-	head(out, "margay_dropped_bytes_total", "counter",
-	     "Bytes of packets dropped, by program and reason.");
+	metric_head(out, "margay_dropped_bytes_total", "counter",
+		    "Bytes of packets dropped, by program and reason.");
 	put_drops(agent, out, "margay_dropped_bytes_total", 1);
 }
 
@@ -102,10 +103,10 @@ static void put_engine(struct agent *agent, FILE *out)
 	struct engine_stats stats;
 
 	engine_stats(agent->engine, &stats);
-	head(out, "margay_map_rows", "gauge", "Rows in use of the policy maps.");
+	metric_head(out, "margay_map_rows", "gauge", "Rows in use of the policy maps.");
 	for (unsigned int i = 0; i < PLAN_MAPS; i++)
 		fprintf(out, "margay_map_rows{map=\"%s\"} %u\n", maps[i], stats.used[i]);
-	head(out, "margay_map_rows_limit", "gauge", "Rows the policy maps have room for.");
+	metric_head(out, "margay_map_rows_limit", "gauge", "Rows the policy maps have room for.");
 	for (unsigned int i = 0; i < PLAN_MAPS; i++)
 		fprintf(out, "margay_map_rows_limit{map=\"%s\"} %u\n", maps[i], stats.limit[i]);
 	gauge(out, "margay_identities", "Identities of addresses on this node.", stats.identities);
@@ -137,15 +138,15 @@ static void put_pools(struct agent *agent, FILE *out, size_t count)
 {
 	struct ipam_pool_status pool;
 
-	head(out, "margay_ipam_addresses_in_use", "gauge",
-	     "Addresses of pods on this node, by pool.");
+	metric_head(out, "margay_ipam_addresses_in_use", "gauge",
+		    "Addresses of pods on this node, by pool.");
 	for (size_t i = 0; i < count && !ipam_pool_status(agent->ipam, i, &pool); i++)
 		put_pool(out, "margay_ipam_addresses_in_use", &pool, pool.used);
-	head(out, "margay_ipam_addresses_reserved", "gauge",
-	     "Addresses that can be given without a write, by pool.");
+	metric_head(out, "margay_ipam_addresses_reserved", "gauge",
+		    "Addresses that can be given without a write, by pool.");
 	for (size_t i = 0; i < count && !ipam_pool_status(agent->ipam, i, &pool); i++)
 		put_pool(out, "margay_ipam_addresses_reserved", &pool, pool.reserve);
-	head(out, "margay_ipam_blocks", "gauge", "Blocks of this node, by pool.");
+	metric_head(out, "margay_ipam_blocks", "gauge", "Blocks of this node, by pool.");
 	for (size_t i = 0; i < count && !ipam_pool_status(agent->ipam, i, &pool); i++)
 		put_pool(out, "margay_ipam_blocks", &pool, pool.blocks);
 }
@@ -168,8 +169,8 @@ static void put_rounds(struct agent *agent, FILE *out)
 {
 	counter(out, "margay_rounds_total", "Turns in which changes were brought into force.",
 		agent->rounds);
-	head(out, "margay_rounds_seconds_total", "counter",
-	     "Time spent on bringing changes into force.");
+	metric_head(out, "margay_rounds_seconds_total", "counter",
+		    "Time spent on bringing changes into force.");
 	fprintf(out, "margay_rounds_seconds_total %llu.%06llu\n", agent->round_usec / 1000000,
 		agent->round_usec % 1000000);
 	counter(out, "margay_builds_total", "Policy builds.", agent->builds);
@@ -203,12 +204,13 @@ static void metrics(void *context, FILE *out)
 	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
 	gauge(out, "margay_duties_held", "1 on the node that has the cluster's duties.",
 	      duties_held(agent));
-	head(out, "margay_bad_objects", "gauge",
-	     "Objects that are not in force as they are written, by what is wrong.");
+	metric_head(out, "margay_bad_objects", "gauge",
+		    "Objects that are not in force as they are written, by what is wrong.");
 	problems_metric(agent, out);
 	put_rounds(agent, out);
 	put_engine(agent, out);
 	put_all_drops(agent, out);
+	policy_metrics(agent, out);
 	put_ipam(agent, out);
 	gauge(out, "process_resident_memory_bytes", "Resident memory of the agent.",
 	      resident_bytes());

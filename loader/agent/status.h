@@ -11,4 +11,7 @@ int status_listen(struct agent *agent, struct err *err);
 /* Writes the reasons why the node is not ready, a line each; true: there is none. */
 bool status_ready(void *context, FILE *out);
 
+/* The two lines before a metric's values (Prometheus text format 0.0.4). */
+void metric_head(FILE *out, const char *name, const char *type, const char *help);
+
 #endif

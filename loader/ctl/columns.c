@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "ctl/counted.h"
 #include "ctl/tier.h"
 
 /* "5d", "3h2m": as kubectl's AGE. */
@@ -173,18 +174,30 @@ static char *service_ports(const json_t *row)
 #define OR(text_) .empty = text_
 #define SPEC(title, field, ...) COLUMN(title, ".spec." field, ##__VA_ARGS__)
 
+/* Of this node alone. */
+#define COUNTED                                                                                    \
+	COMPUTED("ALLOWED", counted_allowed, WIDE, OR("-")),                                       \
+		COMPUTED("DENIED", counted_denied, WIDE, OR("-")),                                 \
+		COMPUTED("PACKETS", counted_packets, WIDE, OR("-")),                               \
+		COMPUTED("BYTES", counted_bytes, WIDE, OR("-"))
+
 static const struct table_column name_age[] = { COMPUTED("AGE", age) };
 static const struct table_column policy[] = { SPEC("TIER", "tier", OR("default")),
 					      SPEC("ORDER", "order", WIDE),
 					      COMPUTED("SELECTOR", selector, WIDE),
-					      COMPUTED("STATUS", tier_status, WIDE, OR("active")) };
+					      COMPUTED("STATUS", tier_status, WIDE, OR("active")),
+					      COUNTED };
 static const struct table_column kube_policy[] = { COMPUTED("POD-SELECTOR", selector),
-						   COMPUTED("AGE", age) };
-static const struct table_column both_policies[] = {
-	COMPUTED("GROUP", group), SPEC("TIER", "tier"), SPEC("ORDER", "order", WIDE),
-	COMPUTED("SELECTOR", selector), COMPUTED("STATUS", tier_status, WIDE, OR("active"))
-};
-static const struct table_column staged_kube[] = { COMPUTED("PODSELECTOR", selector, WIDE) };
+						   COMPUTED("AGE", age), COUNTED };
+static const struct table_column both_policies[] = { COMPUTED("GROUP", group),
+						     SPEC("TIER", "tier"),
+						     SPEC("ORDER", "order", WIDE),
+						     COMPUTED("SELECTOR", selector),
+						     COMPUTED("STATUS", tier_status, WIDE,
+							      OR("active")),
+						     COUNTED };
+static const struct table_column staged_kube[] = { COMPUTED("PODSELECTOR", selector, WIDE),
+						   COUNTED };
 static const struct table_column pool[] = {
 	SPEC("CIDR", "cidr"),
 	SPEC("NAT", "natOutgoing", WIDE, OR("false")),
@@ -237,9 +250,10 @@ static const struct table_column tier[] = {
 };
 static const struct table_column cluster_policy[] = { SPEC("TIER", "tier"),
 						      SPEC("PRIORITY", "priority"),
-						      COMPUTED("AGE", age) };
+						      COMPUTED("AGE", age), COUNTED };
 static const struct table_column admin_policy[] = { SPEC("PRIORITY", "priority"),
-						    COMPUTED("AGE", age) };
+						    COMPUTED("AGE", age), COUNTED };
+static const struct table_column baseline_policy[] = { COMPUTED("AGE", age), COUNTED };
 static const struct table_column block[] = { SPEC("CIDR", "cidr"), SPEC("AFFINITY", "affinity") };
 static const struct table_column affinity[] = { SPEC("CIDR", "cidr"), SPEC("NODE", "node"),
 						SPEC("STATE", "state") };
@@ -269,7 +283,7 @@ static struct list list_of(enum kind kind)
 		[KIND_IPAM_HANDLE] = LIST(name_age),
 		[KIND_CLUSTER_NETWORK_POLICY] = LIST(cluster_policy),
 		[KIND_ADMIN_POLICY] = LIST(admin_policy),
-		[KIND_BASELINE_ADMIN_POLICY] = LIST(name_age),
+		[KIND_BASELINE_ADMIN_POLICY] = LIST(baseline_policy),
 		[KIND_POD] = LIST(pod),
 		[KIND_SERVICE] = LIST(service),
 		[KIND_ENDPOINT_SLICE] = LIST(slice),

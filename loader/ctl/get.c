@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "ctl/columns.h"
+#include "ctl/counted.h"
 #include "ctl/derived.h"
 #include "ctl/input.h"
 #include "ctl/name.h"
@@ -201,8 +202,10 @@ static void print_table(const struct getting *getting, const struct group *group
 	struct columns columns;
 
 	columns_of(&args, &columns);
-	if (options->output.format == OUTPUT_WIDE)
+	if (options->output.format == OUTPUT_WIDE) {
 		tiers_mark(options->ctl->store, group->items);
+		counted_mark(options->ctl, group->kind, group->items);
+	}
 	table_print(stdout,
 		    &(struct table){ columns.list, columns.count,
 				     options->output.format == OUTPUT_WIDE,
