@@ -26,7 +26,7 @@ GATEWAY4, GATEWAY6 = "169.254.1.1", "fe80::ecee:eeff:feee:eeee"
 IFINDEX_BASE = 1000000
 
 
-def wait_for(condition, what, timeout=10.0):
+def wait_for(condition, what, timeout=30.0):
     end = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {timeout:g} s: {what}"
@@ -171,7 +171,7 @@ class Runtime:
     def __init__(self, host, version="1.0.0", name="k8s", **config):
         self.host = host
         self.config = dict({"cniVersion": version, "name": name, "type": "margay", "agent_socket": host.socket,
-                            "state_dir": host.state, "agent_timeout_ms": 2000}, **config)
+                            "state_dir": host.state, "agent_timeout_ms": 10000}, **config)
 
     def command(self, command, sandbox=None, prefix=(), env=None, plugin=None, **config):
         """(exit status, stdout, stderr)"""
