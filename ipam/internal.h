@@ -142,7 +142,8 @@ struct ipam {
 	struct request *requests;
 	struct ack *acks;
 	__u64 order, round;
-	size_t conflicts; /* addresses of pods that another was found to have */
+	__u64 pools_round; /* in which pools were read last */
+	size_t conflicts;  /* addresses of pods that another was found to have */
 	bool reload_pools, reload_blocks;
 	bool noticed;	/* others changed blocks in the cache */
 	bool fresh;	/* no journal was found and no block was read yet */

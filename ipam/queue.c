@@ -245,6 +245,16 @@ static bool pick_fixed(struct ipam *ipam, const struct request *request,
 	return true;
 }
 
+/* Without a pool for it: the store may have one that nobody told us of yet. Whoever made the pool
+ * before the pod must not depend on how fast we follow. */
+static bool may_know_better(struct ipam *ipam, const struct request *request)
+{
+	if (is_down(ipam))
+		return false;
+	ipam->reload_pools |= ipam->pools_round <= request->round;
+	return ipam->reload_pools;
+}
+
 static void serve(struct ipam *ipam, struct request *request)
 {
 	struct entry *entries[2] = {};
@@ -266,8 +276,7 @@ static void serve(struct ipam *ipam, struct request *request)
 		r = 1;
 	else
 		r = is_down(ipam) ? say_down(ipam, &err) : 0;
-	/* Pools are about to be read: they may know better. */
-	if (r == -ENOENT && ipam->reload_pools && !is_down(ipam))
+	if (r == -ENOENT && may_know_better(ipam, request))
 		r = 0;
 	if (r < 0)
 		ack_from(ipam, request, &err);

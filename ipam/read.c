@@ -82,6 +82,7 @@ int read_pools(struct ipam *ipam, struct err *err)
 		save_pools(ipam, source);
 	}
 	ipam->reload_pools = false;
+	ipam->pools_round = ipam->round;
 	return 0;
 }
 

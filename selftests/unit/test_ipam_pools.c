@@ -92,6 +92,38 @@ static void test_choice_of_pools(void **state)
 	expect_pools(test, &list, "EINVAL");
 }
 
+#define UNTOLD(name, cidr)                                                                         \
+	"{\"apiVersion\":\"projectcalico.org/"                                                     \
+	"v3\",\"kind\":\"IPPool\",\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"cidr\":\"" cidr \
+	"\"}}"
+
+static int count_reads(struct ipam_test_node *node, enum fake_point point)
+{
+	unsigned int *reads = node->hook_arg;
+
+	*reads += point == FAKE_READ;
+	return 0;
+}
+
+/* Made before the pod, and not yet told: the store is asked, once. */
+static void test_pool_that_was_not_told(void **state)
+{
+	struct ipam_test *test = *state;
+	struct ipam_request any = {}, list = { .pod_pools = { "[\"b\"]" } };
+	unsigned int reads = 0;
+
+	expect_pools(test, &any, "ENOENT");
+	fake_put(&test->content, UNTOLD("a", "10.1.0.0/24"));
+	expect_pools(test, &any, "a");
+	fake_put(&test->content, UNTOLD("b", "10.2.0.0/24"));
+	expect_pools(test, &list, "b");
+	ipam_test_node(test, 0)->hook = count_reads;
+	ipam_test_node(test, 0)->hook_arg = &reads;
+	list.pod_pools[0] = "[\"c\"]";
+	expect_pools(test, &list, "ENOENT");
+	assert_int_equal(reads, 1);
+}
+
 static void test_second_pool_when_first_is_full(void **state)
 {
 	struct ipam_test *test = *state;
@@ -157,8 +189,11 @@ static void test_reservation_later(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_choice_of_pools),	   CASE(test_second_pool_when_first_is_full),
-		CASE(test_exhaustion_names_pools), CASE(test_reservation),
+		CASE(test_choice_of_pools),
+		CASE(test_pool_that_was_not_told),
+		CASE(test_second_pool_when_first_is_full),
+		CASE(test_exhaustion_names_pools),
+		CASE(test_reservation),
 		CASE(test_reservation_later),
 	};
 
