@@ -27,6 +27,9 @@ class ControlPlane(real_apiserver.Server):
     def __init__(self, folder, address, port, nodes):
         self.nodes = nodes
         super().__init__(folder, address, port)
+
+    def write_kubeconfigs(self):
+        super().write_kubeconfigs()
         for _, name, _ in self.users()[1:]:
             self.write_kubeconfig(name.replace("system:", "").replace(":", "-"), self.token_of(name))
 

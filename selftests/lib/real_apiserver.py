@@ -29,6 +29,8 @@ import fake_apiserver
 TOKEN = "secret-of-the-test"
 CACHE = os.environ.get("MARGAY_CACHE", os.path.expanduser("~/.cache/margay"))
 READY_SECONDS = 120
+STARTS = 5  # each with other ports, where somebody took one meanwhile
+IN_USE = b"address already in use"
 PR_SET_PDEATHSIG = 1
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 AUDIT = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n"
@@ -48,6 +50,7 @@ def missing():
 
 
 def free_ports(count):
+    """Ports that were free a moment ago: nothing holds them for those who will bind them. Server.start() tries others."""
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in held]
     for one in held:
@@ -61,15 +64,12 @@ class Server:
     addresses = ()  # of the server's beside the one it listens at
 
     def __init__(self, folder, address="127.0.0.1", port=0):
-        self.folder, self.address, self.processes = str(folder), address, []
-        self.etcd, self.peer, free = free_ports(3)
-        self.port = port or free
+        self.folder, self.address, self.given, self.processes = str(folder), address, port, []
         self.log = open(self.at("log"), "ab")
         fake_apiserver.make_certificates(self.folder, address, self.addresses)
         fake_apiserver.run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.at("sa.key"))
         self.write("token", TOKEN)
         self.write("tokens.csv", "".join(f'{token},{name},{name},"{group}"\n' for token, name, group in self.users()))
-        fake_apiserver.write_kubeconfigs(self.folder, self.port, address)
         self.write("audit.yaml", AUDIT)
 
     def at(self, name):
@@ -87,6 +87,10 @@ class Server:
         """(token, name, group) of each."""
         return [(TOKEN, "admin", "system:masters")]
 
+    def write_kubeconfigs(self):
+        """They name self.port."""
+        fake_apiserver.write_kubeconfigs(self.folder, self.port, self.address)
+
     def options(self, etcd):
         """What kube-apiserver is started with."""
         return {
@@ -100,12 +104,28 @@ class Server:
         }
 
     def start(self):
+        for last in (start == STARTS for start in range(1, STARTS + 1)):
+            self.etcd, self.peer, free = free_ports(3)
+            self.port = self.given or free
+            self.write_kubeconfigs()
+            begin = self.log.seek(0, os.SEEK_END)
+            self.run_both()
+            if self.wait():
+                return
+            self.end()
+            with open(self.at("log"), "rb") as file:
+                file.seek(begin)
+                said = file.read()
+            if last or IN_USE not in said:
+                raise RuntimeError("kube-apiserver does not come up:\n" + said[-3000:].decode(errors="replace"))
+            shutil.rmtree(self.at("etcd"), ignore_errors=True)  # it names the former ports
+
+    def run_both(self):
         client, peer = f"http://127.0.0.1:{self.etcd}", f"http://127.0.0.1:{self.peer}"
         self.run("etcd", "--data-dir", self.at("etcd"), "--unsafe-no-fsync", "--listen-client-urls", client,
                  "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
                  "--initial-cluster", f"default={peer}")
         self.run("kube-apiserver", *(f"--{name}={value}" for name, value in self.options(client).items()))
-        self.wait()
 
     def ask(self, path, method="GET", body=None):
         """body: YAML. The answer's text; AssertionError with the server's words where it refuses."""
@@ -139,20 +159,20 @@ class Server:
                 self.define(file.read())
 
     def wait(self):
+        """False: one of them has ended, or the time is over."""
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
             if any(process.poll() is not None for process in self.processes):
-                break
+                return False
             try:
                 if self.ask("/readyz") == b"ok" and self.ask("/api/v1/namespaces/default"):
-                    return
+                    return True
             except (OSError, AssertionError):
                 pass
             time.sleep(0.1)
-        with open(self.at("log"), errors="replace") as file:
-            raise RuntimeError("kube-apiserver does not come up:\n" + file.read()[-3000:])
+        return False
 
-    def stop(self):
+    def end(self):
         for process in reversed(self.processes):
             process.terminate()
             try:
@@ -160,6 +180,10 @@ class Server:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self.processes = []
+
+    def stop(self):
+        self.end()
         self.log.close()
 
 
