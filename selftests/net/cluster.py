@@ -23,11 +23,13 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 CNI_PATH = f"{BUILD}:/usr/lib/cni:/opt/cni/bin"
 PR_SET_PDEATHSIG = 1
+SERVER_WAIT = 10  # seconds for the words of a server that has accepted
 PATIENCE = float(os.environ.get("NET_PATIENCE", 1))  # a guest by emulation is 20 times slower
 
 
-def wait_for(condition, what, timeout=15.0, step=0.05):
-    """Polls until condition() is true and returns its value; AssertionError with `what` after timeout."""
+def wait_for(condition, what, timeout=30.0, step=0.05):
+    """Polls until condition() is true and returns its value; AssertionError with `what` after timeout. A timeout costs nothing
+    where things work: a shorter one than usual only where being quick is what is tested."""
     end = time.monotonic() + timeout * PATIENCE
     while True:
         value = condition()
@@ -120,7 +122,7 @@ class Place:
                 return process
         raise Failed(f"{self.name}: tcpdump {expression} did not start")
 
-    def captured(self, process, timeout=10):
+    def captured(self, process, timeout=30):
         """What a capture saw; what came until timeout where that is fewer packets than it waits for."""
         try:
             out = process.communicate(timeout=timeout * PATIENCE)[0]
@@ -197,9 +199,10 @@ class Pod(Place):
         return process
 
     def tcp(self, target, port, wait=2):
-        """The server's text, or None where no connection came about."""
+        """The server's text, or None where no connection came about within wait. A server that accepted has to start a shell,
+        which takes its time on a busy machine."""
         host = f"[{target}]" if ":" in target else target
-        done = self.try_run("socat", "-T", str(wait), "-u", f"TCP:{host}:{port},connect-timeout={wait}", "-")
+        done = self.try_run("socat", "-T", str(SERVER_WAIT), "-u", f"TCP:{host}:{port},connect-timeout={wait}", "-")
         return done.stdout.strip() if done.returncode == 0 else None
 
 
@@ -242,7 +245,7 @@ class Node(Place):
         done = self.try_run("curl", "-fsS", "-m", f"{2 * PATIENCE:g}", "http://127.0.0.1:9099/readyz")
         return done.returncode == 0
 
-    def wait_ready(self, timeout=20):
+    def wait_ready(self, timeout=60):
         wait_for(lambda: self.ready() or self.agent.poll() is not None, lambda: "agent ready\n" + self.tail(), timeout)
         assert self.agent.poll() is None, f"agent of {self.name} ended\n{self.tail()}"
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from cluster import TOP, wait_for
+from cluster import SERVER_WAIT, TOP, wait_for
 
 CALICO = "projectcalico.org/v3"
 N1, N2 = "10.10.0.1", "10.10.0.2"
@@ -20,12 +20,12 @@ def serve(place, port, text="served"):
 
 def reaches(source, address, port):
     host = f"[{address}]" if ":" in address else address
-    done = source.try_run("socat", "-T", "1", "-u", f"TCP:{host}:{port},connect-timeout=1", "-")
+    done = source.try_run("socat", "-T", SERVER_WAIT, "-u", f"TCP:{host}:{port},connect-timeout=1", "-")
     return done.stdout.strip() == "served"
 
 
 def settles(source, address, port, want):
-    wait_for(lambda: reaches(source, address, port) == want, f"{source.name} to {address}:{port} {'open' if want else 'closed'}", 10)
+    wait_for(lambda: reaches(source, address, port) == want, f"{source.name} to {address}:{port} {'open' if want else 'closed'}")
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,15 @@ def nodes(cluster):
 
 
 @pytest.fixture
-def apply(cluster):
-    """Puts objects in force; takes them away at the end, the last one first."""
+def apply(cluster, nodes):
+    """Puts objects in force; takes them away at the end, the last one first. What a former test's still close is waited for."""
     made = []
+    for port in (22, 8080, 8081):
+        settles(nodes["n2"], N1, port, True)
+        settles(nodes["n1"], N2, port, True)
+        settles(nodes["near"], N1, port, True)
+    for source, target in (("near", "far"), ("far", "near")):
+        settles(nodes[source], nodes[target].address(), 8080, True)
 
     def put(kind, name, spec, labels=None):
         metadata = {"name": name, **({"labels": labels} if labels else {})}
@@ -95,6 +101,7 @@ def test_policies_open_ports_to_other_hosts(nodes, apply):
     endpoint(apply)
     policy(apply, "open", order=10, ingress=[tcp(8080, source={"selector": "role == 'client'"})], egress=[tcp(8081)],
            types=["Ingress", "Egress"])
+    settles(n2, N1, 8081, False)  # the endpoint is in force, then the policy
     settles(n2, N1, 8080, True)
     assert not reaches(n2, N1, 8081) and reaches(n1, N2, 8081) and not reaches(n1, N2, 8080)
     for source, target, port, said in ((N2, N1, 8080, "allowed (GlobalNetworkPolicy /open, ingress rule 0"),
@@ -159,6 +166,7 @@ def test_untracked_and_prednat(nodes, apply):
     policy(apply, "raw", doNotTrack=True, applyOnForward=True, types=["Ingress"],
            ingress=[{**rule, "destination": {"ports": [8080]}}])
     policy(apply, "open", order=20, ingress=[tcp(8081)], types=["Ingress"])
+    settles(n2, N1, 8080, False)  # the endpoint is in force, then the policies
     settles(n2, N1, 8081, True)
     assert not reaches(n2, N1, 8080)
     policy(apply, "raw", doNotTrack=True, applyOnForward=True, types=["Ingress", "Egress"],

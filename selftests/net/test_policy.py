@@ -27,9 +27,10 @@ def pods(cluster):
 
 
 @pytest.fixture
-def policies(cluster):
-    """Applies example files; removes them at the end."""
+def policies(cluster, pods):
+    """Applies example files; removes them at the end. What a former test's still close is waited for."""
     applied = []
+    check(pods, [(a, b, 8080, True) for a in pods for b in pods if a != b])
 
     def apply(*names):
         for name in names:
@@ -45,16 +46,20 @@ def policies(cluster):
 def settled(pods, source, target, port, want):
     """The verdict once the change has reached the nodes of both ends."""
     return wait_for(lambda: (pods[source].tcp(pods[target].address(), port, wait=1) is not None) == want,
-                    f"{source} to {target}:{port} {'open' if want else 'closed'}", 10)
+                    f"{source} to {target}:{port} {'open' if want else 'closed'}")
 
 
 def check(pods, table):
-    wrong = []
-    for source, target, port, want in table:
-        got = pods[source].tcp(pods[target].address(), port, wait=1) is not None
-        if got != want:
-            wrong.append(f"{source} -> {target}:{port} is {'open' if got else 'closed'}")
-    assert not wrong
+    """All of the table holds, once each node has come to the last change."""
+    def wrong():
+        found = []
+        for source, target, port, want in table:
+            got = pods[source].tcp(pods[target].address(), port, wait=1) is not None
+            if got != want:
+                found.append(f"{source} -> {target}:{port} is {'open' if got else 'closed'}")
+        return found
+
+    wait_for(lambda: not wrong(), wrong)
 
 
 def test_without_policy_everything_is_open(pods):

@@ -8,16 +8,16 @@ import json
 
 import pytest
 
-from cluster import Place, wait_for
+from cluster import SERVER_WAIT, Place, wait_for
 
-REFUSED = """
+ASK = """
 import socket, sys
 s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(1)
+s.settimeout(float(sys.argv[3]))
 s.connect((sys.argv[1], int(sys.argv[2])))
 s.send(b"x")
 try:
-    s.recv(10)
+    print("answered" if s.recv(10) == b"x" else "something else")
 except ConnectionRefusedError:
     print("refused")
 except TimeoutError:
@@ -40,9 +40,14 @@ def pods(cluster):
 
 
 @pytest.fixture
-def policy(cluster):
-    """Puts a policy of namespace rules in force; takes all away at the end."""
+def policy(cluster, pods):
+    """Puts a policy of namespace rules in force; takes all away at the end. What a former test's still close is waited for."""
     names = []
+    for family in (4, 6):
+        for name in ("client", "far", "stray"):
+            soon(lambda n=name, f=family: tcp(pods[n], pods["server"], 8006, f), f"{name} reaches the server")
+        soon(lambda f=family: udp(pods["client"], pods["server"], 8005, f), "client reaches the server by UDP")
+        soon(lambda f=family: pods["client"].ping(pods["server"].address(f)), "client pings the server")
 
     def apply(spec, name="under-test"):
         names.append(name)
@@ -59,15 +64,12 @@ def tcp(source, target, port, family=4):
     return source.tcp(target.address(family), port, wait=1) == "tcp"
 
 
-def udp(source, target, port, family=4):
-    address = target.address(family)
-    host = f"[{address}]" if family == 6 else address
-    done = source.try_run("socat", "-T", "1", "-", f"UDP:{host}:{port}", stdin="echo")
-    return done.stdout == "echo"
+def udp(source, target, port, family=4, wait=SERVER_WAIT):
+    """wait: seconds for the answer of a server that starts a process for each client."""
+    return source.run("python3", "-c", ASK, target.address(family), port, wait).strip() == "answered"
 
 
-def soon(condition, what):
-    return wait_for(condition, what, 10)
+soon = wait_for
 
 
 def only_server(*ingress):
@@ -88,7 +90,7 @@ def test_end_port_is_inclusive(pods, policy, family):
     soon(lambda: not tcp(pods["client"], pods["server"], 8006, family), "beyond the range is closed")
     assert tcp(pods["client"], pods["server"], 8000, family)
     assert tcp(pods["client"], pods["server"], 8005, family)
-    assert not udp(pods["client"], pods["server"], 8005, family)
+    assert not udp(pods["client"], pods["server"], 8005, family, 1)
 
 
 @FAMILIES
@@ -100,7 +102,7 @@ def test_protocol_is_part_of_the_port(pods, policy, family):
 
 def test_a_port_without_protocol_is_tcp(pods, policy):
     policy(only_server({"ports": [{"port": 8000}]}))
-    soon(lambda: not udp(pods["client"], pods["server"], 8000), "UDP is closed")
+    soon(lambda: not udp(pods["client"], pods["server"], 8000, wait=1), "UDP is closed")
     assert tcp(pods["client"], pods["server"], 8000)
 
 
@@ -164,7 +166,7 @@ def test_a_host_network_pod_counts_as_its_node(cluster, pods, policy):
     server = pods["server"].address()
 
     def from_node():
-        done = node.try_run("socat", "-T", "1", "-u", f"TCP:{server}:8000,connect-timeout=1", "-")
+        done = node.try_run("socat", "-T", SERVER_WAIT, "-u", f"TCP:{server}:8000,connect-timeout=1", "-")
         return done.stdout.strip() == "tcp"
 
     assert from_node()
@@ -187,7 +189,7 @@ def test_the_icmp_error_of_an_allowed_flow_passes(pods, policy, family):
     policy({"policyTypes": ["Egress"], "egress": [{"ports": [{"protocol": "UDP", "port": 7000}]}]}, "out")
 
     def ask(port):
-        return pods["client"].run("python3", "-c", REFUSED, pods["server"].address(family), port).strip()
+        return pods["client"].run("python3", "-c", ASK, pods["server"].address(family), port, 1).strip()
 
     soon(lambda: not pods["client"].ping(pods["server"].address(family)), "ICMP is not allowed")
     assert ask(7000) == "refused"
@@ -216,7 +218,7 @@ def test_forwarded_traffic_has_not_the_nodes_privilege(cluster, pods, policy, ne
     server = pods["server"].address()
 
     def reaches(place):
-        done = place.try_run("socat", "-T", "1", "-u", f"TCP:{server}:8000,connect-timeout=1", "-")
+        done = place.try_run("socat", "-T", SERVER_WAIT, "-u", f"TCP:{server}:8000,connect-timeout=1", "-")
         return done.stdout.strip() == "tcp"
 
     soon(lambda: reaches(neighbour), "open without policy")
