@@ -481,11 +481,11 @@ HEALTH = {"alive": ("healthz", "liveness"), "ready": ("readyz", "readiness")}
 
 
 def health(node, kind):
-    """(status, body) of the two names of a question, which must agree."""
-    answers = {node.run("curl", "-sS", "-m", "5", "-w", "%{http_code}", f"http://127.0.0.1:9099/{path}")
-               for path in HEALTH[kind]}
-    assert len(answers) == 1, answers
-    answer = answers.pop()
+    """(status, body) of the two names of a question, which must agree: a change may come between the two."""
+    def asked():
+        return {node.run("curl", "-sS", "-m", "5", "-w", "%{http_code}", f"http://127.0.0.1:9099/{path}") for path in HEALTH[kind]}
+
+    (answer,) = wait_for(lambda: next((found for found in [asked()] if len(found) == 1), None), asked)
     return int(answer[-3:]), answer[:-3]
 
 
