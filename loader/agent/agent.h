@@ -8,6 +8,7 @@
  *	restore.c	reads what a former agent left in the pinned maps
  *	objects.c	follows the datastore, decodes, tells the state
  *	problems.c	what is wrong with objects
+ *	confirm.c	objects that wait to be confirmed, and what they are if nobody does
  *	pools.c		IPPools: which of those that overlap are in force
  *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
  *	tunnels.c	tunnel addresses from IPAM
@@ -59,6 +60,7 @@
 #include "state/state.h"
 #include "sync/sync.h"
 
+struct confirm_flight;
 struct dp_trace;
 struct duties;
 struct grace;
@@ -77,6 +79,7 @@ struct service_health;
 struct server_call;
 struct services;
 struct tunnels;
+struct waiting;
 struct watcher;
 
 #define UPLINKS_MAX 64
@@ -229,6 +232,11 @@ struct agent {
 	struct event *signals[2];
 	struct dp_trace *trace; /* the trace copy; NULL: not loaded */
 	struct event *trace_event;
+	struct waiting *unconfirmed; /* confirm.c: objects that wait, by key */
+	struct confirm_flight *confirm_flight;
+	struct event *confirm_event;
+	uint64_t confirm_spread; /* ms behind the end of an object's time */
+	unsigned long confirms_missed;
 	struct policy_diff *policy_diff; /* the comparison at hand; NULL: none */
 };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent/addresses.h"
+#include "agent/confirm.h"
 #include "agent/duties.h"
 #include "agent/pool_status.h"
 #include "agent/pools.h"
@@ -126,6 +127,16 @@ static void on_delete(struct agent *agent, const struct store_event *event)
 	service_health_del(agent, kind, key.ns ? key.ns : "", key.name);
 }
 
+void objects_tell(struct agent *agent, const struct store_event *event)
+{
+	_cleanup_object_ struct object *object = NULL;
+
+	if (event->type == STORE_DELETED)
+		on_delete(agent, event);
+	else if (!decode(agent, event, &object))
+		on_set(agent, object);
+}
+
 static void own_node(struct agent *agent, const json_t *node)
 {
 	addresses_node(agent, node);
@@ -234,7 +245,7 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 	struct agent *agent = arg;
 
 	for (size_t i = 0; i < count; i++) {
-		_cleanup_object_ struct object *object = NULL;
+		struct store_event told;
 
 		tell_ipam(agent, &events[i]);
 		if (!strcmp(events[i].kind->kind, "TraceRequest")) {
@@ -242,10 +253,9 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 				json_array_append(agent->questions, events[i].object);
 			continue;
 		}
-		if (events[i].type == STORE_DELETED)
-			on_delete(agent, &events[i]);
-		else if (!decode(agent, &events[i], &object))
-			on_set(agent, object);
+		confirm_event(agent, &events[i], &told);
+		objects_tell(agent, &told);
+		json_decref(told.object);
 	}
 	if (synced)
 		on_whole(agent);
@@ -397,6 +407,7 @@ void objects_stop(struct agent *agent)
 		event_free(agent->store_event);
 	if (agent->store_timer)
 		event_free(agent->store_timer);
+	confirm_stop(agent);
 	pool_status_stop(agent);
 	pools_stop(agent);
 	problems_stop(agent);

@@ -7,6 +7,9 @@
 
 /* Opens the store (IPAM needs it before anything else does), then follows it. */
 int objects_open(struct agent *agent, struct err *err);
+/* The state, and whoever else depends on objects. */
+void objects_tell(struct agent *agent, const struct store_event *event);
+
 int objects_start(struct agent *agent, struct err *err);
 void objects_stop(struct agent *agent);
 

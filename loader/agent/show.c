@@ -9,6 +9,7 @@
 #include "abi/event.h"
 #include "abi/flow.h"
 #include "abi/reason.h"
+#include "agent/confirm.h"
 #include "agent/counters.h"
 #include "agent/problems.h"
 #include "agent/status.h"
@@ -44,6 +45,7 @@ json_t *show_status(struct agent *agent)
 {
 	_cleanup_free_ char *text = NULL;
 	struct engine_stats stats;
+	json_t *status;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 	bool ready;
@@ -53,7 +55,7 @@ json_t *show_status(struct agent *agent)
 	ready = status_ready(agent, out);
 	fclose(out);
 	engine_stats(agent->engine, &stats);
-	return json_pack(
+	status = json_pack(
 		"{s:s,s:b,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o,s:s}", "node",
 		agent->config.node, "ready", ready, "reasons", text, "datastore_up",
 		!agent->store_down, "endpoints", (json_int_t)HASH_COUNT(agent->endpoints),
@@ -63,6 +65,8 @@ json_t *show_status(struct agent *agent)
 		(json_int_t)counters_left_out(agent), "attach", agent->attach->name, "ipv4",
 		addr_json(&agent->own4), "ipv6", addr_json(&agent->own6), "configuration",
 		configuration(agent), "problems", problems_show(agent), "version", margay_version);
+	json_object_set_new(status, "unconfirmed", confirm_show(agent));
+	return status;
 }
 
 json_t *show_endpoints(struct agent *agent)

@@ -6,6 +6,7 @@
 
 #include "abi/event.h"
 #include "abi/reason.h"
+#include "agent/confirm.h"
 #include "agent/duties.h"
 #include "agent/http.h"
 #include "agent/policy_metrics.h"
@@ -204,6 +205,10 @@ static void metrics(void *context, FILE *out)
 	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
 	gauge(out, "margay_duties_held", "1 on the node that has the cluster's duties.",
 	      duties_held(agent));
+	gauge(out, "margay_unconfirmed_objects", "Objects that wait to be confirmed.",
+	      confirm_count(agent));
+	counter(out, "margay_unconfirmed_reverted_total", "Objects that nobody confirmed in time.",
+		agent->confirms_missed);
 	metric_head(out, "margay_bad_objects", "gauge",
 		    "Objects that are not in force as they are written, by what is wrong.");
 	problems_metric(agent, out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/json.h"
@@ -9,6 +10,7 @@
 #include "ctl/node_form.h"
 #include "ctl/patch.h"
 #include "ctl/verb.h"
+#include "model/unconfirmed.h"
 
 /* kubectl's: what was applied last, so that what leaves the file leaves the object. */
 #define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
@@ -46,6 +48,33 @@ static json_t *annotated(const json_t *input)
 	return object;
 }
 
+static uint64_t wall_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* It waits to be confirmed, if that is asked for. */
+static int wait_for_word(const struct jobs *jobs, struct job *job, struct err *err)
+{
+	uint64_t ms = jobs->options->confirm_ms;
+
+	if (!ms || !job->write)
+		return 0;
+	if (!unconfirmed_covers(job->key.kind->id))
+		return err_set(err, -EINVAL,
+			       "--confirm is for policies, tiers, network sets and host endpoints");
+	if (job->op == STORE_UPDATE) { /* it may share parts with what is stored */
+		json_t *copy = json_deep_copy(job->wanted);
+
+		json_decref(job->wanted);
+		job->wanted = copy;
+	}
+	return unconfirmed_mark(job->wanted, job->current, wall_ms() + ms, err);
+}
+
 int apply_prepare(struct jobs *jobs, struct job *job, struct err *err)
 {
 	_cleanup_json_ json_t *input = node_to_kubernetes(job->input, NULL),
@@ -53,12 +82,11 @@ int apply_prepare(struct jobs *jobs, struct job *job, struct err *err)
 	_cleanup_json_ json_t *last = last_applied(job->current);
 	const char *version = json_text_at(input, "metadata.resourceVersion");
 
-	(void)jobs;
 	if (!job->current) {
 		job->op = STORE_CREATE;
 		job->wanted = TAKE_PTR(wanted);
 		job->done = "created";
-		return 0;
+		return wait_for_word(jobs, job, err);
 	}
 	if (version && *version &&
 	    strcmp(version, json_text_or(job->current, "metadata.resourceVersion", "")))
@@ -67,13 +95,14 @@ int apply_prepare(struct jobs *jobs, struct job *job, struct err *err)
 	job->wanted = patch_three_way(job->current, last, wanted);
 	job->write = !json_equal(job->wanted, job->current);
 	job->done = job->write ? "configured" : "unchanged";
-	return 0;
+	return wait_for_word(jobs, job, err);
 }
 
 int verb_apply(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct options_spec spec = {
-		.takes = TAKE_FILES | TAKE_VALIDATE | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN,
+		.takes = TAKE_FILES | TAKE_VALIDATE | TAKE_NAMESPACE | TAKE_OUTPUT | TAKE_DRY_RUN |
+			 TAKE_CONFIRM,
 		.doc = "Creates objects, or brings them to what the files say: what left a file "
 		       "since "
 		       "the last apply leaves the object, what others set stays. All objects of "

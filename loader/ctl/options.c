@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ enum {
 	KEY_EXPORT,
 	KEY_NO_HEADERS,
 	KEY_VALIDATE,
+	KEY_CONFIRM,
 	KEY_IGNORED
 };
 
@@ -58,6 +60,9 @@ static const struct {
 	{ TAKE_VALIDATE,
 	  { "validate", KEY_VALIDATE, "strict|warn|ignore", OPTION_ARG_OPTIONAL,
 	    "what a field that is not known does: refuse the object (strict), or not", 0 } },
+	{ TAKE_CONFIRM,
+	  { "confirm", KEY_CONFIRM, "DURATION", 0,
+	    "take all back after e.g. 60s or 5m unless \"margayctl confirm\" came before", 0 } },
 	/* kubectl's that change nothing here. */
 	{ TAKE_FILES, { "save-config", KEY_IGNORED, NULL, OPTION_HIDDEN, NULL, 0 } },
 	{ TAKE_FILES,
@@ -113,6 +118,26 @@ static void set_validate(struct options *options, const char *arg, struct argp_s
 		}
 	}
 	argp_error(state, "--validate: \"%s\" is none of strict, warn, ignore", arg);
+}
+
+#define CONFIRM_MAX_MS (24ULL * 3600 * 1000)
+
+static void set_confirm(struct options *options, const char *arg, struct argp_state *state)
+{
+	static const struct {
+		const char *unit;
+		uint64_t ms;
+	} units[] = { { "s", 1000 }, { "m", 60 * 1000 }, { "h", 3600 * 1000 } };
+	unsigned int number = 0;
+	char unit[2] = "", rest;
+
+	if (*arg >= '0' && *arg <= '9' && sscanf(arg, "%5u%1s%c", &number, unit, &rest) == 2)
+		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+			if (!strcmp(units[i].unit, unit))
+				options->confirm_ms = number * units[i].ms;
+	if (!options->confirm_ms || options->confirm_ms > CONFIRM_MAX_MS)
+		argp_error(state, "--confirm: \"%s\" is no time like 60s, 5m or 1h, up to 24h",
+			   arg);
 }
 
 static bool set_flag(struct options *options, int key)
@@ -208,6 +233,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_VALIDATE:
 		set_validate(options, arg, state);
+		return 0;
+	case KEY_CONFIRM:
+		set_confirm(options, arg, state);
 		return 0;
 	case KEY_MISSING:
 		options->missing_ok = !arg || strcmp(arg, "false");

@@ -26,7 +26,8 @@ enum take {
 	TAKE_TABLE = 1 << 11, /* --no-headers --show-labels --export */
 	TAKE_WATCH = 1 << 12, /* -w */
 	TAKE_NAMES = 1 << 13, /* arguments */
-	TAKE_VALIDATE = 1 << 14
+	TAKE_VALIDATE = 1 << 14,
+	TAKE_CONFIRM = 1 << 15 /* --confirm */
 };
 
 #define OPTIONS_FILES_MAX 1000
@@ -54,7 +55,8 @@ struct options {
 	bool overwrite, remove;
 	bool show_labels, export;
 	bool watch;
-	char **names; /* arguments, in order */
+	uint64_t confirm_ms; /* that an object waits to be confirmed; 0: it does not */
+	char **names;	     /* arguments, in order */
 	size_t name_count;
 };
 
