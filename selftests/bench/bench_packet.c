@@ -46,7 +46,7 @@ static int open_node(void **state)
 	const struct mg_config config = { .slots = 4096, .mark = 0x01000000, .redirect_peer = 1 };
 
 	(void)state;
-	if (scene_setup_with(&config, 0))
+	if (scene_setup_with(&config, FIXTURE_WHOLE))
 		return -1;
 	uplink_build();
 	empty_fd = load_empty();

@@ -16,16 +16,8 @@
 #include <string.h>
 
 #include "base/inet.h"
-#include "margay.skel.h"
 
 #define CPUS_MAX 1024
-#define TICKS(seconds) ((__u32)((seconds) * (1000000000ULL >> 20)))
-
-static const char *const hook_names[] = {
-#define HOOK_NAME(name, text) text,
-	MG_HOOKS(HOOK_NAME)
-#undef HOOK_NAME
-};
 
 static const char *const reason_names[] = {
 #define REASON_NAME(name, text, help) text,
@@ -40,7 +32,7 @@ const char *fixture_reason_name(enum mg_reason reason)
 
 int fixture_map(const struct fixture *fx, const char *name)
 {
-	int fd = bpf_object__find_map_fd_by_name(fx->skel->obj, name);
+	int fd = bpf_object__find_map_fd_by_name(fx->maps, name);
 
 	if (fd < 0)
 		fail_msg("no map %s", name);
@@ -70,67 +62,9 @@ void fixture_del(const struct fixture *fx, const char *map, const void *key)
 	bpf_map_delete_elem(fixture_map(fx, map), key);
 }
 
-static void set_lifetimes(struct mg_local *local)
-{
-	local->timeout[MG_TMO_TCP_SYN] = TICKS(20);
-	local->timeout[MG_TMO_TCP_ESTABLISHED] = TICKS(3600);
-	local->timeout[MG_TMO_TCP_FIN] = TICKS(30);
-	local->timeout[MG_TMO_TCP_RST] = TICKS(10);
-	local->timeout[MG_TMO_UDP] = TICKS(60);
-	local->timeout[MG_TMO_ICMP] = TICKS(5);
-	local->timeout[MG_TMO_GENERIC] = TICKS(600);
-	local->timeout[MG_TMO_FRAG] = TICKS(30);
-}
-
 void fixture_local(struct fixture *fx)
 {
 	fixture_put_at(fx, "mg_local", 0, &fx->local);
-}
-
-static void first_rows(struct fixture *fx)
-{
-	const struct mg_commit commit = { .column = 0, .fallback = 0, .generation = 1 };
-	struct mg_control control = { .commit = 0, .change = 1 };
-	int chunk = bpf_map__fd(fx->skel->maps.mg_chunk0);
-
-	fixture_put_at(fx, "mg_pages", 0, &chunk);
-	fx->local.node = 1;
-	set_lifetimes(&fx->local);
-	fixture_local(fx);
-	fixture_put_at(fx, "mg_commits", 0, &commit);
-	fixture_control_put(fx, &control);
-	fx->pages = 1;
-	fx->classes = 1;
-	fx->verdicts = MG_VERDICT_FIRST;
-	fx->sets = MG_SET_FIRST;
-}
-
-void fixture_open(struct fixture *fx, const struct mg_config *config, __u32 flows)
-{
-	int r;
-
-	memset(fx, 0, sizeof(*fx));
-	fx->skel = margay__open();
-	if (!fx->skel)
-		fail_msg("opening the object: %s", strerror(errno));
-	fx->config = fx->skel->rodata->mg_config;
-	if (config)
-		fx->config = *config;
-	else
-		fx->config.trace = 1;
-	fx->skel->rodata->mg_config = fx->config;
-	if (flows)
-		bpf_map__set_max_entries(fx->skel->maps.mg_flow_e, flows);
-	r = margay__load(fx->skel);
-	if (r)
-		fail_msg("loading the object: %s", strerror(-r));
-	first_rows(fx);
-}
-
-void fixture_close(struct fixture *fx)
-{
-	margay__destroy(fx->skel);
-	memset(fx, 0, sizeof(*fx));
 }
 
 /* Deletes behind the walk: from the first key each time, a hash is read from its start. */
@@ -147,12 +81,17 @@ void fixture_empty(int fd, size_t key_size)
 	}
 }
 
-static void zero_per_cpu(int fd, __u32 count, size_t size)
+static void zero_per_cpu(const struct fixture *fx, const char *map, __u32 count, size_t size)
 {
-	void *zero = test_calloc(CPUS_MAX, size);
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	void *zero = test_calloc((size_t)libbpf_num_possible_cpus() * count, size);
+	__u32 *keys = test_calloc(count, sizeof(*keys));
 
 	for (__u32 i = 0; i < count; i++)
-		bpf_map_update_elem(fd, &i, zero, BPF_ANY);
+		keys[i] = i;
+	if (bpf_map_update_batch(fixture_map(fx, map), keys, zero, &count, &opts))
+		fail_msg("%s: %s", map, strerror(errno));
+	test_free(keys);
 	test_free(zero);
 }
 
@@ -166,9 +105,8 @@ void fixture_forget(struct fixture *fx)
 	fixture_empty(fixture_map(fx, "mg_affinity"), sizeof(struct mg_affinity_key));
 	fixture_empty(fixture_map(fx, "mg_fronts"), sizeof(struct mg_front_key));
 	fixture_empty(fixture_map(fx, "mg_ranges"), sizeof(struct mg_range_key));
-	zero_per_cpu(fixture_map(fx, "mg_drops"), MG_HOOK_MAX * MG_DROP_SLOTS,
-		     sizeof(struct mg_drop_count));
-	zero_per_cpu(fixture_map(fx, "mg_rule_stats"), 64, sizeof(struct mg_rule_stats));
+	zero_per_cpu(fx, "mg_drops", MG_HOOK_MAX * MG_DROP_SLOTS, sizeof(struct mg_drop_count));
+	zero_per_cpu(fx, "mg_rule_stats", 64, sizeof(struct mg_rule_stats));
 	while (fixture_event(fx, &event))
 		;
 }
@@ -225,23 +163,28 @@ bool fixture_event(const struct fixture *fx, struct mg_event *ret_event)
 	return r == -ECANCELED;
 }
 
-int fixture_program(const struct fixture *fx, enum mg_hook hook)
-{
-	const struct bpf_program *program =
-		bpf_object__find_program_by_name(fx->skel->obj, hook_names[hook]);
-
-	if (!program)
-		fail_msg("no program %s", hook_names[hook]);
-	return bpf_program__fd(program);
-}
-
+/* In one call: a row a time would cost many times what the packet does. */
 static void count_reasons(const struct fixture *fx, enum mg_hook hook, __u64 *counts)
 {
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	static struct mg_drop_count *each;
+	__u32 before = (__u32)hook * MG_DROP_SLOTS - 1, next, keys[MG_DROP_SLOTS];
+	__u32 count = MG_DROP_SLOTS;
+	const int cpus = libbpf_num_possible_cpus();
+
+	if (!each)
+		each = calloc((size_t)cpus * MG_DROP_SLOTS, sizeof(*each));
+	if (bpf_map_lookup_batch(fixture_map(fx, "mg_drops"), hook ? &before : NULL, &next, keys,
+				 each, &count, &opts) &&
+	    errno != ENOENT) /* the last hook: there is nothing behind */
+		fail_msg("mg_drops: %s", strerror(errno));
+	assert_int_equal(count, MG_DROP_SLOTS);
 	for (int i = MG_DROP_NONE + 1; i < MG_DROP_MAX; i++)
-		counts[i] = fixture_drops(fx, hook, (enum mg_reason)i).packets;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			counts[i] += each[i * cpus + cpu].packets;
 }
 
-void fixture_run(const struct fixture *fx, const struct fixture_run *run, struct fixture_out *out)
+void fixture_run(struct fixture *fx, const struct fixture_run *run, struct fixture_out *out)
 {
 	struct __sk_buff before = { .ifindex = run->ifindex,
 				    .ingress_ifindex = run->ingress_ifindex,
@@ -262,7 +205,7 @@ void fixture_run(const struct fixture *fx, const struct fixture_run *run, struct
 	fixture_put_at(fx, "mg_steps", 0, &none);
 	r = bpf_prog_test_run_opts(fixture_program(fx, run->hook), &opts);
 	if (r)
-		fail_msg("test run of %s: %s", hook_names[run->hook], strerror(-r));
+		fail_msg("test run at hook %d: %s", run->hook, strerror(-r));
 	count_reasons(fx, run->hook, counts[1]);
 	out->code = (int)opts.retval;
 	out->mark = after.mark;

@@ -2,7 +2,8 @@
 /*
  * One node in memory: the product's programs and maps, loaded in this process and pinned nowhere,
  * rows written by small builders, packets run through BPF_PROG_TEST_RUN. Several fixtures are
- * several nodes: the bytes one returns are another one's input.
+ * several nodes: the bytes one returns are another one's input. A program is loaded when the first
+ * packet comes to its hook: most of what a packet test costs is the verifier's work.
  *
  * The load is the trace copy (mg_config.trace): a redirect's target does not show in its return
  * code, but in the step log. Every builder fails the running cmocka test when the kernel refuses.
@@ -24,10 +25,11 @@
 #include "abi/service.h"
 #include "selftests/lib/wire.h"
 
-struct margay;
+struct bpf_object;
 
 struct fixture {
-	struct margay *skel;
+	struct bpf_object *maps;		 /* all of them, and no program */
+	struct bpf_object *program[MG_HOOK_MAX]; /* NULL: no packet came here yet */
 	struct mg_config config;
 	struct mg_local local; /* as written last */
 	__u32 pages;	       /* numbers given so far, by the policy builders */
@@ -36,9 +38,14 @@ struct fixture {
 	__u32 sets;
 };
 
-/* Loads; mg_local has usual lifetimes and node 1, commit row 1 with column 0 is in force.
- * config NULL: defaults with trace; flows: rows of the established table, 0: the usual number. */
+/* mg_local has usual lifetimes and node 1, commit row 1 with column 0 is in force.
+ * config NULL: defaults with trace; flows: rows of each flow table, 0: some thousands,
+ * FIXTURE_WHOLE: each map as large as the product's. */
+#define FIXTURE_WHOLE (~0U)
 void fixture_open(struct fixture *fx, const struct mg_config *config, __u32 flows);
+/* A second load beside an open one, which owns the maps that both use. */
+void fixture_open_beside(struct fixture *fx, const struct fixture *with,
+			 bool (*shared)(const char *map), const struct mg_config *config);
 void fixture_close(struct fixture *fx);
 
 /* Flows, drop counters and the step log are empty again; rows of configuration stay. */
@@ -133,8 +140,8 @@ struct fixture_out {
 };
 
 /* Descriptor of a hook's program. */
-int fixture_program(const struct fixture *fx, enum mg_hook hook);
-void fixture_run(const struct fixture *fx, const struct fixture_run *run, struct fixture_out *out);
+int fixture_program(struct fixture *fx, enum mg_hook hook);
+void fixture_run(struct fixture *fx, const struct fixture_run *run, struct fixture_out *out);
 
 /* The step of this kind, or NULL; the last one if there are several. */
 const struct mg_step *fixture_step(const struct fixture_out *out, enum mg_step_kind kind);

@@ -11,6 +11,8 @@
 
 #include "selftests/lib/sandbox.h"
 
+const struct dp_size loaded_sizes[LOADED_SIZES] = { { "mg_flow_t", 8192 }, { "mg_flow_e", 8192 } };
+
 int loaded_setup(void **state)
 {
 	struct loaded *f = test_calloc(1, sizeof(*f));
@@ -22,6 +24,8 @@ int loaded_setup(void **state)
 	f->config.object = f->object;
 	f->config.root = f->root;
 	f->config.mg.slots = 64;
+	f->config.sizes = loaded_sizes;
+	f->config.size_count = LOADED_SIZES;
 	OK(f, dp_open(&f->config, &f->dp, &f->err));
 	return 0;
 }

@@ -16,8 +16,6 @@
 #include "base/inet.h"
 #include "selftests/lib/sandbox.h"
 
-#include "margay.skel.h"
-
 struct rig rig;
 
 static bool is_derived(const char *name)
@@ -32,39 +30,19 @@ static bool is_derived(const char *name)
 	return false;
 }
 
-/* Rows of the model are shared as dataplane/trace.h shares them; the rest is its own. */
-static int share(struct bpf_map *map)
-{
-	const char *name = bpf_map__name(map);
-
-	if (!strcmp(name, "mg_chunk0"))
-		return bpf_map__set_autocreate(map, false); /* stands in mg_pages */
-	return is_derived(name) ? bpf_map__reuse_fd(map, fixture_map(&rig.fx, name)) : 0;
-}
-
-static int open_plain(void)
-{
-	struct bpf_map *map;
-
-	rig.plain = margay__open();
-	if (!rig.plain)
-		return -1;
-	rig.plain->rodata->mg_config = rig.fx.config;
-	rig.plain->rodata->mg_config.trace = 0;
-	bpf_object__for_each_map(map, rig.plain->obj) if (share(map)) return -1;
-	return margay__load(rig.plain);
-}
-
 int rig_open(void **state)
 {
+	struct mg_config plain;
 	char root[PATH_MAX];
 
 	(void)state;
 	if (sandbox_enter(root))
 		return -1;
 	fixture_open(&rig.fx, NULL, 0);
-	if (open_plain())
-		return -1;
+	plain = rig.fx.config;
+	plain.trace = 0;
+	/* Rows of the model are shared as dataplane/trace.h shares them; the rest is its own. */
+	fixture_open_beside(&rig.plain, &rig.fx, is_derived, &plain);
 	for (__u32 slot = 1; slot <= PW_PODS; slot++)
 		fixture_device(MG_IFINDEX_BASE + slot);
 	fixture_device(RIG_UPLINK);
@@ -74,7 +52,7 @@ int rig_open(void **state)
 int rig_close(void **state)
 {
 	(void)state;
-	margay__destroy(rig.plain);
+	fixture_close(&rig.plain);
 	fixture_close(&rig.fx);
 	return 0;
 }
@@ -190,8 +168,8 @@ void rig_clear(void)
 
 	fixture_empty(fixture_map(&rig.fx, "mg_flow_t"), sizeof(struct mg_flow_key));
 	fixture_empty(fixture_map(&rig.fx, "mg_flow_e"), sizeof(struct mg_flow_key));
-	fixture_empty(bpf_map__fd(rig.plain->maps.mg_flow_t), sizeof(struct mg_flow_key));
-	fixture_empty(bpf_map__fd(rig.plain->maps.mg_flow_e), sizeof(struct mg_flow_key));
+	fixture_empty(fixture_map(&rig.plain, "mg_flow_t"), sizeof(struct mg_flow_key));
+	fixture_empty(fixture_map(&rig.plain, "mg_flow_e"), sizeof(struct mg_flow_key));
 	fixture_empty(fixture_map(&rig.fx, "mg_addrs"), sizeof(union mg_addr));
 	fixture_empty(fixture_map(&rig.fx, "mg_nets"), sizeof(struct mg_prefix));
 	for (__u32 slot = 1; slot <= PW_PODS; slot++)

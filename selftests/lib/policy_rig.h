@@ -15,7 +15,7 @@
 
 struct rig {
 	struct fixture fx;
-	struct margay *plain; /* without the step log */
+	struct fixture plain; /* without the step log */
 	struct policy_world world;
 	struct pw_hosts hosts;
 	struct policy_kernel *kernel;

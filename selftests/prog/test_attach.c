@@ -20,7 +20,7 @@
 #include "dataplane/netlink.h"
 #include "dataplane/pins.h"
 #include "dataplane/sys.h"
-#include "selftests/lib/ok.h"
+#include "selftests/lib/loaded.h"
 #include "selftests/lib/sandbox.h"
 
 struct fixture {
@@ -61,6 +61,8 @@ static int setup(void **state)
 	config.object = f->object;
 	config.root = root;
 	config.mg.slots = 64;
+	config.sizes = loaded_sizes;
+	config.size_count = LOADED_SIZES;
 	OK(f, dp_open(&config, &f->dp, &f->err));
 	OK(f, net_open(&f->sock, &f->err));
 	OK(f, net_veth_create(f->sock, &veth, &f->err));
@@ -267,6 +269,8 @@ static void swap_in_place(void **state)
 	OK(f, sandbox_object("tiny2", &object, &config.object_size));
 	config.object = object;
 	config.root = root;
+	config.sizes = loaded_sizes;
+	config.size_count = LOADED_SIZES;
 	OK(f, dp_open(&config, &next, &f->err));
 	other = dp_prog_fd(next, "from_pod");
 	OK(f, f->ops->attach(f->dev, DP_INGRESS, f->from_pod, &f->err));

@@ -36,7 +36,6 @@
 #include "dataplane/load.h"
 #include "dataplane/netlink.h"
 #include "dataplane/netns.h"
-#include "margay.skel.h"
 #include "selftests/lib/fixture.h"
 #include "selftests/lib/sandbox.h"
 #include "selftests/lib/traffic.h"
@@ -268,13 +267,13 @@ static void write_rows(int uplink)
 	know("192.168.7.2", 0, 2, 0, MG_ADDR_HOST);
 }
 
-static void attach(int ifindex, struct bpf_program *in, struct bpf_program *out)
+static void attach(int ifindex, enum mg_hook in, enum mg_hook out)
 {
 	const struct dp_attach_ops *ops;
 
 	OK(dp_attach_pick(DP_ATTACH_AUTO, &ops, &err));
-	OK(ops->attach(ifindex, DP_INGRESS, bpf_program__fd(in), &err));
-	OK(ops->attach(ifindex, DP_EGRESS, bpf_program__fd(out), &err));
+	OK(ops->attach(ifindex, DP_INGRESS, fixture_program(&fx, in), &err));
+	OK(ops->attach(ifindex, DP_EGRESS, fixture_program(&fx, out), &err));
 }
 
 static bool have_tunnels(void)
@@ -322,8 +321,8 @@ static int build(void **state)
 	OK(net_link_by_name(sock, "ua", &link, &err));
 	write_rows(link.ifindex);
 	build_pod(sock);
-	attach(link.ifindex, fx.skel->progs.from_netdev, fx.skel->progs.to_netdev);
-	attach(POD_DEVICE, fx.skel->progs.from_pod, fx.skel->progs.to_pod);
+	attach(link.ifindex, MG_HOOK_FROM_NETDEV, MG_HOOK_TO_NETDEV);
+	attach(POD_DEVICE, MG_HOOK_FROM_POD, MG_HOOK_TO_POD);
 	built = true;
 	return 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every program of the object loads, trace copy and packet path, and the verifier's work stays
- * within selftests/verifier/budget.tsv: kernel, program, verified instructions. A program that
- * costs a tenth more than its row fails; MARGAY_BUDGET=write writes the rows of this kernel.
+ * Every program of the object loads as the agent loads it, packet path and trace copy, and the
+ * verifier's work stays within selftests/verifier/budget.tsv: kernel, program, verified
+ * instructions, as the kernel tells them of a loaded program. A program that costs a tenth more
+ * than its row fails; MARGAY_BUDGET=write writes the rows of this kernel.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <limits.h>
 #include <stdio.h>
@@ -19,13 +21,14 @@
 
 #include "abi/config.h"
 #include "base/cleanup.h"
-#include "margay.skel.h"
+#include "base/err.h"
+#include "dataplane/load.h"
+#include "dataplane/object.h"
+#include "dataplane/trace.h"
 #include "selftests/lib/sandbox.h"
 
 #define BUDGET "selftests/verifier/budget.tsv"
 #define PROGRAMS 16
-#define LOG_STATS 4 /* BPF_LOG_STATS */
-#define LOG_BYTES 65536
 #define LINES 256
 
 static struct {
@@ -35,8 +38,18 @@ static struct {
 static size_t programs;
 static char kernel[32]; /* 6.18 */
 
+static struct dp *dp;
+static struct err err;
+
+#define OK(call)                                                                                   \
+	do {                                                                                       \
+		if (call)                                                                          \
+			fail_msg("%s: %s", #call, err.text);                                       \
+	} while (0)
+
 static int enter(void **state)
 {
+	struct dp_config config = dp_config_default();
 	struct utsname name;
 	char root[PATH_MAX], *dot;
 
@@ -48,51 +61,80 @@ static int enter(void **state)
 	dot = dot ? strchr(dot + 1, '.') : NULL;
 	if (dot)
 		*dot = '\0';
+	config.root = root;
+	OK(dp_open(&config, &dp, &err));
 	return 0;
 }
 
-/* All functions of the program together: "processed N insns ..." at the start of a line. */
-static unsigned long processed(const char *log)
+static int leave(void **state)
 {
-	const char *line = strstr(log, "\nprocessed ");
-
-	return line ? strtoul(line + sizeof("\nprocessed"), NULL, 10) : 0;
+	(void)state;
+	dp_close(dp);
+	return 0;
 }
 
-static void load(bool trace)
+static void test_groups(void **state)
 {
-	static char log[PROGRAMS][LOG_BYTES];
-	struct margay *skel = margay__open();
-	struct bpf_program *each;
-	int r;
-
-	assert_non_null(skel);
-	skel->rodata->mg_config.trace = trace;
-	programs = 0;
-	bpf_object__for_each_program(each, skel->obj)
-	{
-		assert_true(programs < PROGRAMS);
-		snprintf(program[programs].name, sizeof(program[0].name), "%s",
-			 bpf_program__name(each));
-		bpf_program__set_log_level(each, LOG_STATS);
-		bpf_program__set_log_buf(each, log[programs], LOG_BYTES);
-		programs++;
-	}
-	r = margay__load(skel);
-	for (size_t i = 0; i < programs; i++) {
-		if (r || getenv("MARGAY_VERIFIER_LOG"))
-			print_message("# %s: %.4000s\n", program[i].name, log[i]);
-		program[i].instructions = processed(log[i]);
-	}
-	margay__destroy(skel);
-	if (r)
-		fail_msg("loading: %s", strerror(-r));
+	(void)state;
+	for (int group = 0; group < DP_GROUP_MAX; group++)
+		if (dp_group_error(dp, (enum dp_group)group))
+			fail_msg("%s: %s", dp_group_name((enum dp_group)group),
+				 dp_group_error(dp, (enum dp_group)group));
+	assert_true(dp_prog_fd(dp, "from_pod") >= 0);
+	assert_true(dp_prog_fd(dp, "to_pod") >= 0);
 }
 
 static void test_trace_copy(void **state)
 {
+	struct dp_trace *trace;
+
 	(void)state;
-	load(true);
+	OK(dp_trace_load(dp, &trace, &err));
+	dp_trace_free(trace);
+}
+
+static unsigned long verified(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		fail_msg("a program's description: %s", strerror(errno));
+	return info.verified_insns;
+}
+
+/* One that is in no group: it is loaded when somebody asks for it. */
+static unsigned long verified_alone(const char *name)
+{
+	const struct object_image image = object_built_in();
+	const struct mg_config config = dp_config_default().mg;
+	_cleanup_object_ struct bpf_object *object = NULL;
+	struct bpf_program *one;
+
+	OK(object_open_typed(&image, &config, &object, &err));
+	one = bpf_object__find_program_by_name(object, name);
+	bpf_program__set_autoload(one, true);
+	OK(object_load(object, &err));
+	return verified(bpf_program__fd(one));
+}
+
+static void count_all(void)
+{
+	const struct object_image image = object_built_in();
+	const struct mg_config config = dp_config_default().mg;
+	_cleanup_object_ struct bpf_object *object = NULL;
+	struct bpf_program *each;
+
+	OK(object_open(&image, &config, &object, &err));
+	bpf_object__for_each_program(each, object)
+	{
+		const char *name = bpf_program__name(each);
+		const int fd = dp_prog_fd(dp, name);
+
+		assert_true(programs < PROGRAMS);
+		snprintf(program[programs].name, sizeof(program[0].name), "%s", name);
+		program[programs++].instructions = fd >= 0 ? verified(fd) : verified_alone(name);
+	}
 	assert_true(programs >= 2);
 }
 
@@ -142,7 +184,7 @@ static void test_budget(void **state)
 	size_t above = 0;
 
 	(void)state;
-	load(false);
+	count_all();
 	if (mode && !strcmp(mode, "write"))
 		write_budget();
 	for (size_t i = 0; i < programs; i++) {
@@ -161,9 +203,10 @@ static void test_budget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_trace_copy),
 		cmocka_unit_test(test_budget),
 	};
 
-	return cmocka_run_group_tests(tests, enter, NULL);
+	return cmocka_run_group_tests(tests, enter, leave);
 }

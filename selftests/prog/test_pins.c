@@ -145,29 +145,6 @@ static void refused_group_leaves_others(void **state)
 	assert_true(pinned_id(f, "from_tunnel") > 0); /* the former one goes on */
 }
 
-/* The object of this build: every program it has is accepted by this kernel's verifier. */
-static void product_loads(void **state)
-{
-	struct loaded *f = *state;
-	struct dp_config config = dp_config_default();
-	_cleanup_dp_ struct dp *dp = NULL;
-	struct dp_trace *trace;
-	char root[PATH_MAX + 8];
-
-	snprintf(root, sizeof(root), "%s-own", f->root);
-	config.root = root;
-	OK(f, dp_open(&config, &dp, &f->err));
-	for (int group = 0; group < DP_GROUP_MAX; group++) {
-		if (dp_group_error(dp, (enum dp_group)group))
-			fail_msg("%s: %s", dp_group_name((enum dp_group)group),
-				 dp_group_error(dp, (enum dp_group)group));
-	}
-	assert_true(dp_prog_fd(dp, "from_pod") >= 0);
-	assert_true(dp_prog_fd(dp, "to_pod") >= 0);
-	OK(f, dp_trace_load(dp, &trace, &f->err));
-	dp_trace_free(trace);
-}
-
 static void bad_objects(void **state)
 {
 	struct loaded *f = *state;
@@ -404,7 +381,6 @@ int main(void)
 		CASE(new_configuration_waits_for_takeover),
 		CASE(death_before_takeover),
 		CASE(refused_group_leaves_others),
-		CASE(product_loads),
 		CASE(bad_objects),
 		CASE(rows_single_and_batch),
 		CASE(trie_rows),

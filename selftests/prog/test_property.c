@@ -32,8 +32,6 @@
 #include "base/inet.h"
 #include "selftests/lib/policy_rig.h"
 
-#include "margay.skel.h"
-
 #define VERDICTS 200000
 #define PACKETS_PER_WORLD 3000
 #define DIFFERENT INT_MIN /* no code of a program */
@@ -61,18 +59,8 @@ static struct wire_spec spec_of(const struct oracle_packet *packet, const struct
 	return spec;
 }
 
-static const struct bpf_program *program_of(const struct margay *skel, enum mg_hook hook)
-{
-	if (hook == MG_HOOK_TO_POD)
-		return skel->progs.to_pod;
-	if (hook == MG_HOOK_TO_NETDEV)
-		return skel->progs.to_netdev;
-	return hook == MG_HOOK_FROM_NETDEV ? skel->progs.from_netdev : skel->progs.from_pod;
-}
-
 /* The return code of a hook's program. */
-static int run_one(const struct bpf_program *program, enum mg_hook hook, __u32 ifindex,
-		   const struct wire *wire)
+static int run_one(struct fixture *fx, enum mg_hook hook, __u32 ifindex, const struct wire *wire)
 {
 	struct __sk_buff context = { .ifindex = ifindex };
 	unsigned char out[WIRE_MAX];
@@ -83,7 +71,7 @@ static int run_one(const struct bpf_program *program, enum mg_hook hook, __u32 i
 
 	if (hook == MG_HOOK_TO_POD)
 		context.ingress_ifindex = RIG_UPLINK;
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(fixture_program(fx, hook), &opts), 0);
 	return (int)opts.retval;
 }
 
@@ -98,8 +86,8 @@ static int run(enum mg_hook hook, __u32 ifindex, const struct wire_spec *spec,
 
 	wire_make(&wire, spec);
 	fixture_put_at(&rig.fx, "mg_steps", 0, &none);
-	code = run_one(program_of(rig.plain, hook), hook, ifindex, &wire);
-	traced = run_one(program_of(rig.fx.skel, hook), hook, ifindex, &wire);
+	code = run_one(&rig.plain, hook, ifindex, &wire);
+	traced = run_one(&rig.fx, hook, ifindex, &wire);
 	assert_true(fixture_get(&rig.fx, "mg_steps", &zero, ret_steps));
 	return code == traced ? code : DIFFERENT;
 }
@@ -298,8 +286,7 @@ static __u64 dropped(int fd, __u32 index)
  * records that were not told, which goes by the clock.) */
 static void check_drops(void)
 {
-	int traced = fixture_map(&rig.fx, "mg_drops"),
-	    plain = bpf_map__fd(rig.plain->maps.mg_drops);
+	int traced = fixture_map(&rig.fx, "mg_drops"), plain = fixture_map(&rig.plain, "mg_drops");
 	__u64 all = 0;
 
 	for (__u32 i = 0; i < MG_HOOK_MAX * MG_DROP_SLOTS; i++) {

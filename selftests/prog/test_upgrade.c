@@ -30,7 +30,7 @@
 #include "dataplane/netlink.h"
 #include "dataplane/pins.h"
 #include "dataplane/reset.h"
-#include "selftests/lib/ok.h"
+#include "selftests/lib/loaded.h"
 #include "selftests/lib/sandbox.h"
 
 #define DEVICES 4 /* even ones by TCX where there is one, odd ones by clsact */
@@ -85,6 +85,8 @@ static int setup(void **state)
 	f->config.object_size = f->size[0];
 	f->config.root = f->root;
 	f->config.mg.slots = 64;
+	f->config.sizes = loaded_sizes;
+	f->config.size_count = LOADED_SIZES;
 	OK(f, dp_open(&f->config, &f->dp, &f->err));
 	OK(f, net_open(&f->sock, &f->err));
 	OK(f, net_link_list(f->sock, &links, &f->links_before, &f->err));
@@ -264,7 +266,7 @@ static void bigger_maps_keep_flows(void **state)
 {
 	enum { FLOWS = 5000 };
 	struct fixture *f = *state;
-	const struct dp_size sizes[] = { { "mg_flow_e", 600000 }, { "mg_flow_t", 4096 } };
+	const struct dp_size sizes[] = { { "mg_flow_e", 20000 }, { "mg_flow_t", 4096 } };
 	struct mg_flow_key key = { .proto = 6 };
 	struct mg_flow flow = { 0 };
 	__u32 former = dp_get_map(f->dp, "mg_flow_e")->id;
@@ -281,7 +283,7 @@ static void bigger_maps_keep_flows(void **state)
 	f->config.size_count = 2;
 	open_build(f, 0);
 	assert_false(dp_flows_are_new(f->dp));
-	assert_int_equal(dp_get_map(f->dp, "mg_flow_e")->entries, 600000);
+	assert_int_equal(dp_get_map(f->dp, "mg_flow_e")->entries, 20000);
 	OK(f, dp_takeover(f->dp, &f->err));
 	OK(f, dp_map_fill(dp_get_map(f->dp, "mg_flow_e"), &fill));
 	assert_int_equal(fill, FLOWS);
@@ -351,7 +353,7 @@ static __attribute__((noreturn)) void be_killed(struct fixture *f, int turn)
 
 	f->config.object = f->object[turn % 2];
 	f->config.object_size = f->size[turn % 2];
-	f->config.size_count = turn % 3;
+	f->config.size_count = LOADED_SIZES + turn % 3;
 	if (!dp_open(&f->config, &dp, NULL))
 		dp_takeover(dp, NULL);
 	_exit(0);
@@ -360,8 +362,10 @@ static __attribute__((noreturn)) void be_killed(struct fixture *f, int turn)
 static void killed_at_any_moment(void **state)
 {
 	struct fixture *f = *state;
-	static const struct dp_size sizes[] = { { "mg_ep", 128 }, { "mg_addrs", 1000 } };
+	static struct dp_size sizes[LOADED_SIZES + 2] = { [LOADED_SIZES] = { "mg_ep", 128 },
+							  { "mg_addrs", 1000 } };
 
+	memcpy(sizes, loaded_sizes, sizeof(loaded_sizes));
 	f->config.sizes = sizes;
 	for (int turn = 0; turn < 24; turn++) {
 		struct timespec pause = { .tv_nsec = turn * 2000000L };
@@ -374,7 +378,7 @@ static void killed_at_any_moment(void **state)
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		if (turn % 4 != 3)
 			continue;
-		f->config.size_count = 0;
+		f->config.size_count = LOADED_SIZES;
 		open_build(f, turn / 4 % 2);
 		OK(f, dp_takeover(f->dp, &f->err));
 		expect_attached(f);
