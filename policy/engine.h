@@ -299,6 +299,7 @@ int engine_rule_get(const struct engine *engine, uint32_t number, struct engine_
 uint32_t engine_rule_number(const struct engine *engine, const struct policy *policy,
 			    enum policy_direction direction, unsigned int index);
 const struct mg_digest *engine_rule_digest(const struct engine *engine, uint32_t number);
+bool engine_has_log(const struct engine *engine);	/* some rule logs */
 uint32_t engine_rules_end(const struct engine *engine); /* above every rule's number */
 
 /* Of a verdict's tier number; NULL: there is no such tier (now). */

@@ -169,6 +169,18 @@ const struct mg_digest *engine_rule_digest(const struct engine *e, uint32_t numb
 	return rule ? &rule->digest : NULL;
 }
 
+bool engine_has_log(const struct engine *e)
+{
+	for (size_t i = 0; i < e->tables.rules.by_number.n; i++) {
+		const struct rule_number *rule =
+			(const struct rule_number *)e->tables.rules.by_number.v[i];
+
+		if (rule && rule->num.refs && rule->action == RULE_LOG)
+			return true;
+	}
+	return false;
+}
+
 uint32_t engine_rules_end(const struct engine *e)
 {
 	return e->tables.rules.by_number.n;

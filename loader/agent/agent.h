@@ -29,8 +29,8 @@
  *	grace.c		when replaced numbers are free again
  *	control.c	margayctl's requests
  *	policy_diff.c	what a change of policy would do, found out in a copy of the process
- *	monitor.c	records to whoever watches; kernel_drops.c: the kernel's own
- *	status.c	health, readiness, metrics
+ *	monitor.c	records to whoever watches; kernel_drops.c: the kernel's own; packet_log.c:
+ *what Log rules see counters.c	what rules have counted status.c	health, readiness, metrics
  *
  * Every change ends in agent_dirty(), which says what it concerns and runs reconcile once at the
  * end of the loop's turn: one pod or one policy costs work for itself, not for the node.
@@ -69,6 +69,7 @@ struct http;
 struct kernel_drops;
 struct agent_pool;
 struct counter_mark;
+struct packet_log;
 struct pool_change;
 struct policy_diff;
 struct publication;
@@ -226,6 +227,8 @@ struct agent {
 	struct event *keep_event;
 	struct event *pool_status_event;    /* status of pools is to be looked at */
 	struct watcher *watchers;	    /* of events */
+	struct packet_log *packet_log;	    /* while a Log rule is in force; else NULL */
+	bool log_looked;		    /* whether one is was asked since the start */
 	struct counter_mark *counter_marks; /* by rule number: counts never go back */
 	uint32_t counter_mark_count;
 	struct kernel_drops *kernel_drops; /* while a watcher wants them; else NULL */

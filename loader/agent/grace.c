@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/grace.h"
+#include "agent/packet_log.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -55,6 +56,8 @@ static void finish(struct grace *grace)
 	if (!grace->result) {
 		engine_grace_done(agent->engine, grace->build);
 		services_grace_done(agent->services, grace->services);
+		if (agent->packet_log) /* the last Log rule may have gone now */
+			packet_log_look(agent);
 	}
 	if (grace->again)
 		grace_want(agent);

@@ -23,6 +23,7 @@
 #include "agent/monitor.h"
 #include "agent/node.h"
 #include "agent/objects.h"
+#include "agent/packet_log.h"
 #include "agent/policy_diff.h"
 #include "agent/pool_switch.h"
 #include "agent/privileges.h"
@@ -278,6 +279,7 @@ static void stop(struct agent *agent)
 	trace_stop(agent);
 	quiet_stop(agent);
 	gone_stop(agent);
+	packet_log_stop(agent);
 	monitor_stop(agent);
 	counters_stop(agent);
 	http_free(agent->health);

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/monitor.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "abi/reason.h"
+#include "agent/event_json.h"
 #include "agent/kernel_drops.h"
+#include "agent/packet_log.h"
 #include "agent/server.h"
-#include "agent/show.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "base/log.h"
 #include "dataplane/kernel_drops.h"
-#include "dataplane/names.h"
 
 #define RECORDS_A_TURN 256
 #define CODE_CANNOT 7 /* docs/control-socket.md */
@@ -27,28 +25,6 @@ struct watcher {
 	struct watcher *prev, *next;
 };
 
-static const char *kind_text(unsigned int kind)
-{
-	switch ((enum mg_event_kind)kind) {
-	case MG_EVENT_DROP:
-		return "drop";
-	case MG_EVENT_FLOW:
-		return "flow";
-	case MG_EVENT_LOG:
-		return "log";
-	}
-	return "unknown";
-}
-
-/* "ns/pod", where a pod has the address; else the address. */
-static char *end_text(const struct agent *agent, const union mg_addr *addr)
-{
-	char text[ADDR_TEXT_MAX];
-	char *owner = state_addr_owner(agent->state, addr);
-
-	return owner ? owner : xstrdup(addr_format(addr, text));
-}
-
 static bool is_end(const struct agent *agent, const char *wanted, const union mg_addr *addr)
 {
 	_cleanup_free_ char *text = NULL;
@@ -56,7 +32,7 @@ static bool is_end(const struct agent *agent, const char *wanted, const union mg
 
 	if (!wanted)
 		return true;
-	text = end_text(agent, addr);
+	text = event_end(agent, addr);
 	return !strcmp(wanted, text) || !strcmp(wanted, addr_format(addr, plain));
 }
 
@@ -69,45 +45,9 @@ static bool has_ends(const struct agent *agent, const struct watcher *watcher,
 static bool fits(const struct agent *agent, const struct watcher *watcher,
 		 const struct mg_event *event)
 {
-	bool wanted = event->kind == MG_EVENT_DROP ? watcher->dropped : watcher->allowed;
+	bool wanted = event_dropped(event) ? watcher->dropped : watcher->allowed;
 
 	return wanted && has_ends(agent, watcher, event);
-}
-
-static char *captured_hex(const struct mg_event *event)
-{
-	unsigned int size = event->captured < MG_EVENT_BYTES ? event->captured : MG_EVENT_BYTES;
-	char *text = xcalloc(size * 2 + 1, 1);
-
-	for (unsigned int i = 0; i < size; i++)
-		snprintf(text + i * 2, 3, "%02x", event->data[i]);
-	return text;
-}
-
-static bool policy_denied(const struct mg_event *event)
-{
-	return event->reason == MG_DROP_POLICY_EGRESS || event->reason == MG_DROP_POLICY_INGRESS ||
-	       event->reason == MG_DROP_UNKNOWN_PEER;
-}
-
-static json_t *event_json(struct agent *agent, const struct mg_event *event)
-{
-	json_t *staged = show_staged(agent, event->judged, policy_denied(event));
-	_cleanup_free_ char *from = end_text(agent, &event->src),
-			    *to = end_text(agent, &event->dst);
-	_cleanup_free_ char *data = captured_hex(event);
-	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
-
-	return json_pack(
-		"{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:o,s:o,s:o*,s:i,s:s}",
-		"kind", kind_text(event->kind), "time", (json_int_t)event->time, "hook",
-		dp_hook_name(event->hook), "reason", dp_reason_name(event->reason), "from", from,
-		"to", to, "src", addr_format(&event->src, src), "dst",
-		addr_format(&event->dst, dst), "proto", event->proto, "sport", ntohs(event->sport),
-		"dport", ntohs(event->dport), "length", (int)event->length, "ifindex",
-		(int)event->ifindex, "egress_rule", show_rule(agent, event->judged[0].rule),
-		"ingress_rule", show_rule(agent, event->judged[1].rule), "staged", staged,
-		"l3_offset", event->l3_offset, "data", data);
 }
 
 static void tell(struct watcher *watcher, json_t *record)
@@ -124,6 +64,8 @@ static void on_event(const struct mg_event *event, void *context)
 	struct agent *agent = context;
 	struct watcher *watcher;
 
+	if (event->kind == MG_EVENT_LOG)
+		packet_log(agent, event);
 	DL_FOREACH(agent->watchers, watcher) {
 		if (fits(agent, watcher, event))
 			tell(watcher, event_json(agent, event));
@@ -170,8 +112,9 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		log_warning("ring buffer", "why", "records of an unknown size", NULL);
 }
 
-/* Two mappings of the ring are 2 MiB of resident memory: only while somebody looks. What nobody
- * reads stays in the ring until it is full; a new reader does not want to see it. */
+/* Two mappings of the ring are 2 MiB of resident memory: only while somebody looks, or a Log rule
+ * is in force. What nobody reads stays in the ring until it is full; a new reader does not want to
+ * see it. */
 static int open_ring(struct agent *agent, struct err *err)
 {
 	int r;
@@ -231,8 +174,18 @@ static void close_sources(struct agent *agent)
 		kernel |= watcher->kernel;
 	if (!kernel)
 		kernel_drops_stop(agent);
-	if (!agent->watchers)
+	if (!agent->watchers && !agent->packet_log)
 		close_ring(agent);
+}
+
+void monitor_logs(struct agent *agent)
+{
+	struct err err;
+
+	if (!agent->packet_log)
+		close_sources(agent);
+	else if (open_ring(agent, &err) < 0)
+		log_warning("what Log rules see is not logged", "why", err.text, NULL);
 }
 
 static int open_sources(struct agent *agent, bool kernel, struct err *err)

@@ -18,6 +18,8 @@
 struct mg_kdrop;
 
 void monitor_stop(struct agent *agent);
+/* Log rules are in force from now on, or none any more (packet_log.c). */
+void monitor_logs(struct agent *agent);
 /* From kernel_drops.c. */
 void monitor_kernel_drop(struct agent *agent, const struct mg_kdrop *drop);
 void monitor_suppressed(struct agent *agent, uint64_t count);

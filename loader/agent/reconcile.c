@@ -11,6 +11,7 @@
 #include "agent/grace.h"
 #include "agent/hosts.h"
 #include "agent/node.h"
+#include "agent/packet_log.h"
 #include "agent/pods.h"
 #include "agent/record.h"
 #include "agent/settings.h"
@@ -250,6 +251,9 @@ static int write_policy(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	engine_applied(agent->engine);
+	if (report.committed || !agent->log_looked)
+		packet_log_look(agent);
+	agent->log_looked = true;
 	state_touched_done(agent->state);
 	grace_want(agent);
 	/* Numbers are short until the grace that is due: the round after it goes on. */

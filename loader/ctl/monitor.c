@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * margayctl monitor: drops and new flows as they happen, as lines, JSON lines, or a capture file
- * of dropped packets (which tcpdump cannot show, since they never get to where it looks). With
+ * margayctl monitor: drops, new flows and what Log rules see as they happen, as lines, JSON lines,
+ * or a capture file of dropped packets (which tcpdump cannot show, since they never get to where it
+ * looks). With
  * --kernel-drops also what the kernel drops by itself, before and behind Margay's programs.
  */
 #include <errno.h>
@@ -151,9 +152,30 @@ static void print_words(const char *before, char *words)
 	free(words);
 }
 
+/* The rule that denied, or of what goes on that of the first end that has one. */
+static const json_t *deciding_rule(const json_t *event)
+{
+	const char *reason = json_text_or(event, "reason", "");
+	const json_t *out = json_object_get(event, "egress_rule");
+
+	if (!strncmp(reason, "host-", 5) && json_is_object(json_object_get(event, "host_rule")))
+		return json_object_get(event, "host_rule");
+	if (!strcmp(reason, "policy-ingress") || !json_is_object(out))
+		return json_object_get(event, "ingress_rule");
+	return out;
+}
+
+static void print_log(const json_t *event)
+{
+	const json_t *rule;
+	size_t i;
+
+	json_array_foreach((json_t *)json_object_get(event, "log"), i, rule)
+		print_words(i ? ", " : "; logged by ", rule_words(rule));
+}
+
 static void print_event(const json_t *event)
 {
-	const json_t *rule = json_object_get(event, "egress_rule");
 	const char *kind = json_text_or(event, "kind", "?");
 
 	if (!strcmp(kind, "lost")) {
@@ -166,8 +188,6 @@ static void print_event(const json_t *event)
 		       (long long)json_integer_value(json_object_get(event, "count")));
 		return;
 	}
-	if (!json_is_object(rule))
-		rule = json_object_get(event, "ingress_rule");
 	printf("%-5s %-16s %s:%lld > %s:%lld proto %lld %lld bytes at %s", kind,
 	       json_text_or(event, "reason", ""), json_text_or(event, "from", "?"),
 	       (long long)json_integer_value(json_object_get(event, "sport")),
@@ -176,7 +196,8 @@ static void print_event(const json_t *event)
 	       (long long)json_integer_value(json_object_get(event, "proto")),
 	       (long long)json_integer_value(json_object_get(event, "length")),
 	       json_text_or(event, "hook", "?"));
-	print_words(" by ", rule_words(rule));
+	print_words(" by ", rule_words(deciding_rule(event)));
+	print_log(event);
 	print_words("; staged policies: ", staged_words(event));
 	print_place(event);
 	putchar('\n');
@@ -218,10 +239,12 @@ static json_t *request_of(const struct watch *watch)
 int verb_monitor(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp_child children[] = { { &ctl_argp, 0, NULL, 0 }, { 0 } };
-	const struct argp argp = { .options = options,
-				   .parser = parse,
-				   .doc = "Drops and new flows of this node as they happen.",
-				   .children = children };
+	const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.doc = "Drops, new flows and what Log rules see, of this node, as they happen.",
+		.children = children
+	};
 	struct watch watch = { .ctl = ctl };
 	_cleanup_json_ json_t *request = NULL;
 	struct err err = { 0 };

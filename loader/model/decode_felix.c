@@ -93,6 +93,31 @@ static READER(read_nat_ports)
 	*range = (struct felix_port_range){ .first = (uint16_t)first, .last = (uint16_t)last };
 }
 
+/* "10/second" */
+static READER(read_rate)
+{
+	static const struct {
+		const char *name;
+		uint32_t seconds;
+	} units[] = { { "second", 1 }, { "minute", 60 }, { "hour", 3600 }, { "day", 86400 } };
+	const char *text = json_string_value(value);
+	const char *slash = text ? strchr(text, '/') : NULL;
+	struct felix_rate *rate = at;
+	size_t digits = text ? strspn(text, "0123456789") : 0;
+
+	(void)field;
+	for (size_t i = 0; slash && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(slash + 1, units[i].name) || text + digits != slash || digits < 1 ||
+		    digits > 4 || text[0] == '0')
+			continue;
+		rate->count = (uint32_t)strtoul(text, NULL, 10);
+		rate->seconds = units[i].seconds;
+		return;
+	}
+	complain(d, path, "\"%.64s\" is not a rate such as 10/second (minute, hour, day)",
+		 text ? text : "");
+}
+
 /* A regular expression, of POSIX' extended kind as the agent compiles it. */
 static READER(read_pattern)
 {
@@ -190,6 +215,7 @@ static READER(read_timeouts)
 }
 
 #define OWN_pattern .json = FIELD_JSON_TEXT
+#define OWN_rate .json = FIELD_JSON_TEXT
 #define OWN_nat_address .json = FIELD_JSON_TEXT
 #define OWN_nat_ports .json = FIELD_JSON_EITHER
 /* a list of objects: the reader says what is wrong with it */

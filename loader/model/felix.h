@@ -58,6 +58,14 @@ extern const struct felix_failsafe felix_failsafe_in[9], felix_failsafe_out[9];
 #define FELIX_FAILSAFES_IN { 9, felix_failsafe_in }
 #define FELIX_FAILSAFES_OUT { 9, felix_failsafe_out }
 
+/* So many in so many seconds. */
+struct felix_rate {
+	uint32_t count;
+	uint32_t seconds;
+};
+
+#define FELIX_LOG_RATE { .count = 10, .seconds = 1 }
+
 /* Lifetimes in milliseconds; 0: Auto (the kernel's own value). */
 struct felix_timeouts {
 	uint32_t creation_grace;

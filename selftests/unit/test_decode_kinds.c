@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/arena.h"
 #include "base/inet.h"
 #include "model/felix.h"
 #include "model/ippool.h"
@@ -342,6 +343,38 @@ static void test_felix_lenient(void **state)
 	assert_int_equal(params->timeouts.udp, 60000);
 }
 
+/* logActionRateLimit: N/second, minute, hour or day, and nothing else (FelixConfigurationSpec). */
+static void test_felix_rate(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned int count;
+		unsigned int seconds; /* 0: not a rate */
+	} cases[] = {
+		{ "10/second", 10, 1 }, { "9999/day", 9999, 86400 },
+		{ "1/minute", 1, 60 },	{ "5/hour", 5, 3600 },
+		{ "0/second", 0, 0 },	{ "05/second", 0, 0 },
+		{ "10000/day", 0, 0 },	{ "10", 0, 0 },
+		{ "/second", 0, 0 },	{ "1/second/", 0, 0 },
+		{ "1/Second", 0, 0 },	{ "-1/second", 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_free_ char *text =
+			xasprintf("apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\n"
+				  "metadata: {name: default}\nspec: {logActionRateLimit: \"%s\"}\n",
+				  cases[i].text);
+		_cleanup_object_ struct object *object = decode_yaml(text, DECODE_LENIENT);
+		struct felix_params params;
+
+		felix_merge(&params, felix_config_of(object), NULL);
+		assert_int_equal(!!(params.has & 1ULL << FELIX_HAS_log_rate), !!cases[i].seconds);
+		assert_int_equal(params.log_rate.count, cases[i].seconds ? cases[i].count : 10);
+		assert_int_equal(params.log_rate.seconds, cases[i].seconds ? cases[i].seconds : 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,7 +382,7 @@ int main(void)
 		cmocka_unit_test(test_netpol_dropped), cmocka_unit_test(test_pod),
 		cmocka_unit_test(test_pod_defaults),   cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_node),	       cmocka_unit_test(test_felix),
-		cmocka_unit_test(test_felix_lenient),
+		cmocka_unit_test(test_felix_lenient),  cmocka_unit_test(test_felix_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
