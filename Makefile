@@ -167,7 +167,7 @@ check-cli: all ## margayctl on a store
 check-net: all longer-rows ## tests between namespaces (root)
 	$(Q)selftests/run net selftests/net selftests/net/wire selftests/cni
 # What the cluster is made of is built once (selftests/kube/build); where it cannot be, the tests are skipped and say so.
-check-cluster: all ## a real Kubernetes cluster of two nodes in namespaces (root, Go; builds Kubernetes once)
+check-cluster: image manifests ## a real Kubernetes cluster of two nodes in namespaces (root, Go; builds Kubernetes once)
 	$(Q)selftests/kube/build || echo "Kubernetes' programs are not built: no cluster"
 	$(Q)selftests/run cluster selftests/cluster
 check-kernels: all $(PROG) bench-tools ## packet and net tests, instruction counts under Debian's kernels (KERNELS="6.1")
@@ -236,6 +236,11 @@ install: all ## put everything into DESTDIR: programs, unit, configuration, page
 format: ## put every C file into shape
 	$(Q)git ls-files '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
 
+manifests: ## what kubectl apply -f takes, in build/margay.yaml
+	$(Q)mkdir -p $(BUILD) && manifests/render
+image: sbom ## the container image, an OCI archive in build/margay-image.tar
+	$(Q)manifests/image/build
+
 docs: $(BUILD)/selftests/lint/crds ## write what is made from the sources: pages, CRDs, the table of long runs
 	$(Q)selftests/check-long --docs
 	$(Q)selftests/lint/maps > docs/maps.md
@@ -252,6 +257,6 @@ export PYTHONDONTWRITEBYTECODE BUILD
 
 
 .PHONY: fuzz fuzz-run check-kernels check-cluster demo demo-clean all tests check check-fast check-long check-unit check-prog check-cli check-net deps lint abi-check format docs clean help
-.PHONY: install readme check-san check-agent
+.PHONY: install image manifests readme check-san check-agent
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

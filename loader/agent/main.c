@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "agent/addresses.h"
@@ -58,6 +59,9 @@ static int prepare_folders(struct agent *agent, struct err *err)
 		r = dir_make(folders[i], 0700, err);
 		if (!r)
 			r = dir_check_private(folders[i], err);
+		/* A kubelet makes them readable by everybody. */
+		if (!r && chmod(folders[i], 0700) < 0)
+			r = err_errno(err, -errno, "%s", folders[i]);
 	}
 	return r;
 }

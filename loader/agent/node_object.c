@@ -8,6 +8,7 @@
 
 #include "agent/node.h"
 
+#include "agent/default_pools.h"
 #include "agent/node_object.h"
 #include "agent/tunnels.h"
 #include "base/arena.h"
@@ -326,5 +327,7 @@ int node_register(struct agent *agent, struct err *err)
 	r = find_addresses(agent, err);
 	if (!r)
 		r = write_node(agent, err);
-	return r < 0 ? r : register_cluster(agent, err);
+	if (!r)
+		r = register_cluster(agent, err);
+	return r < 0 ? r : default_pools_make(agent->store, err);
 }

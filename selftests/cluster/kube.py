@@ -48,9 +48,11 @@ class KubeCluster(places.Cluster):
         assert line == "ready\n", f"no control plane: {line}"
         for node in self.nodes.values():
             node.start_kubelet(self.api, self.addresses[node.name])
+        wait_for(lambda: len(self.get("nodes")) == len(nodes), lambda: "nodes register\n" + self.told(), 30)
+
+    def define_kinds(self):
         self.kubectl("apply", "--server-side", "-f", CRDS)
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        wait_for(lambda: len(self.get("nodes")) == len(nodes), lambda: "nodes register\n" + self.told(), 30)
 
     def kubectl(self, *arguments, stdin=None, check=True, timeout=90):
         return self.router.run(find("kubectl"), "--kubeconfig", f"{self.api}/kubeconfig", *arguments, stdin=stdin, check=check, timeout=timeout)

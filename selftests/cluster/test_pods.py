@@ -15,6 +15,7 @@ NODES = ("n1", "n3")
 
 @pytest.fixture(scope="module")
 def kube(bare):
+    bare.define_kinds()
     bare.kubectl("apply", "-f", POOLS)
     for node in bare.nodes.values():
         node.start_agent("--datastore", f"kubernetes:{bare.api}/kubeconfig")

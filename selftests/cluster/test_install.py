@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster that gets its network by `kubectl apply -f build/margay.yaml`: image, init step, agent as a DaemonSet, rights of its account."""
+import json
+import os
+import subprocess
+
+import pytest
+from kube import ADDRESS, PORT, addresses, pod
+from real_apiserver import find
+
+import cluster as places
+from cluster import wait_for
+
+MANIFESTS = os.path.join(places.TOP, "manifests")
+SYSTEM = "margay-system"
+POOL4, POOL6 = "10.244.0.0/16", "fd00:244::/48"
+
+
+def installed(kube):
+    with open(os.path.join(places.BUILD, "margay.yaml")) as file:
+        text = file.read()
+    text = text.replace("ipv4pool_cidr: 192.168.0.0/16", f"ipv4pool_cidr: {POOL4}").replace('ipv6pool_cidr: ""', f"ipv6pool_cidr: {POOL6}")
+    for node in kube.nodes.values():
+        node.import_image(os.path.join(places.BUILD, "margay-image.tar"))
+        node.sh("mkdir -p /opt/cni/bin && install -m 755 /bin/true /opt/cni/bin/portmap.old && rm -rf /run/margay")
+    kube.kubectl("apply", "-f", "-", stdin=text)
+    # Where the API server is: as yet no Service answers.
+    kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kubernetes-services-endpoint", "namespace": SYSTEM},
+                "data": {"KUBERNETES_SERVICE_HOST": ADDRESS, "KUBERNETES_SERVICE_PORT": str(PORT)}})
+
+
+def logs(kube):
+    out = [kube.try_kubectl("get", "pods", "-A", "-o", "wide").stdout, kube.try_kubectl("get", "events", "-n", SYSTEM).stdout]
+    for one in kube.get("pods", "-n", SYSTEM):
+        for container in ("install", "agent"):
+            out.append(kube.try_kubectl("logs", "-n", SYSTEM, one["metadata"]["name"], "-c", container, "--tail=30").stdout)
+    return "\n".join(out)
+
+
+@pytest.fixture(scope="module")
+def kube(bare):
+    installed(bare)
+    done = bare.try_kubectl("rollout", "status", "-n", SYSTEM, "daemonset/margay-node", "--timeout=90s", timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr + logs(bare)
+    bare.wait_nodes_ready()
+    yield bare
+
+
+@pytest.fixture(scope="module")
+def pods(kube):
+    kube.apply(pod("goal", "n1", app="goal"), pod("near", "n1", app="near"), pod("far", "n3", app="far"))
+    kube.wait_pods_ready("goal", "near", "far")
+    return {name: kube.one("pod", name) for name in ("goal", "near", "far")}
+
+
+def test_three_forms_are_one(bare):
+    """kubectl renders the kustomization to the objects of margay.yaml."""
+    rendered = bare.kubectl("kustomize", MANIFESTS)
+    dry = ["create", "--dry-run=client", "--validate=false", "-o", "json", "-f"]
+    ours, theirs = bare.kubectl(*dry, os.path.join(places.BUILD, "margay.yaml")), bare.kubectl(*dry, "-", stdin=rendered)
+
+    def objects(text):
+        decoder, items, at = json.JSONDecoder(), [], 0
+        while at < len(text.rstrip()):
+            item, at = decoder.raw_decode(text, at)
+            items += item.get("items", [item])
+            while at < len(text) and text[at].isspace():
+                at += 1
+        return sorted(json.dumps(item, sort_keys=True) for item in items)
+    assert objects(ours) == objects(theirs) and len(objects(ours)) > 25
+
+
+def test_pods_reach_each_other(kube, pods):
+    seen = [each for one in pods.values() for each in addresses(one)]
+    assert len(seen) == len(set(seen)) == 6
+    for name in ("near", "far"):
+        for address in addresses(pods["goal"])[:1]:
+            assert kube.fetch(name, address) == "goal", f"{name} to {address}"
+
+
+def test_policy(kube, pods):
+    address = addresses(pods["goal"])[0]
+    kube.apply({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "closed", "namespace": "default"},
+                "spec": {"podSelector": {"matchLabels": {"app": "goal"}}, "policyTypes": ["Ingress"],
+                         "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "far"}}}]}]}})
+    try:
+        wait_for(lambda: kube.fetch("near", address) is None, "near is denied")
+        assert kube.fetch("far", address) == "goal"
+    finally:
+        kube.kubectl("delete", "networkpolicy", "closed", "-n", "default")
+
+
+def test_what_is_installed(kube):
+    """The plugins are the image's, others' that were there stayed; nothing of a half-written file."""
+    for node in kube.nodes.values():
+        names = node.run("ls", "-A", "/opt/cni/bin").split()
+        assert {"margay", "margay-ipam", "portmap", "loopback"} <= set(names) and not [name for name in names if name.startswith(".")]
+        node.run("cmp", "/opt/cni/bin/margay", os.path.join(places.BUILD, "margay"))
+        network = json.loads(node.run("cat", "/etc/cni/net.d/10-margay.conflist"))
+        assert network["plugins"][0]["mtu"] == 0
+        assert node.run("stat", "-c", "%a", "/run/margay", "/var/lib/margay").split() == ["700", "700"]
+
+
+def test_first_pools(kube):
+    assert {one["spec"]["cidr"]: one["spec"]["ipipMode"] for one in kube.get("ippools.projectcalico.org")} == {POOL4: "Always", POOL6: "Never"}
+
+
+def test_nothing_is_refused(kube, pods):
+    """The account's rights are enough: the API server refused our agents nothing."""
+    with open(os.path.join(kube.api, "audit")) as file:
+        events = [json.loads(line) for line in file if line.endswith("\n")]
+    ours = [one for one in events if one["user"]["username"] == f"system:serviceaccount:{SYSTEM}:margay-node"]
+    assert ours and not [f"{one['verb']} {one['requestURI']}" for one in ours if one.get("responseStatus", {}).get("code") == 403]
+
+
+def test_rolling_the_daemonset(kube, pods):
+    """New agents on all nodes, one node after the other: a stream between pods goes on without a loss."""
+    address = addresses(pods["goal"])[0]
+    seen = {one["metadata"]["uid"] for one in kube.get("pods", "-n", SYSTEM)}
+    stream = kube.router.start(find("kubectl"), "--kubeconfig", f"{kube.api}/kubeconfig", "exec", "far", "--", "ping", "-i", "0.1", "-c", "300",
+                               address, stdout=subprocess.PIPE)
+    kube.kubectl("rollout", "restart", "-n", SYSTEM, "daemonset/margay-node")
+    kube.kubectl("rollout", "status", "-n", SYSTEM, "daemonset/margay-node", "--timeout=90s", timeout=100)
+    assert not seen & {one["metadata"]["uid"] for one in kube.get("pods", "-n", SYSTEM)}
+    text = stream.communicate(timeout=90)[0].decode()
+    assert "300 packets transmitted, 300 packets received" in text, text[-500:]
+    assert kube.fetch("far", address) == "goal"
