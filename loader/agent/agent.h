@@ -9,21 +9,18 @@
  *	objects.c	follows the datastore, decodes, tells the state
  *	problems.c	what is wrong with objects
  *	confirm.c	objects that wait to be confirmed, and what they are if nobody does
- *	pools.c		IPPools: which of those that overlap are in force
- *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
- *	tunnels.c	tunnel addresses from IPAM
- *	hosts.c		host endpoints: which judges at which interface
- *	endpoint.c	attachments of this node: slots, names, maps' rows
- *	record.c	the plugin's records and what DEL could not tell
- *	pods.c		programs and queueing disciplines on pods' interfaces
- *	settings.c	FelixConfiguration: what is not a row of a map
- *	cni.c		the plugin's requests (docs/cni-socket.md)
- *	move.c		a pod's programs from clsact, by which ADD attached them, to TCX
- *	aside.c		deletes interfaces that DEL put aside
- *	quiet.c		a thread for the two: what keeps the network lock waits for a quiet moment
- *	gone.c		attachments whose interface went without a DEL
- *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
- *	service_health.c	what load balancers ask: healthCheckNodePort, the proxy's healthz
+ *	history.c	what policy was, and the way back; held.c: while nothing new comes into
+ *force pools.c		IPPools: which of those that overlap are in force node.c		ways
+ *to the other nodes; node_object.c: own addresses, the Node object tunnels.c	tunnel addresses
+ *from IPAM hosts.c		host endpoints: which judges at which interface endpoint.c
+ *attachments of this node: slots, names, maps' rows record.c	the plugin's records and what DEL
+ *could not tell pods.c		programs and queueing disciplines on pods' interfaces settings.c
+ *FelixConfiguration: what is not a row of a map cni.c		the plugin's requests
+ *(docs/cni-socket.md) move.c		a pod's programs from clsact, by which ADD attached them, to
+ *TCX aside.c		deletes interfaces that DEL put aside quiet.c		a thread for the
+ *two: what keeps the network lock waits for a quiet moment gone.c		attachments whose
+ *interface went without a DEL publish.c	WorkloadEndpoints of this node, written behind ADD
+ *and DEL service_health.c	what load balancers ask: healthCheckNodePort, the proxy's healthz
  *	duties.c	what one agent does for the whole cluster: EndpointSlices of Services
  *	reconcile.c	engine and tables into the kernel
  *	grace.c		when replaced numbers are free again
@@ -64,6 +61,7 @@ struct confirm_flight;
 struct dp_trace;
 struct duties;
 struct grace;
+struct history;
 struct host;
 struct http;
 struct kernel_drops;
@@ -240,6 +238,7 @@ struct agent {
 	struct event *confirm_event;
 	uint64_t confirm_spread; /* ms behind the end of an object's time */
 	unsigned long confirms_missed;
+	struct history *history;	 /* of policy; NULL: not started */
 	struct policy_diff *policy_diff; /* the comparison at hand; NULL: none */
 };
 

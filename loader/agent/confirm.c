@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/history.h"
 #include "agent/objects.h"
 #include "base/arena.h"
 #include "base/json.h"
@@ -214,6 +215,7 @@ static void on_time(evutil_socket_t fd, short what, void *context)
 	for (struct waiting *w = agent->unconfirmed; w; w = w->hh.next)
 		if (!w->over && now_ms() >= w->unconfirmed.until)
 			expire(agent, w);
+	history_settle(agent);
 	write_back(agent);
 	arm(agent);
 }

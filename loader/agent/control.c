@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/history.h"
 #include "agent/monitor.h"
 #include "agent/policy_diff.h"
 #include "agent/server.h"
@@ -17,9 +18,11 @@ static const struct op {
 	const char *name;
 	json_t *(*show)(struct agent *agent);
 } ops[] = {
-	{ "status", show_status },     { "endpoints", show_endpoints },	  { "drops", show_drops },
-	{ "flows", show_flows },       { "identities", show_identities }, { "routes", show_routes },
-	{ "services", show_services }, { "counters", show_counters },
+	{ "status", show_status },	   { "endpoints", show_endpoints },
+	{ "drops", show_drops },	   { "flows", show_flows },
+	{ "identities", show_identities }, { "routes", show_routes },
+	{ "history", history_show },	   { "services", show_services },
+	{ "counters", show_counters },
 };
 
 void control_handle(void *context, struct server_call *call, json_t *request)
@@ -37,6 +40,14 @@ void control_handle(void *context, struct server_call *call, json_t *request)
 	}
 	if (name && !strcmp(name, "policy-diff")) {
 		policy_diff_handle(context, call, request);
+		return;
+	}
+	if (name && !strcmp(name, "policy-rollback")) {
+		history_rollback_handle(context, call, request);
+		return;
+	}
+	if (name && !strcmp(name, "policy-resume")) {
+		history_resume_handle(context, call);
 		return;
 	}
 	if (name && !strcmp(name, "policies")) {

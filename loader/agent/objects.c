@@ -13,6 +13,7 @@
 #include "agent/addresses.h"
 #include "agent/confirm.h"
 #include "agent/duties.h"
+#include "agent/history.h"
 #include "agent/pool_status.h"
 #include "agent/pools.h"
 #include "agent/problems.h"
@@ -127,7 +128,7 @@ static void on_delete(struct agent *agent, const struct store_event *event)
 	service_health_del(agent, kind, key.ns ? key.ns : "", key.name);
 }
 
-void objects_tell(struct agent *agent, const struct store_event *event)
+void objects_apply(struct agent *agent, const struct store_event *event)
 {
 	_cleanup_object_ struct object *object = NULL;
 
@@ -135,6 +136,12 @@ void objects_tell(struct agent *agent, const struct store_event *event)
 		on_delete(agent, event);
 	else if (!decode(agent, event, &object))
 		on_set(agent, object);
+}
+
+void objects_tell(struct agent *agent, const struct store_event *event)
+{
+	if (history_event(agent, event))
+		objects_apply(agent, event);
 }
 
 static void own_node(struct agent *agent, const json_t *node)
@@ -257,6 +264,7 @@ static void on_events(const struct store_event *events, size_t count, bool synce
 		objects_tell(agent, &told);
 		json_decref(told.object);
 	}
+	history_settle(agent);
 	if (synced)
 		on_whole(agent);
 	tidy_later(agent, count);
@@ -385,6 +393,9 @@ int objects_start(struct agent *agent, struct err *err)
 	struct follow_args args = { .queries = queries, .fn = on_events, .arg = agent };
 	int r;
 
+	r = history_start(agent, err);
+	if (r < 0)
+		return r;
 	args.count = wanted_kinds(queries);
 	agent->questions = json_array();
 	r = follow_open(agent->store, &args, &agent->follow, err);
@@ -408,6 +419,7 @@ void objects_stop(struct agent *agent)
 	if (agent->store_timer)
 		event_free(agent->store_timer);
 	confirm_stop(agent);
+	history_stop(agent);
 	pool_status_stop(agent);
 	pools_stop(agent);
 	problems_stop(agent);

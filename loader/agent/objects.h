@@ -7,8 +7,10 @@
 
 /* Opens the store (IPAM needs it before anything else does), then follows it. */
 int objects_open(struct agent *agent, struct err *err);
-/* The state, and whoever else depends on objects. */
+/* What the store says of an object: into the history, and, unless policy is held, into force. */
 void objects_tell(struct agent *agent, const struct store_event *event);
+/* The state, and whoever else depends on objects. */
+void objects_apply(struct agent *agent, const struct store_event *event);
 
 int objects_start(struct agent *agent, struct err *err);
 void objects_stop(struct agent *agent);

@@ -11,6 +11,7 @@
 #include "abi/reason.h"
 #include "agent/confirm.h"
 #include "agent/counters.h"
+#include "agent/history.h"
 #include "agent/problems.h"
 #include "agent/status.h"
 #include "base/arena.h"
@@ -65,6 +66,7 @@ json_t *show_status(struct agent *agent)
 		(json_int_t)counters_left_out(agent), "attach", agent->attach->name, "ipv4",
 		addr_json(&agent->own4), "ipv6", addr_json(&agent->own6), "configuration",
 		configuration(agent), "problems", problems_show(agent), "version", margay_version);
+	json_object_set_new(status, "policy_held", json_boolean(history_held(agent)));
 	json_object_set_new(status, "unconfirmed", confirm_show(agent));
 	return status;
 }

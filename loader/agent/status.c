@@ -8,6 +8,7 @@
 #include "abi/reason.h"
 #include "agent/confirm.h"
 #include "agent/duties.h"
+#include "agent/history.h"
 #include "agent/http.h"
 #include "agent/policy_metrics.h"
 #include "agent/problems.h"
@@ -25,6 +26,11 @@ bool status_ready(void *context, FILE *out)
 	}
 	if (agent->degraded) {
 		fprintf(out, "%s\n", agent->problem.text);
+		ready = false;
+	}
+	if (history_held(agent)) {
+		fprintf(out, "policy is held: %zu objects wait for \"margayctl policy resume\"\n",
+			history_waiting(agent));
 		ready = false;
 	}
 	for (unsigned int i = 0; i < DP_GROUP_MAX; i++) {
@@ -205,6 +211,10 @@ static void metrics(void *context, FILE *out)
 	gauge(out, "margay_synced", "1 once the datastore was read whole.", agent->synced);
 	gauge(out, "margay_duties_held", "1 on the node that has the cluster's duties.",
 	      duties_held(agent));
+	gauge(out, "margay_policy_held", "1 while changes of policy wait for policy resume.",
+	      history_held(agent));
+	gauge(out, "margay_policy_waiting_objects", "Objects that wait for policy resume.",
+	      history_waiting(agent));
 	gauge(out, "margay_unconfirmed_objects", "Objects that wait to be confirmed.",
 	      confirm_count(agent));
 	counter(out, "margay_unconfirmed_reverted_total", "Objects that nobody confirmed in time.",
