@@ -183,7 +183,7 @@ static void test_watch_expired(void **state)
 static void test_watch_silent(void **state)
 {
 	struct store_fixture *f = *state;
-	const struct store_options options = { .scan = 1 };
+	const struct store_options options = { .scan = 3 }; /* bookmarks come ten times as often */
 	struct store *other = store_test_open(&f->test, NULL);
 	struct store *store = store_test_open(&f->test, &options);
 	struct watch_log log = { 0 };
@@ -358,6 +358,41 @@ static void test_absent(void **state)
 	store_list_done(&list);
 }
 
+#define NO_CNP "\"absent\": [\"clusternetworkpolicies\"]"
+
+static bool is_in_reach(void *arg)
+{
+	return store_dispatch(arg, NULL) == 0;
+}
+
+static bool is_out_of_reach(void *arg)
+{
+	return store_unreachable(store_dispatch(arg, NULL));
+}
+
+/* The server goes, and is back without the resource as before: that it says so is an answer. */
+static void test_absent_while_the_server_is_away(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_query query = { .kind = store_kind(KIND_CLUSTER_NETWORK_POLICY) };
+	struct watch_log log = { 0 };
+	const struct store_watch_args args = { &query, 1, watch_log_fn, &log };
+	struct store_watch *watch;
+	struct store_list list;
+
+	kube_control(f, NO_CNP);
+	assert_int_equal(store_list(f->store, &query, 1, &list, NULL), 0);
+	query.from = list.version;
+	kube_control(f, NO_CNP ", \"faults\": [{\"match\": \"GET\", \"cut\": \"none\"}]");
+	assert_int_equal(store_watch(f->store, &args, &watch, NULL), 0);
+	assert_true(wait_for(f->store, is_out_of_reach, f->store));
+	kube_control(f, NO_CNP);
+	assert_true(wait_for(f->store, is_in_reach, f->store));
+	assert_int_equal(kube_try_get(f->store, NULL), -ENOENT);
+	assert_false(log.list_again);
+	store_list_done(&list);
+}
+
 /* A stream that is refused is an error of the store until it runs. */
 static void test_watch_refused(void **state)
 {
@@ -411,6 +446,7 @@ int main(void)
 		CASE(test_replace_races),
 		CASE(test_finalizers),
 		CASE(test_absent),
+		CASE(test_absent_while_the_server_is_away),
 		CASE(test_watch_refused),
 		CASE(test_fields),
 	};
