@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "datastore/store.h"
 
-#define TEST_LIMIT_MS 10000
+#define TEST_LIMIT_MS 60000
 
 struct store_test {
 	char folder[64]; /* removed by store_test_done() */
