@@ -3,6 +3,7 @@
 node, from node to node, and outside."""
 import json
 import os
+import time
 
 import pytest
 
@@ -88,7 +89,14 @@ def test_asking_changes_nothing(cluster, pods, connection):
         out = cluster["n1"].ctl("flows", "show", "-o", "json")
         flows = json.loads(out)
         return [flow["packets"] for flow in flows if flow["sport"] == port and flow["dport"] == 7100]
-    before = wait_for(row, "the row")
+
+    def at_rest():
+        """What the connection says of its own, a late acknowledgement, has been said."""
+        first = row()
+        time.sleep(0.5)
+        return first if first == row() else None
+
+    before = wait_for(at_rest, "the row")
     trace(cluster, "shop/frontend", "shop/backend", "--flow")
     assert row() == before
 
