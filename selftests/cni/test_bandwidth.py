@@ -59,14 +59,28 @@ def rate_of(host, source, target, address):
         listener.wait()
 
 
+def is_limited(*way):
+    """Never more than the limit; of several the fastest counts, for a busy machine is slow at times by itself."""
+    for _ in range(5):
+        rate = rate_of(*way)
+        assert rate < 1.3 * LIMIT
+        if rate > 0.5 * LIMIT:
+            return True
+    return False
+
+
+def is_free(*way):
+    return any(rate_of(*way) > 3 * LIMIT for _ in range(10))
+
+
 def test_received(shaped, host, sandbox):
     pod = sandbox("front")
     before = host.snapshot()
     extra = {"runtimeConfig": limits(ingress=LIMIT)}
     result = shaped.add(pod, **extra)
     shaped.check(pod, result, **extra)
-    assert 0.5 * LIMIT < rate_of(host, host, pod, "10.1.0.1") < 1.3 * LIMIT
-    assert rate_of(host, pod, host, "192.0.2.1") > 3 * LIMIT  # the other way is free
+    assert is_limited(host, host, pod, "10.1.0.1")
+    assert is_free(host, pod, host, "192.0.2.1")
     host.run("tc", "qdisc", "del", "dev", result["interfaces"][0]["name"], "root")
     with pytest.raises(CniError) as caught:
         shaped.check(pod, result, **extra)
@@ -81,8 +95,8 @@ def test_sent(diverted, host, sandbox):
     extra = {"runtimeConfig": limits(egress=LIMIT)}
     result = diverted.add(pod, **extra)
     diverted.check(pod, result, **extra)
-    assert 0.5 * LIMIT < rate_of(host, pod, host, "192.0.2.1") < 1.3 * LIMIT
-    assert rate_of(host, host, pod, "10.1.0.1") > 3 * LIMIT
+    assert is_limited(host, pod, host, "192.0.2.1")
+    assert is_free(host, host, pod, "10.1.0.1")
     diverted.delete(pod)
     assert host.snapshot() == before
 

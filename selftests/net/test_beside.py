@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cluster import Place, Pod, wait_for
+from cluster import SERVER_WAIT, Place, Pod, wait_for
 
 OUTSIDE = {4: "192.0.2.1", 6: "2001:db8::1"}
 OWN = {4: "10.10.0.1", 6: "fd10::1"}
@@ -39,7 +39,7 @@ def tell_peers(place, port=7777):
 def peer_seen(source, target, port=7777):
     """(address, port) as which target saw source; None: no connection."""
     host = f"[{target}]" if ":" in target else target
-    done = source.try_run("socat", "-T", "1", "-u", f"TCP:{host}:{port},connect-timeout=1", "-")
+    done = source.try_run("socat", "-T", SERVER_WAIT, "-u", f"TCP:{host}:{port},connect-timeout=1", "-")
     if done.returncode or not done.stdout.strip():
         return None
     address, number = done.stdout.split()
@@ -173,7 +173,7 @@ def seconds(source, target, port=7778):
     wait_for(lambda: f":{port} " in target.run("ss", "-Hltn"), "the receiver listens")
     begin = time.monotonic()
     source.sh(f"head -c {BYTES} /dev/zero | socat -u - TCP4:{target.address()}:{port}")
-    wait_for(lambda: listener.poll() is not None, "all has arrived", 30)
+    wait_for(lambda: listener.poll() is not None, "all has arrived")
     return time.monotonic() - begin
 
 
@@ -190,10 +190,11 @@ def test_a_limited_pod(cluster, pods, way, other):
     limited, free = (pods[other], pod), (pod, pods[other])
     if way == "egress":
         limited, free = free, limited
-    slow, fast = seconds(*limited), seconds(*free)
     # 64 KiB of burst pass at once, and headers count
-    assert slow > 0.85 * (BYTES * 8 - 64 * 8 * 1024) / LIMIT
-    assert fast < slow / 2
+    least = 0.85 * (BYTES * 8 - 64 * 8 * 1024) / LIMIT
+    assert seconds(*limited) > least
+    # A busy machine may be slow at times; a limit would be so each time.
+    assert any(seconds(*free) < least / 2 for _ in range(10))
     cluster["n1"].cni("DEL", pod, config=config)
     cluster["n1"].pods.remove(pod)
     pod.close()
