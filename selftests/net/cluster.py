@@ -136,7 +136,7 @@ class Place:
         if process.poll() is None:
             process.send_signal(how)
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

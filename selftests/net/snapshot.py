@@ -54,7 +54,7 @@ def bpf_left(node, objects):
         word = {"program": "prog"}.get(kind, kind)
         return node.try_run("bpftool", word, "show", "id", number).returncode == 0
 
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while (left := [f"bpf: left: {kind} {number}" for kind, ids in objects.items() for number in sorted(ids)
                     if there(kind, number)]) and time.monotonic() < end:
         time.sleep(0.1)

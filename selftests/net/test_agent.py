@@ -239,7 +239,7 @@ def test_a_release_on_disk_is_worked_off_at_once(node):
     given = call(node, op="allocate", **names("released"))
     assert call(node, **interface(node, "released", given))["ok"]
     path = write_record(node, "released", "released", {"version": 1, "op": "del", **names("released")})
-    wait_for(lambda: not os.path.exists(path), "the file is gone", 2)
+    wait_for(lambda: not os.path.exists(path), "the file is gone", 10)  # all are looked at each minute anyhow
     assert call(node, op="check", **names("released"))["code"] == 3
     node.run("ip", "link", "del", "released")
 
@@ -251,7 +251,7 @@ def test_a_release_written_while_it_was_down(node):
     path = write_record(node, "released", "missed", {"version": 1, "op": "del", **names("missed")})
     node.start_agent()
     assert call(node, op="check", **names("missed"))["code"] == 3
-    wait_for(lambda: not os.path.exists(path), "the file is gone", 2)
+    wait_for(lambda: not os.path.exists(path), "the file is gone", 10)  # all are looked at each minute anyhow
     node.run("ip", "link", "del", "missed")
 
 

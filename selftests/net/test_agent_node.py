@@ -118,6 +118,7 @@ def test_tunnel_addresses_come_and_go(cluster):
     n1.ctl("apply", "-f", "-", stdin=pool("six", "fd00:7::/112", vxlanMode="Always"))
     wait_for(lambda: spec(n2, "n1").get("ipv4VXLANTunnelAddr", "").startswith("10.245.0."), lambda: spec(n2, "n1"))
     wait_for(lambda: spec(n2, "n1").get("ipv6VXLANTunnelAddr", "").startswith("fd00:7::"), lambda: spec(n2, "n1"))
+    wait_for(lambda: "vxlanTunnelMACAddr" in spec(n2), lambda: f"the other node's own: {spec(n2)}")
     assert spec(n1)["vxlanTunnelMACAddr"] == spec(n2, "n1")["vxlanTunnelMACAddr"] != spec(n2)["vxlanTunnelMACAddr"]
     wait_for(lambda: {"vxlan-tunnel-addr-n1", "vxlan-v6-tunnel-addr-n1"} <= set(allocated(n1)), "their handles")
 

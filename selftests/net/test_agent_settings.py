@@ -372,7 +372,7 @@ def test_metrics_over_tls(node, felix, certificates):
         felix({**spec, "prometheusMetricsClientAuth": auth})
         wait_for(lambda: bool(curl(node, url, *client)), f"{auth}: the client is served")
         wait_for(lambda a=accepted: tuple(bool(curl(node, url, *o)) for o in (ca, client, stranger)) == a,
-                 lambda: f"{auth}: {[bool(curl(node, url, *o)) for o in (ca, client, stranger)]}", 5)
+                 lambda: f"{auth}: {[bool(curl(node, url, *o)) for o in (ca, client, stranger)]}")
     assert curl(node, METRICS) is None, "no plain HTTP beside it"
     assert curl(node, url, *client, "--tls-max", "1.1") is None
     felix({**spec, "prometheusMetricsKeyFile": f"{certificates}/client.key"})

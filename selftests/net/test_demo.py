@@ -13,7 +13,7 @@ DEMO = [sys.executable, os.path.join(TOP, "selftests", "demo", "demo.py")]
 
 
 def run_demo(state, *arguments, **settings):
-    done = subprocess.run([*DEMO, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=200,
+    done = subprocess.run([*DEMO, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=280,
                           env=dict(os.environ, **{"STEP": "", "KEEP": "", "MARGAY_DEMO": str(state), **settings}))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done.stdout

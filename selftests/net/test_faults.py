@@ -2,6 +2,7 @@
 """What goes wrong around the agent: it is killed, its datastore or disk goes, it comes late, many pods come at once,
 folders are open to others. FAULT_KILLS and FAULT_PODS make the counts larger (make check-long)."""
 import concurrent.futures
+import copy
 import json
 import os
 import re
@@ -36,6 +37,8 @@ def pair():
         made.start()
         for name in ("00-pools.yaml", "10-namespaces.yaml"):
             made["n1"].ctl("apply", "-f", os.path.join(EXAMPLES, name))
+        # What is in use before a test must not grow by itself.
+        wait_for(lambda: made["n1"].ctl("get", "nodes", "-o", "yaml").count("ipv4IPIPTunnelAddr:") == 2, "tunnel addresses")
         yield made
 
 
@@ -166,6 +169,8 @@ def small_disk(node):
 
     held = in_use(node)  # the node's own, of a tunnel
     yield fill
+    if not at:
+        return
     wait_for(lambda: in_use(node) == held, "all pods' addresses are free")
     node.kill_agent()
     node.sh(f"umount {at[0]} && {{ mountpoint -q {at[0]} || rm -rf {at[0]}; }}")  # the shared store is as it was
@@ -214,16 +219,23 @@ def test_no_room_for_the_journal(node, small_disk):
     new.close()
 
 
+def patient(node):
+    """The network with a plugin that waits for a minute: where it is not tested how fast an agent starts or answers."""
+    network = copy.deepcopy(node.cluster.network)
+    network["plugins"][0]["agent_timeout_ms"] = 60000
+    return network
+
+
 def test_add_waits_for_a_late_agent(node):
     node.kill_agent()
-    pod, began = Pod(node, "patient"), time.monotonic()
+    pod = Pod(node, "patient")
     node.pods.append(pod)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        adding = pool.submit(pod.add)
+        adding = pool.submit(pod.add, config=patient(node))
         time.sleep(3)  # the fault itself: for so long there is no agent
+        assert not adding.done()
         node.start_agent()
-        adding.result()
-    assert 3 <= time.monotonic() - began < 10
+        adding.result(30)
     wait_for(lambda: pod.ping("10.10.0.1"), "it works")
     pod.delete()
 
@@ -233,7 +245,7 @@ def test_add_without_an_agent_is_try_again(node):
     pod = Pod(node, "hopeless")
     began = time.monotonic()
     failed = node.cni("ADD", pod, check=False)
-    assert failed["code"] == 11 and 9 < time.monotonic() - began < 15, failed
+    assert failed["code"] == 11 and 9 < time.monotonic() - began < 40, failed
     node.cni("DEL", pod)
     pod.close()
     node.start_agent()
@@ -254,7 +266,7 @@ def traces(node):
 
 def start_and_stop(node, pods):
     with concurrent.futures.ThreadPoolExecutor(len(pods)) as pool:
-        list(pool.map(Pod.add, pods))
+        list(pool.map(lambda pod: pod.add(config=patient(node)), pods))
     addresses = [pod.address() for pod in pods]
     assert len(set(addresses)) == len(pods)
     steps = range(1, 1 + min(PEERS, len(pods) - 1))
@@ -307,7 +319,7 @@ def test_folders_of_others_are_refused(pair, node, folder, change):
     node.sh(f"{change} {folder}")
     try:
         node.start_agent(wait=False)
-        assert node.agent.wait(10) in (77, 78), node.tail(5)
+        assert node.agent.wait(60) in (77, 78), node.tail(5)
         assert folder in node.tail(3) and "cannot start" in node.tail(3)
     finally:
         node.sh(f"chown 0 {folder} && chmod 0700 {folder}")

@@ -93,7 +93,7 @@ def hosts():
 def run(node, block, wanted):
     """Runs a block; one that only looks is run again until it shows what it should, as a change needs its moment."""
     env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "MAKEFLAGS": ""}
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while True:
         done = node.try_run("sh", "-ec", f"cd {TOP}\n{block}", env=env, timeout=280)
         if wanted is None or shape(done.stdout) == shape(wanted) or not LOOKS.match(block) or time.monotonic() > end:

@@ -63,7 +63,7 @@ class Ears:
 
     def heard_before(self, tag, speak):
         """Calls speak() until every ear has heard the tag; returns all that was heard."""
-        heard, silent, end = [], set(self.ears), time.monotonic() + 10
+        heard, silent, end = [], set(self.ears), time.monotonic() + 30
         while silent:
             assert time.monotonic() < end, "the harmless packet did not arrive"
             speak()
