@@ -215,7 +215,8 @@ class Node(Place):
         self.folder = os.path.join(cluster.folder, name)
         os.makedirs(os.path.join(self.folder, "own"), mode=0o700, exist_ok=True)
         os.makedirs(cluster.store, mode=0o700, exist_ok=True)
-        # Own /run, and writable layers over /etc and /var/lib: the machine's files are not touched.
+        # Own /run, and writable layers over /etc and /var/lib: the machine's files are not touched. Own /dev/shm: podman's
+        # locks there are one host's, whose first podman frees all of them.
         self.sh(f"""set -e
             cd {self.folder}/own && mount -t tmpfs tmpfs . && cd . && cd {self.folder}/own
             for at in etc var/lib; do
@@ -223,6 +224,7 @@ class Node(Place):
                 mount -t overlay overlay -o lowerdir=/$at,upperdir=$PWD/$at/up,workdir=$PWD/$at/work /$at
             done
             mount -t tmpfs tmpfs /run
+            mkdir -p /dev/shm && mount -t tmpfs tmpfs /dev/shm
             mkdir -m 0700 -p /etc/margay /var/lib/margay/store
             mount --bind {cluster.store} /var/lib/margay/store
             mkdir -p /etc/cni/net.d && rm -rf /etc/cni/net.d/*""")
