@@ -67,8 +67,8 @@ def test_kills_lose_nothing(pair):
     client, server = pair["n1"].pod("runner"), pair["n3"].pod("goal")
     streams.serve(server, 5001)
 
-    def undisturbed():
-        return [streams.Stream(client, server.address(), 5001, 2, streams.FASTER).result()]
+    def undisturbed(seconds):
+        return [streams.Stream(client, server.address(), 5001, seconds, streams.FASTER).result()]
 
     def killed():
         running = streams.Stream(client, server.address(), 5001, rate=streams.FASTER)

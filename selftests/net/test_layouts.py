@@ -29,7 +29,6 @@ spec:
 """
 POD = "---\n{{apiVersion: v1, kind: Pod, metadata: {{name: {0}, namespace: default, labels: {{role: {1}}}}}, spec: {{nodeName: {2}, " \
       "containers: [{{name: c, image: none}}]}}}}\n"
-CONTROL_SECONDS = 2
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +64,8 @@ def row_sizes(node):
     return rows
 
 
-def run_streams(pods, during=None):
-    running = [streams.Stream(pods["client"], pods[name].address(), PORT, CONTROL_SECONDS if not during else 600, streams.FASTER // 2)
-               for name in ("near", "far")]
+def run_streams(pods, seconds=600, during=None):
+    running = [streams.Stream(pods["client"], pods[name].address(), PORT, seconds, streams.FASTER // 2) for name in ("near", "far")]
     if not during:
         return [stream.result() for stream in running]
     try:
@@ -103,7 +101,7 @@ def test_streams_over_changes_of_layout(pair, pods):
                     assert all(stream.running() for stream in running)
                     is_shut(pods)
 
-    results = streams.compare(lambda: run_streams(pods), lambda: run_streams(pods, change))
+    results = streams.compare(lambda seconds: run_streams(pods, seconds), lambda: run_streams(pods, during=change))
     print(results)
     assert all(result["udp_sent"] > 2000 for result in results)
 

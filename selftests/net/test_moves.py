@@ -227,9 +227,9 @@ def test_nothing_is_lost_or_judged_twice(node, to):
         """Packets of flows; those of former streams may have been forgotten meanwhile."""
         return sum(packets - before.get(flow, 0) for flow, packets in datagrams(node).items())
 
-    def control():
+    def control(seconds):
         before = datagrams(node)
-        result = stream(2).result()
+        result = stream(seconds).result()
         counted[0] = since(before) / result["udp_sent"]
         return [result]
 
