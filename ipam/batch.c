@@ -99,6 +99,9 @@ static void change_block(struct batch *batch, struct block *block, unsigned int 
 
 	switch (entry->state) {
 	case ENTRY_TAKEN:
+		/* Whoever the journal forgot. */
+		if (block_handle(block, ordinal))
+			handle_touch(ipam, block_handle(block, ordinal), true);
 		block_hold(block, ordinal, entry->attr);
 		break;
 	case ENTRY_RELEASING:

@@ -158,6 +158,9 @@ static int replay_file(struct ipam_journal *journal, const struct journal_args *
 		return err_errno(err, r, "%s/%s", args->dir, JOURNAL_FILE);
 	replay_lines(args, text, size, &state);
 	journal->lines = state.lines;
+	/* A process that was killed may have written them without fsync, and the store is told of
+	 * what they say. */
+	journal->unsynced = state.lines;
 	/* Cut off by writing anew: appending to a torn line would spoil the next one. */
 	journal->broken = state.bad;
 	*ret_found = state.damaged ? JOURNAL_DAMAGED : JOURNAL_WHOLE;

@@ -68,7 +68,8 @@ void ipam_journal_put(struct ipam_journal *journal, const json_t *entry, bool du
 bool ipam_journal_needs_sync(const struct ipam_journal *journal);
 /* Writes what is collected, without fsync. */
 int ipam_journal_write(struct ipam_journal *journal);
-/* Writes and makes durable. Nothing to do without a durable put since the last one. */
+/* Writes and makes durable. Nothing to do without a durable put since the last one; the first makes
+ * durable what was found. */
 int ipam_journal_sync(struct ipam_journal *journal);
 /* Folder, for files beside the journal. */
 int ipam_journal_dirfd(const struct ipam_journal *journal);

@@ -252,3 +252,23 @@ const char *ipam_test_holder(struct ipam_test *test, const char *text)
 	}
 	return "no block";
 }
+
+int ipam_test_add_many(struct ipam_test_node *node, const char *prefix, int count)
+{
+	int ok = 0;
+
+	for (int i = 0; i < count; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "%s%d", prefix, i);
+		ok += !ipam_test_add(node, name).status;
+	}
+	return ok;
+}
+
+const char *ipam_test_held_by(struct ipam_test *test, const struct ipam_result *result)
+{
+	char text[ADDR_TEXT_MAX];
+
+	return ipam_test_holder(test, addr_format(&result->addrs[0].addr, text));
+}

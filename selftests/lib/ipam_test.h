@@ -51,11 +51,15 @@ void ipam_test_settle(struct ipam *ipam);
 struct ipam_result ipam_test_request(struct ipam_test_node *node,
 				     const struct ipam_request *request);
 struct ipam_result ipam_test_add(struct ipam_test_node *node, const char *container);
+/* Containers prefix0, prefix1 ...; how many got an address. */
+int ipam_test_add_many(struct ipam_test_node *node, const char *prefix, int count);
 void ipam_test_del(struct ipam_test_node *node, const char *container);
 
 /* "10.0.0.1 fd00::1", or the error's name and text. Static buffer. */
 const char *ipam_test_text(const struct ipam_result *result);
 /* Who holds the address in the store: handle, "free", "cooling", "no block". */
 const char *ipam_test_holder(struct ipam_test *test, const char *addr);
+/* The same of the first address that an ADD got. */
+const char *ipam_test_held_by(struct ipam_test *test, const struct ipam_result *result);
 
 #endif

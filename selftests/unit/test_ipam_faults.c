@@ -36,26 +36,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int add_many(struct ipam_test_node *node, const char *prefix, int count)
-{
-	int ok = 0;
-
-	for (int i = 0; i < count; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "%s%d", prefix, i);
-		ok += !ipam_test_add(node, name).status;
-	}
-	return ok;
-}
-
-static const char *holder(struct ipam_test *test, const struct ipam_result *result)
-{
-	char text[ADDR_TEXT_MAX];
-
-	return ipam_test_holder(test, addr_format(&result->addrs[0].addr, text));
-}
-
 /* --- the store ------------------------------------------------------------------------------- */
 
 static void test_store_down(void **state)
@@ -65,10 +45,10 @@ static void test_store_down(void **state)
 	struct ipam_result first, last;
 	struct ipam_status status;
 
-	assert_int_equal(add_many(node, "before", 1), 1);
+	assert_int_equal(ipam_test_add_many(node, "before", 1), 1);
 	ipam_test_settle(node->ipam);
 	node->down = true;
-	assert_int_equal(add_many(node, "during", 8), 8);
+	assert_int_equal(ipam_test_add_many(node, "during", 8), 8);
 	last = ipam_test_add(node, "late");
 	assert_int_equal(last.status, -EAGAIN);
 	assert_non_null(strstr(last.err.text, "p (10.0.0.0/26)"));
@@ -83,7 +63,7 @@ static void test_store_down(void **state)
 	node->down = false;
 	test->now += 20000;
 	ipam_test_settle(node->ipam);
-	assert_string_equal(holder(test, &first), "cooling");
+	assert_string_equal(ipam_test_held_by(test, &first), "cooling");
 	assert_non_null(fake_get(&test->content, "IPAMHandle", "k8s-pod-network.during1"));
 	assert_null(fake_get(&test->content, "IPAMHandle", "k8s-pod-network.during0"));
 	assert_int_equal(ipam_ready(node->ipam, NULL), 0);
@@ -102,14 +82,14 @@ static void test_restart_while_down(void **state)
 	ipam_test_reopen(node);
 	again = ipam_test_add(node, "c1");
 	assert_memory_equal(&first.addrs[0].addr, &again.addrs[0].addr, 16);
-	assert_int_equal(add_many(node, "c", 20), 9); /* c1 again, and the reserve of 8 */
+	assert_int_equal(ipam_test_add_many(node, "c", 20), 9); /* c1 again, and the reserve of 8 */
 	ipam_test_del(node, "c1");
 	ipam_test_reopen(node);
 	node->down = false;
 	test->now += 20000;
 	ipam_test_settle(node->ipam);
-	assert_string_equal(holder(test, &first), "cooling");
-	assert_int_equal(add_many(node, "c", 20), 20);
+	assert_string_equal(ipam_test_held_by(test, &first), "cooling");
+	assert_int_equal(ipam_test_add_many(node, "c", 20), 20);
 }
 
 /* Written, but the answer was lost: nothing is given twice, nothing is lost. */
@@ -129,13 +109,13 @@ static void test_lost_answers(void **state)
 	node->hook = lose_answer;
 	node->hook_arg = &left;
 	for (int i = 0; i < 30; i++) {
-		add_many(node, "c", 1);
+		ipam_test_add_many(node, "c", 1);
 		test->now += 20000;
 		ipam_tick(node->ipam);
 	}
 	left = 0;
 	test->now += 20000;
-	assert_int_equal(add_many(node, "c", 30), 30);
+	assert_int_equal(ipam_test_add_many(node, "c", 30), 30);
 	ipam_test_settle(node->ipam);
 	assert_int_equal(fake_count(&test->content, "IPAMHandle"), 31);
 }
@@ -283,7 +263,7 @@ static void lost_journal(struct ipam_test *test, bool damaged)
 		assert_memory_not_equal(&other.addrs[0].addr, &addr, 16);
 	}
 	ipam_test_settle(node->ipam);
-	assert_string_equal(holder(test, &run), "k8s-pod-network.run");
+	assert_string_equal(ipam_test_held_by(test, &run), "k8s-pod-network.run");
 }
 
 static void test_lost_journal(void **state)
@@ -351,8 +331,8 @@ static void test_garbage(void **state)
 	assert_int_equal(ipam_collect_garbage(node->ipam, &gc, &report, NULL), 0);
 	assert_int_equal(report.released, 1); /* not the other network's */
 	ipam_test_settle(node->ipam);
-	assert_string_equal(holder(test, &kept), "k8s-pod-network.c1");
-	assert_string_equal(holder(test, &gone), "cooling");
+	assert_string_equal(ipam_test_held_by(test, &kept), "k8s-pod-network.c1");
+	assert_string_equal(ipam_test_held_by(test, &gone), "cooling");
 	collect(node, valid, 1, &report);
 	assert_int_equal(report.released, 1);
 }
@@ -372,7 +352,7 @@ static void test_garbage_takes_over(void **state)
 	collect(node, &valid, 1, &report);
 	assert_int_equal(report.adopted, 1);
 	ipam_test_settle(node->ipam);
-	assert_string_equal(holder(test, &stale), "k8s-pod-network.new");
+	assert_string_equal(ipam_test_held_by(test, &stale), "k8s-pod-network.new");
 	assert_null(fake_get(&test->content, "IPAMHandle", "k8s-pod-network.stale"));
 }
 
@@ -404,7 +384,7 @@ static void test_deleted_block(void **state)
 	fake_remove(&test->content, "IPAMBlock", "10-0-0-0-26");
 	test->now += 20000;
 	ipam_test_settle(node->ipam);
-	assert_string_equal(holder(test, &first), "k8s-pod-network.c1");
+	assert_string_equal(ipam_test_held_by(test, &first), "k8s-pod-network.c1");
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
