@@ -15,7 +15,8 @@
 	X(FROM_NETDEV, "from_netdev")                                                              \
 	X(TO_NETDEV, "to_netdev")                                                                  \
 	X(FROM_TUNNEL, "from_tunnel")                                                              \
-	X(XDP, "xdp")
+	X(XDP, "xdp")                                                                              \
+	X(SOCK, "sock")
 
 #define MG_HOOK_ENUM(name, text) MG_HOOK_##name,
 enum mg_hook { MG_HOOKS(MG_HOOK_ENUM) MG_HOOK_MAX };

@@ -22,6 +22,7 @@
 	X(mg_ep, __u32, struct mg_ep, DERIVED, "local endpoints by slot")                          \
 	X(mg_ep_if, __u32, __u32, DERIVED,                                                         \
 	  "slot by ifindex, for interfaces without a chosen index")                                \
+	X(mg_netns, __u64, __u32, DERIVED, "namespaces of this node by cookie: slot")              \
 	X(mg_source, struct mg_prefix, __u32, DERIVED,                                             \
 	  "further sources endpoints may use, by prefix")                                          \
 	X(mg_addrs, union mg_addr, struct mg_ident, DERIVED, "what is known of an address, exact") \
@@ -30,7 +31,7 @@
 	  "services: address, port and protocol to the backends' set")                             \
 	X(mg_backs, struct mg_back_key, struct mg_back, DERIVED, "backends by set and slot")       \
 	X(mg_members, struct mg_member, __u32, DERIVED,                                            \
-	  "backends of sets with affinity, by address: slot")                                      \
+	  "backends of sets with affinity and of UDP, by address: slot")                           \
 	X(mg_ranges, struct mg_range_key, __u32, DERIVED,                                          \
 	  "clients that a set of backends is for (loadBalancerSourceRanges)")                      \
 	X(mg_service_dig, __u32, struct mg_digest, DERIVED, "digest of each set of backends")      \
@@ -55,6 +56,8 @@
 	X(mg_flow_e, struct mg_flow_key, struct mg_flow, RUNTIME, "established flows")             \
 	X(mg_affinity, struct mg_affinity_key, struct mg_affinity, RUNTIME,                        \
 	  "backend a client of a service had last")                                                \
+	X(mg_socks, struct mg_sock_key, struct mg_sock, RUNTIME,                                   \
+	  "sockets translated when they connected or sent")                                        \
 	X(mg_frags, struct mg_frag_key, struct mg_frag, RUNTIME, "ports of fragmented packets")    \
 	X(mg_drops, __u32, struct mg_drop_count, COUNTER, "drops by hook and reason")              \
 	X(mg_events, void, void, COUNTER, "ring buffer of drops, new flows and logged packets")    \

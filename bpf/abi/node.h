@@ -27,6 +27,8 @@
 #define MG_LOCAL_POD_HOST_DROP (1U << 10)
 #define MG_LOCAL_POD_HOST_JUDGE (1U << 11)
 #define MG_LOCAL_HOST_POLICY (1U << 12) /* one of the two, or a host endpoint judges somewhere */
+/* Pods' UDP sockets reach services when they connect or send, as their TCP sockets do. */
+#define MG_LOCAL_CONNECT_UDP (1U << 13)
 
 #define MG_NAT_RANGES 4
 

@@ -4,7 +4,8 @@
  *
  *	mg_fronts	(address, port, protocol, scope) -> the set of backends behind it
  *	mg_backs	(set, slot) -> one backend; slots 0 to count - 1 are in use
- *	mg_members	(set, address, port) -> its slot; of sets whose clients keep their backend
+ *	mg_members	(set, address, port) -> its slot; of sets whose clients keep their backend:
+ *			with affinity; of UDP, where a socket without connect() does
  *	mg_affinity	(client, set) -> the backend it had last; programs write it
  *	mg_ranges	(set, net) -> clients that a frontend with MG_FRONT_SOURCES is open to
  *

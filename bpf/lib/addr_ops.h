@@ -41,6 +41,14 @@ static __always_inline int addr_is_unspecified(const union mg_addr *addr)
 	return !addr->d[0] && !addr->w[3] && (!addr->w[2] || addr->w[2] == bpf_htonl(0xffff));
 }
 
+/* 127.0.0.0/8 or ::1 */
+static __always_inline int addr_is_loopback(const union mg_addr *addr)
+{
+	if (addr_family(addr) == 4)
+		return (addr->w[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+	return !addr->d[0] && !addr->w[2] && addr->w[3] == bpf_htonl(1);
+}
+
 /* fe80::/10 */
 static __always_inline int addr_is_link_local(const union mg_addr *addr)
 {

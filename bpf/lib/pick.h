@@ -25,7 +25,7 @@ struct pick {
 	__u8 pad[6];
 };
 
-/* Is pick->addr:port one of the set? Its slot then. Of sets that have members' rows. */
+/* Is pick->addr:port one of the set? Its slot then. Of sets with affinity or of UDP. */
 static __always_inline bool pick_is_member(__u32 set, struct pick *pick)
 {
 	struct mg_member member = { .addr = pick->addr, .set = set, .port = pick->port };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The backends of sets with sessionAffinity, by address: is the one a client had still among
- * them, and where? Not preallocated: memory as used.
+ * The backends of sets with sessionAffinity, and of UDP, by address: is the one a client or a
+ * socket had still among them, and where? Not preallocated: memory as used.
  */
 #ifndef MARGAY_MAPS_MEMBERS_H
 #define MARGAY_MAPS_MEMBERS_H

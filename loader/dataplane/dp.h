@@ -11,7 +11,7 @@
 #include "dataplane/object.h"
 
 #define DP_MAPS_MAX 48
-#define DP_PROGS_MAX 8
+#define DP_PROGS_MAX 24
 
 enum map_class { MAP_DERIVED, MAP_RUNTIME, MAP_COUNTER, MAP_SCRATCH, MAP_WATCH };
 

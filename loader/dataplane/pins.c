@@ -13,9 +13,13 @@
 
 /* The marks that from_pod and from_netdev set, and their redirects, are read by the first three. */
 const struct dp_prog_def dp_progs[] = {
-	{ "from_tunnel", DP_GROUP_TUNNEL }, { "to_pod", DP_GROUP_POD },
-	{ "to_netdev", DP_GROUP_NETDEV },   { "from_netdev", DP_GROUP_NETDEV },
-	{ "from_pod", DP_GROUP_POD },	    { "xdp", DP_GROUP_XDP },
+	{ "from_tunnel", DP_GROUP_TUNNEL },  { "to_pod", DP_GROUP_POD },
+	{ "to_netdev", DP_GROUP_NETDEV },    { "from_netdev", DP_GROUP_NETDEV },
+	{ "from_pod", DP_GROUP_POD },	     { "xdp", DP_GROUP_XDP },
+	{ "sock_recvmsg4", DP_GROUP_SOCK },  { "sock_recvmsg6", DP_GROUP_SOCK },
+	{ "sock_peername4", DP_GROUP_SOCK }, { "sock_peername6", DP_GROUP_SOCK },
+	{ "sock_connect4", DP_GROUP_SOCK },  { "sock_connect6", DP_GROUP_SOCK },
+	{ "sock_sendmsg4", DP_GROUP_SOCK },  { "sock_sendmsg6", DP_GROUP_SOCK },
 };
 const size_t dp_prog_count = sizeof(dp_progs) / sizeof(dp_progs[0]);
 

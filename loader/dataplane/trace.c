@@ -66,7 +66,8 @@ static void switch_on(const struct dp *dp, struct bpf_object *object)
 		struct bpf_program *prog =
 			bpf_object__find_program_by_name(object, dp_progs[i].name);
 
-		if (prog && !dp->group_error[dp_progs[i].group])
+		if (prog && dp_progs[i].group != DP_GROUP_SOCK &&
+		    !dp->group_error[dp_progs[i].group])
 			bpf_program__set_autoload(prog, true);
 	}
 }

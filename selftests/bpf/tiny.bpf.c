@@ -124,4 +124,26 @@ int from_tunnel(struct __sk_buff *skb)
 #endif
 }
 
+#define SOCK(name, section)                                                                        \
+	SEC("cgroup/" section)                                                                     \
+	int name(struct bpf_sock_addr *ctx)                                                        \
+	{                                                                                          \
+		__u32 index = MG_HOOK_SOCK * MG_DROP_SLOTS + TINY_TAG;                             \
+		struct mg_drop_count *row = bpf_map_lookup_elem(&mg_drops, &index);                \
+                                                                                                   \
+		(void)ctx;                                                                         \
+		if (row)                                                                           \
+			row->packets++;                                                            \
+		return 1;                                                                          \
+	}
+
+SOCK(sock_connect4, "connect4")
+SOCK(sock_connect6, "connect6")
+SOCK(sock_sendmsg4, "sendmsg4")
+SOCK(sock_sendmsg6, "sendmsg6")
+SOCK(sock_recvmsg4, "recvmsg4")
+SOCK(sock_recvmsg6, "recvmsg6")
+SOCK(sock_peername4, "getpeername4")
+SOCK(sock_peername6, "getpeername6")
+
 char _license[] SEC("license") = "Dual BSD/GPL";

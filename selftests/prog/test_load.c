@@ -28,7 +28,7 @@
 #include "selftests/lib/sandbox.h"
 
 #define BUDGET "selftests/verifier/budget.tsv"
-#define PROGRAMS 16
+#define PROGRAMS 24
 #define LINES 256
 
 static struct {
