@@ -9,18 +9,24 @@
  *	objects.c	follows the datastore, decodes, tells the state
  *	problems.c	what is wrong with objects
  *	confirm.c	objects that wait to be confirmed, and what they are if nobody does
- *	history.c	what policy was, and the way back; held.c: while nothing new comes into
- *force pools.c		IPPools: which of those that overlap are in force node.c		ways
- *to the other nodes; node_object.c: own addresses, the Node object tunnels.c	tunnel addresses
- *from IPAM hosts.c		host endpoints: which judges at which interface endpoint.c
- *attachments of this node: slots, names, maps' rows record.c	the plugin's records and what DEL
- *could not tell pods.c		programs and queueing disciplines on pods' interfaces settings.c
- *FelixConfiguration: what is not a row of a map cni.c		the plugin's requests
- *(docs/cni-socket.md) move.c		a pod's programs from clsact, by which ADD attached them, to
- *TCX aside.c		deletes interfaces that DEL put aside quiet.c		a thread for the
- *two: what keeps the network lock waits for a quiet moment gone.c		attachments whose
- *interface went without a DEL publish.c	WorkloadEndpoints of this node, written behind ADD
- *and DEL service_health.c	what load balancers ask: healthCheckNodePort, the proxy's healthz
+ *	history.c	what policy was, and the way back
+ *	held.c		while nothing new comes into force
+ *	pools.c		IPPools: which of those that overlap are in force
+ *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
+ *	tunnels.c	tunnel addresses from IPAM
+ *	hosts.c		host endpoints: which judges at which interface
+ *	endpoint.c	attachments of this node: slots, names, maps' rows
+ *	record.c	the plugin's records and what DEL could not tell
+ *	pods.c		programs and queueing disciplines on pods' interfaces
+ *	settings.c	FelixConfiguration: what is not a row of a map
+ *	connect_time.c	socket programs at the cgroup
+ *	cni.c		the plugin's requests (docs/cni-socket.md)
+ *	move.c		a pod's programs from clsact, by which ADD attached them, to TCX
+ *	aside.c		deletes interfaces that DEL put aside
+ *	quiet.c		a thread for the two: what keeps the network lock waits for a quiet moment
+ *	gone.c		attachments whose interface went without a DEL
+ *	publish.c	WorkloadEndpoints of this node, written behind ADD and DEL
+ *	service_health.c	what load balancers ask: healthCheckNodePort, the proxy's healthz
  *	duties.c	what one agent does for the whole cluster: EndpointSlices of Services
  *	reconcile.c	engine and tables into the kernel
  *	grace.c		when replaced numbers are free again
@@ -134,7 +140,7 @@ struct endpoint {
 	uint32_t limits; /* MG_EP_NO_PEER, MG_EP_THROUGH_STACK: the capability `bandwidth` */
 	uint32_t ifindex;
 	uint32_t mtu;
-	uint64_t netns_cookie;
+	__u64 netns_cookie;
 	uint8_t mac[6];
 	uint8_t host_mac[6];
 	union mg_addr ip4;
@@ -190,6 +196,7 @@ struct agent {
 	struct net_sock *net;
 	struct net_monitor *monitor;
 
+	__u64 netns_cookie;	  /* of the node's own namespace */
 	union mg_addr own4, own6; /* this node's addresses, zero: none */
 	unsigned int own4_bits, own6_bits;
 	struct uplink uplinks[UPLINKS_MAX];

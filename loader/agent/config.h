@@ -22,6 +22,7 @@ struct agent_config {
 	char *datastore; /* "dir:/var/lib/margay/store" */
 	char *manifests; /* /etc/margay/manifests.d; absent is fine */
 	char *bpffs;	 /* /sys/fs/bpf/margay */
+	char *cgroup;	 /* NULL: cgroupV2Path, else where a cgroup2 hierarchy is mounted */
 	char *run_dir;	 /* /run/margay: sockets */
 	char *state_dir; /* /var/lib/margay: journal, attachments */
 	char *ip4;	 /* "first-found", "none", "10.0.0.1/24" */

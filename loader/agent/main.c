@@ -44,6 +44,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/rpc.h"
+#include "dataplane/netns.h"
 #include "state/service.h"
 
 #define IPAM_PAUSE_MS 50
@@ -93,6 +94,8 @@ static int open_dataplane(struct agent *agent, struct err *err)
 				  &agent->pages, err);
 	if (!r)
 		r = net_open(&agent->net, err);
+	if (!r)
+		r = netns_own_cookie(&agent->netns_cookie, err);
 	if (r < 0)
 		return r;
 	agent->slots = config.mg.slots;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/connect_time.h"
 #include "agent/endpoint.h"
 #include "agent/grace.h"
 #include "agent/hosts.h"
@@ -86,11 +87,14 @@ static int want_nodes(struct agent *agent)
 /* ready is the last thing a new endpoint becomes: after its sets are in force. */
 static int want_endpoints(struct agent *agent)
 {
-	_cleanup_table_ struct table rows, by_ifindex;
+	_cleanup_table_ struct table rows, by_ifindex, namespaces;
+	const __u32 own = MG_SLOT_NONE;
 	int r;
 
 	table_init(&rows, "mg_ep", sizeof(__u32), sizeof(struct mg_ep));
 	table_init(&by_ifindex, "mg_ep_if", sizeof(__u32), sizeof(__u32));
+	table_init(&namespaces, "mg_netns", sizeof(__u64), sizeof(__u32));
+	table_add(&namespaces, &agent->netns_cookie, &own);
 	for (const struct endpoint *ep = agent->endpoints; ep; ep = ep->hh.next) {
 		__u32 slot = ep->slot, ifindex = ep->ifindex;
 		struct mg_ep row;
@@ -100,9 +104,13 @@ static int want_endpoints(struct agent *agent)
 		table_add(&rows, &slot, &row);
 		if (ifindex != MG_IFINDEX_BASE + slot)
 			table_add(&by_ifindex, &ifindex, &slot);
+		if (row.netns_cookie && row.netns_cookie != agent->netns_cookie)
+			table_add(&namespaces, &row.netns_cookie, &slot);
 	}
 	r = sync_want(agent->sync, &rows);
-	return r < 0 ? r : sync_want(agent->sync, &by_ifindex);
+	if (!r)
+		r = sync_want(agent->sync, &by_ifindex);
+	return r < 0 ? r : sync_want(agent->sync, &namespaces);
 }
 
 static int run_sync(struct agent *agent, struct err *err)
@@ -341,6 +349,8 @@ static void attach(struct round *round)
 
 	if (round->changes & CHANGE_LINKS)
 		keep(round, uplinks_attach(agent, &err), &err);
+	if (round->changes & (CHANGE_SETTINGS | CHANGE_HOOKS))
+		connect_time_attach(agent);
 	if (round->changes & (CHANGE_PODS | CHANGE_HOOKS))
 		keep(round, pods_refresh(agent, round->changes & CHANGE_PODS, &err), &err);
 }

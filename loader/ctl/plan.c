@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "ctl/remove.h"
 #include "ctl/show.h"
 #include "ctl/verb.h"
+#include "dataplane/cgroup.h"
 #include "dataplane/uplink.h"
 #include "datastore/store.h"
 #include "model/decode.h"
@@ -316,6 +318,31 @@ static void each_route(void *context, const struct state_route *route)
 	    addr_is_zero(&route->gateway) ? "" : addr_format(&route->gateway, gateway), route->mtu);
 }
 
+/* --- sockets ------------------------------------------------------------------------------- */
+
+static void plan_sockets(struct host_plan *plan)
+{
+	const struct felix_params *params = state_params(plan->state);
+	_cleanup_free_ char *given = ctl_agent_setting("cgroup", params->cgroup_path);
+	char path[PATH_MAX];
+
+	if (params->connect_time == FELIX_CONNECT_NONE) {
+		row(plan, "note", "cgroup",
+		    "bpfConnectTimeLoadBalancing is Disabled: this host's own sockets do not "
+		    "reach services");
+		return;
+	}
+	snprintf(path, sizeof(path), "%s", given);
+	if (*given || dp_cgroup_find(path, NULL) == 0)
+		row(plan, "attach", path,
+		    "socket programs, for processes of this cgroup and those below: connect, "
+		    "sendmsg, recvmsg, getpeername, of IPv4 and IPv6");
+	else
+		row(plan, "note", "cgroup",
+		    "no cgroup2 file system is mounted: this host's own sockets do not reach "
+		    "services");
+}
+
 /* --- files, objects, notes ----------------------------------------------------------------- */
 
 static void plan_listener(struct host_plan *plan, const char *host, unsigned int port,
@@ -419,6 +446,7 @@ static json_t *make_plan(struct ctl *ctl, struct err *err)
 		return NULL;
 	state_each_peer(plan.state, each_peer, &plan);
 	state_routes(plan.state, each_route, &plan);
+	plan_sockets(&plan);
 	plan_writes(&plan);
 	plan_later(&plan);
 	plan_notes(&plan);

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "dataplane/attach.h"
+#include "dataplane/cgroup.h"
 #include "dataplane/probe.h"
 #include "dataplane/sys.h"
 
@@ -111,6 +112,24 @@ static void probe_tcx(struct dp_feature *feature)
 	tell(feature, dp_attach_pick(DP_ATTACH_TCX, &ops, NULL));
 }
 
+/* Found, and programs of that kind load. Whether one may be attached there is not tried. */
+static void probe_cgroup(struct dp_feature *feature)
+{
+	const struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+	_cleanup_close_ int fd = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "margay_probe",
+					       "GPL", code, 2, &opts);
+	char path[PATH_MAX];
+	int r = fd < 0 ? fd : dp_cgroup_find(path, NULL);
+
+	tell(feature, r);
+	if (!r)
+		snprintf(feature->detail, sizeof(feature->detail), "%.90s", path);
+}
+
 static void probe_batch(struct dp_feature *feature)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
@@ -150,6 +169,8 @@ static const struct {
 	[DP_FEATURE_TCX] = { { "tcx", "clsact is used: the chained plugin \"bandwidth\" does not "
 				      "work, the capability does" },
 			     probe_tcx },
+	[DP_FEATURE_CGROUP] = { { "cgroup2", "the node's own sockets do not reach services" },
+				probe_cgroup },
 	[DP_FEATURE_BATCH] = { { "map-batch", "large changes of maps take longer" }, probe_batch },
 	[DP_FEATURE_MEMBARRIER] = { { "membarrier", "changes wait for a map update instead" },
 				    probe_membarrier },

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "dataplane/attach.h"
+#include "dataplane/cgroup.h"
 #include "dataplane/load.h"
 #include "dataplane/netlink.h"
 #include "dataplane/pins.h"
@@ -156,6 +157,7 @@ int dp_reset_node(const struct dp_reset *what, struct dp_reset_report *ret_repor
 
 	learn_programs(root);
 	note(&run, r, &own);
+	run.report.detached += dp_cgroup_detach(root);
 	if (!r) {
 		reset_links(&run, sock);
 		reset_routes(&run, sock);

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "dataplane/attach.h"
+#include "dataplane/cgroup.h"
 #include "dataplane/dp.h"
 #include "dataplane/netlink.h"
 #include "dataplane/pins.h"
@@ -208,7 +209,7 @@ static int walk_devices(const struct dp *dp, unsigned int *ret_count, struct err
 		r = net_link_list(sock, &links, &count, err);
 	for (size_t i = 0; i < dp_prog_count && !r; i++) {
 		swap.prog = (int)i;
-		if (dp->prog[i] >= 0)
+		if (dp->prog[i] >= 0 && dp_progs[i].group != DP_GROUP_SOCK)
 			r = swap_links(&swap, links, count, err);
 	}
 	*ret_count = swap.count;
@@ -259,6 +260,8 @@ int dp_takeover(struct dp *dp, struct err *err)
 	 */
 	if (!r)
 		r = dp_carry_rows(dp, true, err);
+	if (!r)
+		r = dp_cgroup_swap(dp, err);
 	if (!r)
 		r = swap_devices(dp, err);
 	if (!r)

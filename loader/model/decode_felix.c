@@ -30,6 +30,10 @@ static const struct enum_text felix_to_host[] = { { "Accept", FELIX_TO_HOST_ACCE
 						  { "Drop", FELIX_TO_HOST_DROP },
 						  { "Return", FELIX_TO_HOST_RETURN },
 						  { NULL, 0 } };
+static const struct enum_text felix_connect_time[] = { { "TCP", FELIX_CONNECT_TCP },
+						       { "Enabled", FELIX_CONNECT_ALL },
+						       { "Disabled", FELIX_CONNECT_NONE },
+						       { NULL, 0 } };
 static const struct enum_text felix_switch[] = { { "Enabled", FELIX_ENABLED },
 						 { "Disabled", FELIX_DISABLED },
 						 { NULL, 0 } };

@@ -24,6 +24,7 @@ enum felix_spoofing { FELIX_SPOOFING_DISABLED, FELIX_SPOOFING_ANY };
 enum felix_attach { FELIX_ATTACH_TC, FELIX_ATTACH_TCX, FELIX_ATTACH_NETKIT };
 enum felix_revoked { FELIX_REVOKED_DROP, FELIX_REVOKED_RESET };
 enum felix_to_host { FELIX_TO_HOST_ACCEPT, FELIX_TO_HOST_DROP, FELIX_TO_HOST_RETURN };
+enum felix_connect_time { FELIX_CONNECT_TCP, FELIX_CONNECT_ALL, FELIX_CONNECT_NONE };
 enum felix_switch { FELIX_DISABLED, FELIX_ENABLED };
 enum felix_scaling { FELIX_SCALING_DISABLED, FELIX_DOUBLE_IF_FULL };
 enum felix_client_auth {

@@ -26,7 +26,7 @@ struct back_set {
 	uint32_t number;
 	bool used;	 /* by a service */
 	bool recorded;	 /* its digest is in the map */
-	bool by_address; /* mg_members has its backends */
+	bool by_address; /* mg_members has its backends: of affinity, and of UDP */
 	VEC(struct backend) slots;
 	VEC(struct mg_prefix) ranges; /* of clients, as mg_ranges has them */
 	UT_hash_handle hh;

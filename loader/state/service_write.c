@@ -3,6 +3,7 @@
  * One service's rows anew: its sets of backends, and a frontend for each of its addresses and
  * ports, for clients of the cluster and for others.
  */
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <endian.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static struct mg_front write_backends(const struct port_write *write, enum servi
 	service_choose(service, write->port, write->is6, scope, &backends);
 	if (!keeps_last(service, set, backends.v.n))
 		back_set_write(write->services, set, backends.v.v, backends.v.n,
-			       service->affinity > 0);
+			       service->affinity > 0 || write->port->protocol == IPPROTO_UDP);
 	vec_done(&backends.v);
 	write_ranges(write, set);
 	vec_push(&service->sets, set);

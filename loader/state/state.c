@@ -218,6 +218,7 @@ static uint32_t local_flags(const struct state *state, const struct state_node_f
 	       (params->nat_exclusions == FELIX_NAT_POOLS_AND_HOSTS ? MG_LOCAL_NAT_SKIP_HOSTS : 0) |
 	       (params->revoked_tcp == FELIX_REVOKED_RESET ? MG_LOCAL_RST : 0) |
 	       (params->ipv6 ? 0 : MG_LOCAL_NO_IPV6) |
+	       (params->connect_time == FELIX_CONNECT_ALL ? MG_LOCAL_CONNECT_UDP : 0) |
 	       (facts->flows_new_until ? MG_LOCAL_FLOWS_NEW : 0) |
 	       (facts->flow_events ? MG_LOCAL_FLOW_EVENTS : 0) |
 	       (facts->host_policy ? MG_LOCAL_HOST_POLICY : 0) | to_host_flags(params);

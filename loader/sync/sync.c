@@ -11,9 +11,9 @@
 #define RETRY_MOST_MS 30000
 
 /* In the order of additions: a row names only rows of maps before its own. */
-static const char *const ranks[] = { "mg_local",   "mg_peers",	"mg_failsafe",
-				     "mg_uplinks", "mg_source", "mg_ep",
-				     "mg_ep_if",   "mg_nets",	"mg_addrs" };
+static const char *const ranks[] = { "mg_local",  "mg_peers", "mg_failsafe", "mg_uplinks",
+				     "mg_source", "mg_ep",    "mg_ep_if",    "mg_netns",
+				     "mg_nets",	  "mg_addrs" };
 
 #define RANKS (sizeof(ranks) / sizeof(ranks[0]))
 

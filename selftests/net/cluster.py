@@ -10,6 +10,7 @@ touched. Everything ends with Cluster.close(), by pid.
     n3      10.20.0.3 (and fd20::3) behind the router
     outside 192.0.2.1 (and 2001:db8::1): the world, behind the router
 """
+import atexit
 import ctypes
 import json
 import os
@@ -25,6 +26,32 @@ CNI_PATH = f"{BUILD}:/usr/lib/cni:/opt/cni/bin"
 PR_SET_PDEATHSIG = 1
 SERVER_WAIT = 10  # seconds for the words of a server that has accepted
 PATIENCE = float(os.environ.get("NET_PATIENCE", 1))  # a guest by emulation is 20 times slower
+
+
+def _make_cgroup():
+    """A cgroup of this run's own. Agents attach there (MARGAY_CGROUP) and never above; who shall pass their programs
+    is put there (Place.cgroup). None where no cgroup2 hierarchy is mounted."""
+    with open("/proc/self/mounts") as mounts:
+        tops = [row.split()[1] for row in mounts if row.split()[2] == "cgroup2"]
+    if not tops:
+        return None
+    path = os.path.join(tops[0], f"margay-test-{os.getpid()}")
+    os.mkdir(path)
+    atexit.register(_remove_cgroup, path, os.getpid())
+    return path
+
+
+def _remove_cgroup(path, owner):
+    for _ in range(100 if os.getpid() == owner else 0):
+        try:
+            return os.rmdir(path)
+        except OSError:
+            time.sleep(0.05)
+
+
+CGROUP = _make_cgroup()
+if CGROUP:
+    os.environ["MARGAY_CGROUP"] = CGROUP
 
 
 def wait_for(condition, what, timeout=30.0, step=0.05):
@@ -53,6 +80,7 @@ class Place:
 
     def __init__(self, name, cluster, mounts=True, pids=False):
         self.name, self.cluster, self.processes, self.pids = name, cluster, [], pids
+        self.cgroup = None  # what is run here passes its programs
         flags = ["--net", "--uts"] + (["--mount", "--propagation", "private"] if mounts else [])
         flags += ["--pid", "--ipc", "--fork", "--kill-child=KILL", "--mount-proc"] if pids else []
         # Of a pid namespace the shell stays as first process: it buries what loses its parent.
@@ -84,6 +112,8 @@ class Place:
         enter = ["nsenter", "-t", str(self.pid), "-n", "-u"] + (["-m"] if self.mounts else [])
         # nsenter stays outside as the parent: whoever ends it ends the command.
         enter += ["-p", "-i", "setpriv", "--pdeathsig", "KILL"] if self.pids else []
+        if self.cgroup:
+            enter = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', self.cgroup, *enter]
         return [*enter, *map(str, command)]
 
     def run(self, *command, check=True, stdin=None, env=None, timeout=60):
