@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "controller/lease.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -93,14 +94,23 @@ static json_t *frame(const struct lease *lease)
 	return object;
 }
 
+/* Kubernetes' MicroTime: an API server takes six digits of a second, no fewer. */
+static void micro_time(uint64_t now_utc_ms, char text[UTC_TEXT_MAX + 3])
+{
+	char millis[UTC_TEXT_MAX];
+
+	utc_format(now_utc_ms, millis);
+	snprintf(text, UTC_TEXT_MAX + 3, "%.*s000Z", (int)strcspn(millis, "Z"), millis);
+}
+
 json_t *lease_claim(const struct lease *lease, uint64_t now_utc_ms)
 {
 	const json_t *former = json_object_get(lease->object, "spec");
 	const json_t *changes = json_object_get(former, "leaseTransitions");
 	json_t *object = frame(lease);
-	char now[UTC_TEXT_MAX];
+	char now[UTC_TEXT_MAX + 3];
 
-	utc_format(now_utc_ms, now);
+	micro_time(now_utc_ms, now);
 	json_object_set_new(
 		object, "spec",
 		json_pack("{s:s,s:i,s:s,s:s,s:I}", "holderIdentity", lease->identity,

@@ -159,11 +159,21 @@ static void test_comes_back(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* An API server takes no other form of a MicroTime. */
+static void test_times(void **state)
+{
+	struct pair *p = *state;
+
+	assert_true(claim(&p->a, &p->shelf, 97));
+	assert_string_equal(json_text_at(p->shelf.object, "spec.renewTime"),
+			    "2023-11-14T22:13:20.097000Z");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_one_has_it), TEST(test_renewed_in_time), TEST(test_runs_out),
-		TEST(test_given_up),	     TEST(test_comes_back),
+		TEST(test_given_up),	     TEST(test_comes_back),	 TEST(test_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
