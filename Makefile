@@ -100,14 +100,17 @@ SYSTEM_LIBS := -lbpf -lelf -lz -lnl-route-3 -lnl-genl-3 -lnl-3 -lyaml -ljansson 
 # --- programs --------------------------------------------------------------------------------
 AGENT_SRC := $(wildcard loader/agent/*.c)
 CTL_SRC := $(wildcard loader/ctl/*.c)
+CONTROLLER_SRC := $(wildcard loader/controller/program/*.c)
 CNI_SRC := $(wildcard cni/plugin/*.c)
 IPAM_PLUGIN_SRC := $(wildcard ipam/plugin/*.c)
 PROGRAMS := $(if $(AGENT_SRC),$(BUILD)/margay-agent) $(if $(CTL_SRC),$(BUILD)/margayctl) \
+	$(if $(CONTROLLER_SRC),$(BUILD)/margay-controller) \
 	$(if $(CNI_SRC),$(BUILD)/margay) $(if $(IPAM_PLUGIN_SRC),$(BUILD)/margay-ipam)
 
 $(BUILD)/margay-agent: $(AGENT_SRC:%.c=$(BUILD)/%.o) $(ARCHIVES)
 $(BUILD)/margayctl: $(CTL_SRC:%.c=$(BUILD)/%.o) $(ARCHIVES)
-$(BUILD)/margay-agent $(BUILD)/margayctl:
+$(BUILD)/margay-controller: $(CONTROLLER_SRC:%.c=$(BUILD)/%.o) $(ARCHIVES)
+$(BUILD)/margay-agent $(BUILD)/margayctl $(BUILD)/margay-controller:
 	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $(SHSTK) $^ $(SYSTEM_LIBS) -o $@
 
 # The CNI plugins run from the host's /opt/cni/bin: no shared libraries.

@@ -32,7 +32,7 @@ def installed(kube):
 def logs(kube):
     out = [kube.try_kubectl("get", "pods", "-A", "-o", "wide").stdout, kube.try_kubectl("get", "events", "-n", SYSTEM).stdout]
     for one in kube.get("pods", "-n", SYSTEM):
-        for container in ("install", "agent"):
+        for container in ("install", "agent", "controller"):
             out.append(kube.try_kubectl("logs", "-n", SYSTEM, one["metadata"]["name"], "-c", container, "--tail=30").stdout)
     return "\n".join(out)
 
@@ -43,6 +43,8 @@ def kube(bare):
     done = bare.try_kubectl("rollout", "status", "-n", SYSTEM, "daemonset/margay-node", "--timeout=90s", timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr + logs(bare)
     bare.wait_nodes_ready()
+    done = bare.try_kubectl("rollout", "status", "-n", SYSTEM, "deployment/margay-controller", "--timeout=60s", timeout=70)
+    assert done.returncode == 0, done.stdout + done.stderr + logs(bare)
     yield bare
 
 
@@ -105,23 +107,55 @@ def test_first_pools(kube):
     assert {one["spec"]["cidr"]: one["spec"]["ipipMode"] for one in kube.get("ippools.projectcalico.org")} == {POOL4: "Always", POOL6: "Never"}
 
 
-def test_nothing_is_refused(kube, pods):
-    """The account's rights are enough: the API server refused our agents nothing."""
+def refused(kube):
+    """Verb, path and status of what the API server refused our accounts."""
     with open(os.path.join(kube.api, "audit")) as file:
         events = [json.loads(line) for line in file if line.endswith("\n")]
-    ours = [one for one in events if one["user"]["username"] == f"system:serviceaccount:{SYSTEM}:margay-node"]
-    assert ours and not [f"{one['verb']} {one['requestURI']}" for one in ours if one.get("responseStatus", {}).get("code") == 403]
+    ours = [one for one in events if one["user"]["username"].startswith(f"system:serviceaccount:{SYSTEM}:margay-")]
+    assert {one["user"]["username"].rsplit(":", 1)[1] for one in ours} == {"margay-node", "margay-controller"}
+    return sorted({f"{one['verb']} {one['requestURI']}" for one in ours if one.get("responseStatus", {}).get("code") == 403})
+
+
+def test_nothing_is_refused(kube, pods):
+    """The accounts' rights are enough."""
+    assert refused(kube) == []
 
 
 def test_rolling_the_daemonset(kube, pods):
     """New agents on all nodes, one node after the other: a stream between pods goes on without a loss."""
     address = addresses(pods["goal"])[0]
-    seen = {one["metadata"]["uid"] for one in kube.get("pods", "-n", SYSTEM)}
+    def agents():
+        return {one["metadata"]["uid"] for one in kube.get("pods", "-n", SYSTEM, "-l", "app.kubernetes.io/name=margay-node")}
+    seen = agents()
     stream = kube.router.start(find("kubectl"), "--kubeconfig", f"{kube.api}/kubeconfig", "exec", "far", "--", "ping", "-i", "0.1", "-c", "300",
                                address, stdout=subprocess.PIPE)
     kube.kubectl("rollout", "restart", "-n", SYSTEM, "daemonset/margay-node")
     kube.kubectl("rollout", "status", "-n", SYSTEM, "daemonset/margay-node", "--timeout=90s", timeout=100)
-    assert not seen & {one["metadata"]["uid"] for one in kube.get("pods", "-n", SYSTEM)}
+    assert len(agents()) == 2 and not seen & agents()
     text = stream.communicate(timeout=90)[0].decode()
     assert "300 packets transmitted, 300 packets received" in text, text[-500:]
     assert kube.fetch("far", address) == "goal"
+
+
+def of_node(kube, node):
+    """What blocks say of the node: those that belong to it, and addresses held for it."""
+    out = []
+    for block in kube.get("ipamblocks.projectcalico.org"):
+        spec = block["spec"]
+        out += [spec["cidr"]] if spec.get("affinity") == f"host:{node}" else []
+        out += [each["handle_id"] for each in spec["attributes"]
+                if each.get("handle_id") and (each.get("secondary") or {}).get("node") == node]
+    return out + [one["metadata"]["name"] for one in kube.get("blockaffinities.projectcalico.org") if one["spec"]["node"] == node]
+
+
+def test_node_is_removed(kube, pods):
+    """A node dies and is deleted: margay-controller gives back all that it held, and nothing of the other node. The last test: n3 is gone."""
+    assert len(of_node(kube, "n3")) > 4
+    kept = addresses(pods["goal"])
+    kube.nodes["n3"].holder.kill()
+    kube.kubectl("delete", "node", "n3")
+    kube.kubectl("delete", "pod", "far", "-n", "default", "--force", "--grace-period=0")
+    wait_for(lambda: not of_node(kube, "n3"), lambda: f"n3's are given back: {of_node(kube, 'n3')}\n{logs(kube)}", 90, 0.5)
+    assert kube.fetch("near", kept[0]) == "goal"
+    assert len(of_node(kube, "n1")) > 4
+    assert refused(kube) == []
