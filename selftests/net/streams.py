@@ -17,6 +17,7 @@ from cluster import wait_for
 
 STREAM = os.path.join(places.TOP, "selftests", "demo", "stream.py")
 FASTER = 10000  # datagrams a second
+LONGEST = 3600  # seconds of a stream that nobody ends: a test that failed leaves none behind for good
 CONTROL_SECONDS = 2
 CONTROL_MOST = 60
 
@@ -35,7 +36,7 @@ def backlog_drops():
 class Stream:
     """A running client; the server listens already. It ends by itself after the seconds, or by end()."""
 
-    def __init__(self, client, address, port, seconds=600, rate=1000):
+    def __init__(self, client, address, port, seconds=LONGEST, rate=1000):
         self.process = client.start("python3", STREAM, "client", address, port, seconds, rate, stdout=subprocess.PIPE)
 
     def running(self):
@@ -50,7 +51,7 @@ class Stream:
         return json.loads(self.process.communicate(timeout=120 * places.PATIENCE)[0])
 
 
-def begin(client, server, port, seconds=600, rate=1000, reach=None):
+def begin(client, server, port, seconds=LONGEST, rate=1000, reach=None):
     """reach: what tells that the client reaches the server; ping, where none is given."""
     serve(server, port)
     wait_for(reach or (lambda: client.ping(server.address())), "client and server reach each other")
