@@ -85,6 +85,7 @@ struct server_call;
 struct services;
 struct tunnels;
 struct waiting;
+struct sweep;
 struct watcher;
 
 #define UPLINKS_MAX 64
@@ -234,6 +235,7 @@ struct agent {
 	struct watcher *watchers;	    /* of events */
 	struct packet_log *packet_log;	    /* while a Log rule is in force; else NULL */
 	bool log_looked;		    /* whether one is was asked since the start */
+	struct sweep *sweep;		    /* of the flow tables */
 	struct counter_mark *counter_marks; /* by rule number: counts never go back */
 	uint32_t counter_mark_count;
 	struct kernel_drops *kernel_drops; /* while a watcher wants them; else NULL */

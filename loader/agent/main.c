@@ -37,6 +37,7 @@
 #include "agent/service_health.h"
 #include "agent/settings.h"
 #include "agent/status.h"
+#include "agent/sweep.h"
 #include "agent/trace.h"
 #include "agent/tunnels.h"
 #include "base/arena.h"
@@ -243,6 +244,7 @@ static int start(struct agent *agent, struct err *err)
 	agent->state = state_new(agent->config.node, agent->engine);
 	agent->services = services_new(agent->config.node);
 	reconcile_start(agent);
+	sweep_start(agent);
 	quiet_start(agent);
 	publish_start(agent);
 	duties_start(agent);
@@ -302,6 +304,7 @@ static void stop(struct agent *agent)
 	pool_switch_stop(agent);
 	objects_stop(agent);
 	node_stop(agent);
+	sweep_stop(agent);
 	reconcile_stop(agent);
 	sync_free(agent->sync);
 	dp_pages_close(agent->pages);

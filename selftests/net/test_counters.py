@@ -140,6 +140,35 @@ def test_get_wide_and_metrics(cluster, pods):
     assert re.search(r"server\s.*\s-\s+-\s+-\s+-$", cluster["n2"].ctl("get", "caliconetworkpolicy", "-n", "counted", "-o", "wide"), re.M)
 
 
+TIMEOUTS = """
+apiVersion: projectcalico.org/v3
+kind: FelixConfiguration
+metadata: {name: default}
+spec: {bpfConntrackTimeouts: {icmpTimeout: 1s}}
+"""
+
+
+def test_a_flow_that_is_over_is_swept(cluster, pods):
+    """Nobody looks its row up again: the agent's round ends it, and the rules keep what it counted."""
+    node, client, server = cluster["n1"], pods["client"], pods["server"]
+
+    def rows():
+        return [flow for flow in json.loads(node.ctl("flows", "show", "-o", "json"))
+                if flow["proto"] == 1 and flow["src"] == client.address() and flow["dst"] == server.address()]
+    client.run("ping", "-n", "-c", "3", "-i", "0.05", "-s", "56", server.address())
+    assert rows()
+    before = rule(node, "server", "ingress", "server", 1)
+    node.apply(TIMEOUTS)
+    try:
+        node.kill_agent()
+        node.start_agent()
+        wait_for(lambda: not rows(), "the round", timeout=40)
+        assert rule(node, "server", "ingress", "server", 1) == before
+        assert client.ping(server.address())
+    finally:
+        node.ctl("delete", "felixconfiguration", "default")
+
+
 def test_unknown_endpoint(cluster, pods):
     asked = cluster["n1"].try_run(os.path.join(places.BUILD, "margayctl"), "policy", "show", "counted/nobody")
     assert asked.returncode == 1 and "no such pod" in asked.stderr
