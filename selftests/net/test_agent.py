@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent by its sockets: requests that come twice, in the wrong order or from a client that left; records on
 disk; bandwidth; what a restart keeps. docs/cni-socket.md says what is expected."""
+import itertools
 import json
 import os
 import socket
@@ -74,6 +75,19 @@ def row(node, slot):
                    *[str(slot & 255), str(slot >> 8), "0", "0"])
     value = bytes(int(byte, 16) for byte in json.loads(out)["value"])
     return {"ifindex": int.from_bytes(value[40:44], "little"), "flags": int.from_bytes(value[44:48], "little")}
+
+
+def caught_up(node, turn=itertools.count(5000)):
+    """The agent has come to all that was written before: it follows changes in order."""
+    vni = next(turn)
+    node.apply(json.dumps({"apiVersion": "projectcalico.org/v3", "kind": "FelixConfiguration", "metadata": {"name": "default"},
+                           "spec": {"vxlanVNI": vni}}))
+
+    def known():
+        rows = json.loads(node.run("bpftool", "-j", "map", "dump", "pinned", "/sys/fs/bpf/margay/maps/mg_local"))
+        return rows[0]["formatted"]["value"]["vni"] == vni
+
+    wait_for(known, "the agent follows")
 
 
 def restart(node):
@@ -290,10 +304,16 @@ def test_second_sandbox_keeps_the_object(node):
     first.add()
     second.add()
     first.delete()
-    listed = wait_for(lambda: [w for w in json.loads(node.ctl("get", "workloadendpoint", "-A", "-o", "json"))["items"]
-                               if w["spec"]["pod"] == "phoenix"], "the object")
     wait_for(lambda: len(endpoints(node)) == 1, "one endpoint is left")
-    assert listed[0]["spec"]["containerID"] == second.container
+
+    def stored():
+        return [w["spec"]["containerID"] for w in json.loads(node.ctl("get", "workloadendpoint", "-A", "-o", "json"))["items"]
+                if w["spec"]["pod"] == "phoenix"]
+
+    # Written behind ADD and DEL, the last word of both: what the store has before may be the first one's.
+    wait_for(lambda: stored() == [second.container], lambda: f"the object: {stored()}")
+    caught_up(node)
+    assert stored() == [second.container]
     second.delete()
     wait_for(lambda: not json.loads(node.ctl("get", "workloadendpoint", "-A", "-o", "json"))["items"], "it goes too")
 
@@ -317,6 +337,7 @@ def test_a_pod_made_anew_is_not_the_former_one(node):
     node.ctl("delete", "pod", "phoenix")
     node.apply(POD.format(labels="{app: new}"))
     assert uid_of(node) != former
+    caught_up(node)
     answer = call(node, op="allocate", uid=former, **{**names("late"), "pod": "phoenix"})
     assert answer["code"] == 11 and "another Pod" in answer["msg"]
     assert call(node, op="ipam-allocate", uid=former, **{**names("late"), "pod": "phoenix"})["code"] == 11
@@ -346,6 +367,7 @@ def test_commit_waits_for_the_pod_it_spoke_of(node, how):
     node.ctl("delete", "pod", "phoenix")
     if how == "made anew":
         node.apply(POD.format(labels="{app: other}"))
+    caught_up(node)
     client = Client(node).send(**interface(node, "halves", given))
     client.socket.settimeout(1)
     with pytest.raises(TimeoutError):
