@@ -137,11 +137,14 @@ def test_a_capture_of_them(node):
 def test_it_is_there_while_somebody_watches(node):
     assert not loaded(node)
     one, two = Monitor(node, "--kernel-drops"), Monitor(node, "--kernel-drops", "--verdict", "dropped")
+    client, server = node.pod("client"), node.pod("server")
+    # The program is there for the first one; that the second is connected is told by what it is told.
+    wait_for(lambda: datagram(client, server.address()) or all(each.records(kind="kernel-drop", dport=4711) for each in (one, two)),
+             "both are told")
     assert len(loaded(node)) == 1, "one for all"
     one.stop()
-    client, server = node.pod("client"), node.pod("server")
-    datagram(client, server.address())
-    assert two.first(kind="kernel-drop", dport=4711)
+    datagram(client, server.address(), 4713)
+    assert two.first(kind="kernel-drop", dport=4713)
     two.stop()
     wait_for(lambda: not loaded(node), "the last one's end frees it")
     plain = Monitor(node)
