@@ -73,6 +73,8 @@ def gone(cluster):
     yield
     for name in ("service/web", "endpointslice/web-ipv4", "endpointslice/web-ipv6"):
         cluster["n1"].ctl("delete", "-n", "shop", name, check=False)
+    # What the next test waits for may be what this one had.
+    wait_for(lambda: not {VIP4, VIP6} & {row["address"] for row in shown(cluster["n1"])}, "the service is gone")
 
 
 @pytest.mark.parametrize("address", [VIP4, VIP6])
