@@ -42,6 +42,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp CMOCKA_MESSAGE_OUTPUT=TAP
 export HOSTILE_PACKETS={packets} MARGAY_VERDICTS={verdicts}
 cd {top}
 mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 modprobe -qa {modules}
 uname -r > {out}/release

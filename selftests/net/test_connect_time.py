@@ -243,6 +243,21 @@ def test_a_socket_keeps_its_backend(world):
         assert len(set(world.ask(world.cluster["n1"], "sent", 4, 20)["answers"])) == 1
 
 
+def test_a_socket_leaves_a_backend_that_went(world):
+    """The next datagram of a socket that is not connected goes to one that is there, and nobody is shown but the service."""
+    node = world.cluster["n1"]
+    world.serve("near")
+    command = node.wrap("python3", SOCKETS, "ask", "sent", VIP[4], PORT, "loop")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as socket:
+        def ask():
+            socket.stdin.write("\n")
+            return json.loads(socket.stdout.readline())
+        assert ask() == ask() == {"answers": ["near"], "from": [f"{VIP[4]}|{PORT}"]}
+        world.serve("far")
+        assert ask() == {"answers": ["far"], "from": [f"{VIP[4]}|{PORT}"]}
+        socket.stdin.close()
+
+
 @pytest.mark.parametrize("how", ["tcp", "udp", "sent"])
 @pytest.mark.parametrize("family", [4, 6])
 def test_affinity(world, mode, how, family):
