@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon: one loop; what waits for the disk or for RCU does so in threads that own nothing of
- * the agent's (datastore/dir_worker.c, grace.c, quiet.c). What each file does, in the order of its
- *life:
+ * the agent's (datastore/dir_worker.c, grace.c, quiet.c). What each file does, in its life's order:
  *
  *	main.c		starts the parts, runs the loop, ends
  *	restore.c	reads what a former agent left in the pinned maps
@@ -11,6 +10,7 @@
  *	confirm.c	objects that wait to be confirmed, and what they are if nobody does
  *	history.c	what policy was, and the way back
  *	held.c		while nothing new comes into force
+ *	trial.c		host policy that cuts the node off its datastore is taken back
  *	pools.c		IPPools: which of those that overlap are in force
  *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
  *	tunnels.c	tunnel addresses from IPAM
@@ -32,8 +32,10 @@
  *	grace.c		when replaced numbers are free again
  *	control.c	margayctl's requests
  *	policy_diff.c	what a change of policy would do, found out in a copy of the process
- *	monitor.c	records to whoever watches; kernel_drops.c: the kernel's own; packet_log.c:
- *what Log rules see counters.c	what rules have counted status.c	health, readiness, metrics
+ *	monitor.c	records to whoever watches; kernel_drops.c: the kernel's own;
+ *			packet_log.c: what Log rules see
+ *	counters.c	what rules have counted
+ *	status.c	health, readiness, metrics
  *
  * Every change ends in agent_dirty(), which says what it concerns and runs reconcile once at the
  * end of the loop's turn: one pod or one policy costs work for itself, not for the node.
@@ -83,6 +85,7 @@ struct server;
 struct service_health;
 struct server_call;
 struct services;
+struct trial;
 struct tunnels;
 struct waiting;
 struct sweep;
@@ -248,6 +251,8 @@ struct agent {
 	uint64_t confirm_spread; /* ms behind the end of an object's time */
 	unsigned long confirms_missed;
 	struct history *history;	 /* of policy; NULL: not started */
+	struct trial *trial;		 /* of host policy; NULL: not looked yet */
+	bool hosts_judge_anew;		 /* since the last round that put all into force */
 	struct policy_diff *policy_diff; /* the comparison at hand; NULL: none */
 };
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -17,6 +18,7 @@
 
 #define DEFAULT_FILE "/etc/margay/agent.yaml"
 #define FILE_LIMIT 65536
+#define TRIAL_MAX 3600
 
 enum {
 	OPTION_CONFIG = 'c',
@@ -30,6 +32,7 @@ enum {
 	OPTION_IPV4,
 	OPTION_IPV6,
 	OPTION_LOG_LEVEL,
+	OPTION_HOST_TRIAL,
 };
 
 /* One row a setting: option, key of the file, environment, place, built-in value. */
@@ -53,6 +56,8 @@ static const struct setting {
 	{ OPTION_IPV4, "ipv4", "IP", offsetof(struct agent_config, ip4), "first-found" },
 	{ OPTION_IPV6, "ipv6", "IP6", offsetof(struct agent_config, ip6), "first-found" },
 	{ OPTION_LOG_LEVEL, "logLevel", NULL, offsetof(struct agent_config, log_level), NULL },
+	{ OPTION_HOST_TRIAL, "hostPolicyTrial", NULL,
+	  offsetof(struct agent_config, host_trial_text), "30s" },
 };
 
 static const struct argp_option options[] = {
@@ -66,6 +71,8 @@ static const struct argp_option options[] = {
 	{ "state-dir", OPTION_STATE_DIR, "DIR", 0, "journal and attachments", 0 },
 	{ "ipv4", OPTION_IPV4, "ADDRESS", 0, "ADDRESS/LENGTH, first-found or none", 0 },
 	{ "ipv6", OPTION_IPV6, "ADDRESS", 0, "ADDRESS/LENGTH, first-found or none", 0 },
+	{ "host-policy-trial", OPTION_HOST_TRIAL, "SECONDS", 0,
+	  "until host policy that cuts the datastore off is taken back (30s; 0: never)", 0 },
 	{ "log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "debug, info, warning, error, fatal", 0 },
 	{ 0 },
 };
@@ -172,6 +179,20 @@ static void read_environment(struct agent_config *config)
 	}
 }
 
+/* "30s", "30". */
+static int take_trial(struct agent_config *config, struct err *err)
+{
+	const char *text = config->host_trial_text;
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (!isdigit((unsigned char)*text) || (*end && strcmp(end, "s")) || seconds > TRIAL_MAX)
+		return err_set(err, -EINVAL, "hostPolicyTrial \"%s\": not 0 to %ds", text,
+			       TRIAL_MAX);
+	config->host_trial = (unsigned int)seconds;
+	return 0;
+}
+
 int agent_config_load(struct agent_config *config, int argc, char **argv, struct err *err)
 {
 	static const struct argp argp = {
@@ -195,7 +216,7 @@ int agent_config_load(struct agent_config *config, int argc, char **argv, struct
 		return err_set(err, -EINVAL,
 			       "log level \"%s\": not debug, info, warning, error or fatal",
 			       config->log_level);
-	return 0;
+	return take_trial(config, err);
 }
 
 void agent_config_done(struct agent_config *config)

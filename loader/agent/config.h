@@ -28,6 +28,8 @@ struct agent_config {
 	char *ip4;	 /* "first-found", "none", "10.0.0.1/24" */
 	char *ip6;
 	char *log_level;
+	char *host_trial_text;
+	unsigned int host_trial; /* seconds that host policy may cut the store off; 0: for ever */
 	enum log_level level;
 };
 

@@ -125,6 +125,17 @@ static void take_back(struct agent *agent, struct history_change *change)
 	change->back = true;
 }
 
+/* What it has become is not to come again. */
+static void concern(struct agent *agent, const char *key)
+{
+	struct past *past = history_past(agent, key, kind_of_key(key));
+
+	if (past->concerned)
+		return;
+	past->concerned = true;
+	past->failed = packed_copy(past->told);
+}
+
 /* The newest changes that are in force. */
 static size_t find(const struct history *history, size_t count, struct history_change *ret[])
 {
@@ -181,6 +192,27 @@ void history_rollback_handle(struct agent *agent, struct server_call *call, cons
 	answer(agent, call, &err);
 }
 
+size_t history_take_back(struct agent *agent, uint64_t good, struct err *err)
+{
+	struct history *history = agent->history;
+	struct history_change *changes[HISTORY_CHANGES];
+	size_t found = find(history, HISTORY_CHANGES, changes), count = 0;
+
+	while (count < found && changes[count]->number > good)
+		count++;
+	if (!count || history->held)
+		return 0;
+	hold(agent);
+	history->lost = true;
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < changes[i]->count; k++)
+			concern(agent, changes[i]->object[k].key);
+		take_back(agent, changes[i]);
+	}
+	save(agent, err);
+	return count;
+}
+
 /* --- forth --------------------------------------------------------------------------------- */
 
 static void take_latest(struct agent *agent, struct past *past)
@@ -189,6 +221,9 @@ static void take_latest(struct agent *agent, struct past *past)
 	bool waits = past_waits(agent, past);
 
 	past->latest = NULL;
+	free(past->failed);
+	past->failed = NULL;
+	past->concerned = false;
 	if (!waits) {
 		free(latest);
 		return;
@@ -200,9 +235,24 @@ static void take_latest(struct agent *agent, struct past *past)
 }
 
 /* One more change: it can be taken back as any other. */
+void history_go_on(struct agent *agent)
+{
+	struct history *history = agent->history;
+	_cleanup_free_ char *path = file_of(agent);
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		log_error("policy would be held by the next agent", "file", path, "why",
+			  strerror(errno), NULL);
+	for (struct past *past = history->pasts; past; past = past->hh.next)
+		take_latest(agent, past);
+	history->held = history->lost = history->mended = false;
+	history_settle(agent);
+	history_sweep(agent);
+	log_info("policy goes on", NULL);
+}
+
 void history_resume_handle(struct agent *agent, struct server_call *call)
 {
-	_cleanup_free_ char *path = file_of(agent);
 	struct err err = { 0 };
 
 	if (!agent->history->held) {
@@ -213,15 +263,6 @@ void history_resume_handle(struct agent *agent, struct server_call *call)
 		server_fail(call, CODE_TRY_AGAIN, "the datastore has not been read whole yet");
 		return;
 	}
-	if (unlink(path) < 0 && errno != ENOENT) {
-		server_fail(call, CODE_TRY_AGAIN, "%s: %s", path, strerror(errno));
-		return;
-	}
-	for (struct past *past = agent->history->pasts; past; past = past->hh.next)
-		take_latest(agent, past);
-	agent->history->held = false;
-	history_settle(agent);
-	history_sweep(agent);
-	log_info("policy goes on", NULL);
+	history_go_on(agent);
 	answer(agent, call, &err);
 }

@@ -52,6 +52,7 @@ static void past_free(struct history *history, struct past *past)
 	HASH_DEL(history->pasts, past);
 	free(past->told);
 	free(past->latest);
+	free(past->failed);
 	free(past->key);
 	free(past);
 }
@@ -147,6 +148,8 @@ bool history_event(struct agent *agent, const struct store_event *event)
 	if (event->type != STORE_DELETED)
 		content = history_pack(event->object);
 	if (history->held) {
+		history->mended |=
+			history->lost && past->concerned && !packed_equal(past->failed, content);
 		free(past->latest);
 		past->latest = content;
 		return false;
@@ -168,6 +171,8 @@ bool history_event(struct agent *agent, const struct store_event *event)
 void history_settle(struct agent *agent)
 {
 	agent->history->open = false;
+	if (agent->history->mended)
+		history_go_on(agent);
 }
 
 void history_sweep(struct agent *agent)

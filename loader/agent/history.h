@@ -26,6 +26,8 @@ struct past {
 	const struct store_kind *kind;
 	struct packed *told;   /* in force; NULL: absent */
 	struct packed *latest; /* while held: the store's; NULL: absent */
+	struct packed *failed; /* what it had become when it was taken back; NULL: absent */
+	bool concerned;	       /* it was taken back because of what it had become */
 	UT_hash_handle hh;
 };
 
@@ -50,6 +52,8 @@ struct history {
 	uint64_t last;				       /* number of the newest */
 	bool open;				       /* the newest still takes objects */
 	bool held;
+	bool lost;   /* held because the datastore was out of reach */
+	bool mended; /* what was taken back so has changed in the store */
 };
 
 /* Reads what a former agent holds, and tells it. Before the store is followed. */
@@ -69,7 +73,14 @@ size_t history_waiting(const struct agent *agent); /* objects that wait for resu
 void history_rollback_handle(struct agent *agent, struct server_call *call, const json_t *request);
 void history_resume_handle(struct agent *agent, struct server_call *call);
 
+/* Takes all changes behind number `good` back, and holds: until one of their objects changes in the
+ * store. How many; 0: there is none, or no way back. err: set where it is not kept over a restart.
+ */
+size_t history_take_back(struct agent *agent, uint64_t good, struct err *err);
+
 /* --- among its files --- */
+
+void history_go_on(struct agent *agent); /* what waits is told */
 
 /* The content has changed from former (taken over) to what is told: one more object of the change
  * at hand. */

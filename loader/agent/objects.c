@@ -20,6 +20,7 @@
 #include "agent/service_health.h"
 #include "agent/settings.h"
 #include "agent/trace.h"
+#include "agent/trial.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/heap.h"
@@ -418,6 +419,7 @@ void objects_stop(struct agent *agent)
 		event_free(agent->store_event);
 	if (agent->store_timer)
 		event_free(agent->store_timer);
+	trial_stop(agent);
 	confirm_stop(agent);
 	history_stop(agent);
 	pool_status_stop(agent);

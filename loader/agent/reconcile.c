@@ -16,6 +16,7 @@
 #include "agent/pods.h"
 #include "agent/record.h"
 #include "agent/settings.h"
+#include "agent/trial.h"
 #include "agent/uplink.h"
 #include "base/arena.h"
 #include "base/inet.h"
@@ -133,6 +134,7 @@ static int apply_hosts(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	if (agent->hosts_changed) {
+		agent->hosts_judge_anew = true;
 		dp_control_raise(&agent->control->host_epoch);
 		dp_control_raise(&agent->control->change);
 		agent->hosts_changed = false;
@@ -258,6 +260,7 @@ static int write_policy(struct agent *agent, struct err *err)
 	r = plan_write(&target, plan, &report, built < 0 ? NULL : err);
 	if (r < 0)
 		return r;
+	agent->hosts_judge_anew |= plan->hosts;
 	engine_applied(agent->engine);
 	if (report.committed || !agent->log_looked)
 		packet_log_look(agent);
@@ -422,6 +425,8 @@ void reconcile(struct agent *agent)
 		log_info("everything is in force again", NULL);
 	agent->degraded = false;
 	agent->retry_ms = 0;
+	trial_round(agent, agent->hosts_judge_anew);
+	agent->hosts_judge_anew = false;
 }
 
 static void on_dirty(evutil_socket_t fd, short what, void *context)

@@ -12,6 +12,7 @@
 #include "agent/http.h"
 #include "agent/policy_metrics.h"
 #include "agent/problems.h"
+#include "agent/trial.h"
 #include "base/arena.h"
 #include "dataplane/names.h"
 
@@ -31,6 +32,9 @@ bool status_ready(void *context, FILE *out)
 	if (history_held(agent)) {
 		fprintf(out, "policy is held: %zu objects wait for \"margayctl policy resume\"\n",
 			history_waiting(agent));
+		if (agent->history->lost)
+			fputs("host policy cut this node off its datastore and was taken back\n",
+			      out);
 		ready = false;
 	}
 	for (unsigned int i = 0; i < DP_GROUP_MAX; i++) {
@@ -215,6 +219,9 @@ static void metrics(void *context, FILE *out)
 	      history_held(agent));
 	gauge(out, "margay_policy_waiting_objects", "Objects that wait for policy resume.",
 	      history_waiting(agent));
+	counter(out, "margay_host_policy_reverted_total",
+		"Times that host policy cut the node off its datastore and was taken back.",
+		trial_failures(agent));
 	gauge(out, "margay_unconfirmed_objects", "Objects that wait to be confirmed.",
 	      confirm_count(agent));
 	counter(out, "margay_unconfirmed_reverted_total", "Objects that nobody confirmed in time.",

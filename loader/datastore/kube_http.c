@@ -163,7 +163,7 @@ void kube_begin(struct kube_http *http, struct kube_request *request)
 	const struct kube_attempt attempt = { .config = http->config,
 					      .auth = http->auth,
 					      .server = http->config->servers[http->server],
-					      .fresh = http->fresh,
+					      .fresh = http->fresh || request->fresh,
 					      .timeout_ms = time_left(request) };
 	int r = 0;
 

@@ -32,6 +32,7 @@ struct kube_request {
 	const char *type;   /* of the body; NULL: application/json */
 	const char *body;   /* NULL: none; must live as long */
 	int timeout_ms;	    /* for an answer, the whole of it unless idle_ms; 0: 15 s */
+	bool fresh;	    /* by a new connection */
 	int idle_ms;	    /* a stream: longest silence; 0: it is none */
 	/* Gets the body of an answer 2xx as it comes, of a stream first nothing: it has begun. 0
 	 * goes on; else the request ends with that and err. It must not cancel its own request.

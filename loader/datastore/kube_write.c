@@ -80,9 +80,12 @@ static void send(struct kube_job *job, const char *method, const char *sub)
 		key.name = NULL;
 	job->path = kube_path(&key, sub);
 	job->what = key_text(&write_of(job)->key);
-	job->request = (struct kube_request){
-		.method = method, .path = job->path, .body = job->body, .done = on_done, .arg = job
-	};
+	job->request = (struct kube_request){ .method = method,
+					      .path = job->path,
+					      .body = job->body,
+					      .fresh = write_of(job)->fresh,
+					      .done = on_done,
+					      .arg = job };
 	kube_http_start(job->kube->http, &job->request);
 }
 

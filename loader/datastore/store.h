@@ -164,6 +164,7 @@ struct store_write {
 	const json_t *object;
 	struct store_key key; /* delete only */
 	const char *expect;   /* delete only: version, NULL for any */
+	bool fresh; /* delete only: asked by a connection that was not there before (kubernetes) */
 
 	/* Results. */
 	int result;

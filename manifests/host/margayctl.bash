@@ -35,7 +35,7 @@ _margayctl()
 		if [ "${COMP_WORDS[COMP_CWORD - 1]}" = -f ]; then
 			COMPREPLY=($(compgen -f -- "$current"))
 		else
-			COMPREPLY=($(compgen -W "-f -R -n" -- "$current"))
+			COMPREPLY=($(compgen -W "-f -R -n --confirm" -- "$current"))
 		fi
 		;;
 	monitor)

@@ -242,14 +242,19 @@ def test_a_restart_opens_nothing_between_pods(nodes, apply):
 
 
 def test_the_example_of_a_firewall(nodes, cluster):
-    """manifests/examples/host-firewall on n1, monitored from n2: its README's table, and the drop says why."""
+    """manifests/examples/host-firewall on n1, monitored from n2: its README's steps and table, and the drop says why."""
     n1, n2, world = nodes["n1"], nodes["n2"], cluster["n3"]
     with open(os.path.join(TOP, "manifests", "examples", "host-firewall", "policy.yaml")) as file:
         text = file.read().replace("node: server", "node: n1")
     serve(n1, 9100)
-    n1.apply(text)
+    n1.ctl("apply", "--confirm", "20s", "-f", "-", stdin=text)
     try:
         settles(n2, N1, 8080, False)
+        settles(n2, N1, 8080, True)  # nobody confirmed
+        wait_for(lambda: not n1.ctl("get", "hostendpoint", "-o", "name").strip(), "the objects are gone from the store", 10)
+        n1.ctl("apply", "--confirm", "60s", "-f", "-", stdin=text)
+        settles(n2, N1, 8080, False)
+        assert "confirmed" in n1.ctl("confirm")
         for port, source, want in ((22, n2, True), (22, world, True), (9100, n2, True), (9100, world, False), (8080, world, False)):
             assert reaches(source, N1, port) == want, (port, source.name)
         assert not n2.try_run("ping", "-n", "-c", "1", "-W", "2", N1).returncode
