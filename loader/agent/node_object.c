@@ -128,7 +128,6 @@ static json_t *foreign_addresses(const json_t *status)
 	return list;
 }
 
-/* In a cluster a node's status is its kubelet's. */
 static void fill_status(const struct agent *agent, json_t *object)
 {
 	json_t *status = member(object, "status");
@@ -145,8 +144,6 @@ static void fill_node(const struct agent *agent, json_t *object)
 	json_t *annotations = member(metadata, "annotations");
 	const uint8_t *mac = agent->vtep_mac;
 
-	json_object_set_new(member(metadata, "labels"), "kubernetes.io/hostname",
-			    json_string(agent->config.node));
 	annotate(annotations, "projectcalico.org/IPv4Address",
 		 own_text(&agent->own4, agent->own4_bits));
 	annotate(annotations, "projectcalico.org/IPv6Address",
@@ -158,8 +155,12 @@ static void fill_node(const struct agent *agent, json_t *object)
 		 xasprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
 			   mac[5]));
 	tunnels_annotate(agent, annotations);
-	if (!store_is_cluster(agent->store))
-		fill_status(agent, object);
+	/* Labels and status of a cluster's node are its kubelet's. */
+	if (store_is_cluster(agent->store))
+		return;
+	json_object_set_new(member(metadata, "labels"), "kubernetes.io/hostname",
+			    json_string(agent->config.node));
+	fill_status(agent, object);
 }
 
 /* Locally administered, the same after each restart. FNV-1a of the name. */

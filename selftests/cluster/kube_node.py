@@ -43,7 +43,7 @@ SWITCHES = {"vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10,
 class KubeNode(Node):
     def __init__(self, name, cluster):
         super().__init__(name, cluster, pids=True)
-        self.cgroup = f"margay-{os.getpid()}/{name}"
+        self.pods_cgroup = f"margay-{os.getpid()}/{name}"
         self.kubelet = self.containerd = None
         writable(self, "opt", "var/log")
         self.sh("rm -rf /etc/cni/net.d/* && mkdir -p /opt/cni/bin /var/log/pods /var/log/containers")
@@ -71,10 +71,10 @@ class KubeNode(Node):
         with open("/proc/mounts") as rows:
             tops = {row.split()[1] for row in rows if row.split()[2] in ("cgroup", "cgroup2")}
         for top in tops:
-            os.makedirs(f"{top}/{self.cgroup}", exist_ok=True)
+            os.makedirs(f"{top}/{self.pods_cgroup}", exist_ok=True)
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if os.path.exists(f"{top}/tasks") and os.path.exists(f"{top}/{name}"):
-                    self._copy(f"{top}/{name}", f"{top}/{os.path.dirname(self.cgroup)}/{name}", f"{top}/{self.cgroup}/{name}")
+                    self._copy(f"{top}/{name}", f"{top}/{os.path.dirname(self.pods_cgroup)}/{name}", f"{top}/{self.pods_cgroup}/{name}")
 
     @staticmethod
     def _copy(source, *targets):
@@ -106,7 +106,7 @@ class KubeNode(Node):
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
             "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": f"{api}/ca.crt"}},
             "authorization": {"mode": "Webhook"}, "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-            "cgroupDriver": "cgroupfs", "cgroupRoot": "/" + self.cgroup, "failCgroupV1": False, "failSwapOn": False,
+            "cgroupDriver": "cgroupfs", "cgroupRoot": "/" + self.pods_cgroup, "failCgroupV1": False, "failSwapOn": False,
             "protectKernelDefaults": True, "resolvConf": "", "clusterDNS": ["10.96.0.10"], "clusterDomain": "cluster.local",
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%"},
             "imageGCHighThresholdPercent": 100, "imageMinimumGCAge": "24h", "oomScoreAdj": 0, "readOnlyPort": 0, "maxPods": 250,
@@ -129,8 +129,8 @@ class KubeNode(Node):
 
     def close(self):
         super().close()
-        remove_cgroups(self.cgroup)
-        for top in glob.glob(f"{CGROUPS}/{os.path.dirname(self.cgroup)}") + glob.glob(f"{CGROUPS}/*/{os.path.dirname(self.cgroup)}"):
+        remove_cgroups(self.pods_cgroup)
+        for top in glob.glob(f"{CGROUPS}/{os.path.dirname(self.pods_cgroup)}") + glob.glob(f"{CGROUPS}/*/{os.path.dirname(self.pods_cgroup)}"):
             if not [each for each in os.listdir(top) if os.path.isdir(f"{top}/{each}")]:
                 os.rmdir(top)
         for at in ("containerd", "kubelet"):

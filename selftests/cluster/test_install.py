@@ -108,17 +108,82 @@ def test_first_pools(kube):
 
 
 def refused(kube):
-    """Verb, path and status of what the API server refused our accounts."""
+    """Verb and path of what the API server refused our programs, by rights (403) or by policy (422)."""
     with open(os.path.join(kube.api, "audit")) as file:
         events = [json.loads(line) for line in file if line.endswith("\n")]
     ours = [one for one in events if one["user"]["username"].startswith(f"system:serviceaccount:{SYSTEM}:margay-")]
     assert {one["user"]["username"].rsplit(":", 1)[1] for one in ours} == {"margay-node", "margay-controller"}
-    return sorted({f"{one['verb']} {one['requestURI']}" for one in ours if one.get("responseStatus", {}).get("code") == 403})
+    return sorted({f"{one['verb']} {one['requestURI']}" for one in ours
+                   if one.get("responseStatus", {}).get("code") in (403, 422) and "kubectl" not in one.get("userAgent", "")})
 
 
 def test_nothing_is_refused(kube, pods):
     """The accounts' rights are enough."""
     assert refused(kube) == []
+
+
+@pytest.fixture(scope="module")
+def agent_of_n1(kube):
+    """A kubeconfig with the token that the agent of n1 has; kubectl with it, its words where it is refused."""
+    (one,) = kube.get("pods", "-n", SYSTEM, "-l", "app.kubernetes.io/name=margay-node", "--field-selector", "spec.nodeName=n1")
+    token = kube.kubectl("create", "token", "-n", SYSTEM, "margay-node", "--bound-object-kind", "Pod", "--bound-object-name",
+                         one["metadata"]["name"], "--bound-object-uid", one["metadata"]["uid"]).strip()
+    with open(os.path.join(kube.api, "kubeconfig")) as file:
+        config = json.load(file)
+    config["users"][0]["user"] = {"token": token}
+    path = os.path.join(kube.api, "agent-n1")
+    with open(path, "w") as file:
+        json.dump(config, file)
+
+    def call(verb, item):
+        # kubectl's own verbs write annotations of kubectl's.
+        names = {"Node": "/api/v1/nodes", "Pod": "/api/v1/namespaces/default/pods"}
+        where = names.get(item["kind"], f"/apis/projectcalico.org/v3/{item['kind'].lower()}s".replace("affinitys", "affinities"))
+        where += "" if verb == "create" else "/" + item["metadata"]["name"]
+        body = ["-f", "-"] if verb != "delete" else []
+        done = kube.router.try_run(find("kubectl"), "--kubeconfig", path, verb, "--raw", where, *body, stdin=json.dumps(item))
+        return "" if done.returncode == 0 else done.stderr
+    return call
+
+
+def annotated(item, key="cni.projectcalico.org/test"):
+    item["metadata"].setdefault("annotations", {})[key] = "x"
+    return item
+
+
+def test_an_agent_ends_at_its_node(kube, pods, agent_of_n1):
+    """With its own token the agent of n1 writes its Node, its pods' annotations and its blocks, and nothing of n3."""
+    assert agent_of_n1("replace", annotated(kube.one("node", "n1"))) == ""
+    assert "its own Node only" in agent_of_n1("replace", annotated(kube.one("node", "n3")))
+    tainted = kube.one("node", "n1")
+    tainted["spec"]["unschedulable"] = True
+    assert "no labels, taints and ranges" in agent_of_n1("replace", tainted)
+
+    assert agent_of_n1("replace", annotated(kube.one("pod", "goal"))) == ""
+    assert "annotations of cni.projectcalico.org only" in agent_of_n1("replace", annotated(kube.one("pod", "goal"), "other"))
+    labelled = kube.one("pod", "goal")
+    labelled["metadata"]["labels"]["app"] = "far"
+    assert "nothing of a Pod but annotations" in agent_of_n1("replace", labelled)
+    imaged = kube.one("pod", "goal")
+    imaged["spec"]["containers"][0]["image"] = "other"
+    assert "nothing of a Pod but annotations" in agent_of_n1("replace", imaged)
+    assert "Pods of its own node only" in agent_of_n1("replace", annotated(kube.one("pod", "far")))
+
+    blocks = {one["spec"]["affinity"]: one for one in kube.get("ipamblocks.projectcalico.org")}
+    theirs = blocks["host:n3"]
+    assert "takes it from there only" in agent_of_n1("delete", theirs)
+    theirs["spec"]["affinity"] = "host:n2"
+    assert "to its own node or takes it from there only" in agent_of_n1("replace", theirs)
+    affinity = {"apiVersion": "projectcalico.org/v3", "kind": "BlockAffinity", "metadata": {"name": "n3-10-244-255-0-26"},
+                "spec": {"node": "n3", "type": "host", "cidr": "10.244.255.0/26", "state": "pending"}}
+    assert "for its own node only" in agent_of_n1("create", affinity)
+    pool = {"apiVersion": "projectcalico.org/v3", "kind": "IPPool", "metadata": {"name": "other"}, "spec": {"cidr": "10.250.0.0/16"}}
+    assert "the first pools only" in agent_of_n1("create", pool)
+    for kind in ("secrets", "configmaps"):
+        done = kube.router.try_run(find("kubectl"), "--kubeconfig", os.path.join(kube.api, "agent-n1"), "get", kind, "-A")
+        assert "forbidden" in done.stderr, kind
+    kube.kubectl("annotate", "node", "n1", "cni.projectcalico.org/test-")
+    kube.kubectl("annotate", "pod", "goal", "-n", "default", "cni.projectcalico.org/test-")
 
 
 def test_rolling_the_daemonset(kube, pods):
@@ -155,7 +220,7 @@ def test_node_is_removed(kube, pods):
     kube.nodes["n3"].holder.kill()
     kube.kubectl("delete", "node", "n3")
     kube.kubectl("delete", "pod", "far", "-n", "default", "--force", "--grace-period=0")
-    wait_for(lambda: not of_node(kube, "n3"), lambda: f"n3's are given back: {of_node(kube, 'n3')}\n{logs(kube)}", 90, 0.5)
+    wait_for(lambda: not of_node(kube, "n3"), lambda: f"n3's are given back: {of_node(kube, 'n3')}\n{logs(kube)}", 180, 0.5)
     assert kube.fetch("near", kept[0]) == "goal"
     assert len(of_node(kube, "n1")) > 4
     assert refused(kube) == []
