@@ -49,6 +49,17 @@ static __always_inline int addr_is_loopback(const union mg_addr *addr)
 	return !addr->d[0] && !addr->w[2] && addr->w[3] == bpf_htonl(1);
 }
 
+/* An address that routers pass on: not of a link, not of a host's own, and there is one. */
+static __always_inline int addr_is_routed(const union mg_addr *addr)
+{
+	__u32 first = bpf_ntohl(addr->w[3]) >> 24;
+
+	if (addr_family(addr) == 4)
+		return first && first != 127 && bpf_ntohl(addr->w[3]) >> 16 != 0xa9fe;
+	/* ::/8 has the unspecified, loopback and mapped ones */
+	return addr->b[0] && (addr->w[0] & bpf_htonl(0xffc00000)) != bpf_htonl(0xfe800000);
+}
+
 /* fe80::/10 */
 static __always_inline int addr_is_link_local(const union mg_addr *addr)
 {

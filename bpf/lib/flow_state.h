@@ -283,6 +283,8 @@ static __always_inline int flow_create(struct packet *pkt)
 	flow_fill(pkt, swapped != reversed ? MG_FLOW_FROM_B : 0);
 	flow_count(pkt, &pkt->row, swapped);
 	flow_keep_way(&pkt->row, &pkt->to, swapped);
+	if (pkt->flags & PKT_CARRIED) /* nothing but this packet tells by whom it came */
+		flow_keep_way(&pkt->row, &pkt->from, !swapped);
 	if (bpf_map_update_elem(&mg_flow_t, &pkt->key, &pkt->row, BPF_ANY))
 		return -MG_DROP_FLOW_FULL;
 	pkt->flags |= PKT_NEW_FLOW;

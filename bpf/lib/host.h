@@ -34,6 +34,8 @@
 #define HOST_ENTRY (1U << 0)
 #define HOST_EXIT (1U << 1)
 #define HOST_COUNT (1U << 2)
+#define HOST_AHEAD                                                                                 \
+	(1U << 3) /* the destination is the backend; before translation it is xlat:xport */
 
 enum host_answer {
 	HOST_GOES_ON, /* no policy, or no rule of one decides */
@@ -146,11 +148,35 @@ static __always_inline bool host_is_end(const struct packet *pkt, __u32 side)
 	return !(pkt->flow_flags & (MG_FLOW_JUDGED_OUT << side)) && pkt->side[side] == MG_SIDE_OWN;
 }
 
+/* preDNAT policies know what the client asked for, not who serves it. Verified once; enum
+ * host_answer. */
+__weak __noinline int host_before(struct packet *pkt, __u32 slot, __u32 how)
+{
+	struct mg_ident to;
+	__be16 dport;
+	int answer;
+
+	pkt = packet_row(pkt);
+	if (!pkt || set_in_force(slot, pkt->column, MG_STAGE_PREDNAT) == MG_SET_NONE)
+		return HOST_GOES_ON;
+	to = pkt->to;
+	dport = pkt->dport;
+	if (how & HOST_AHEAD) {
+		ident_exact(&pkt->xlat, &pkt->to);
+		ident_complete(&pkt->xlat, &pkt->to);
+		pkt->dport = pkt->xport;
+	}
+	answer = host_stage(pkt, slot, MG_STAGE_PREDNAT, how);
+	pkt->to = to;
+	pkt->dport = dport;
+	return answer;
+}
+
 static __always_inline int host_entry(struct packet *pkt, const struct mg_local *local, __u32 how)
 {
 	bool own = host_is_end(pkt, PKT_IN), pod = pkt->flow_flags & MG_FLOW_JUDGED_OUT;
 	__u32 slot = pod ? local->host_any : host_slot(pkt->side[PKT_OUT], local);
-	enum host_answer answer;
+	int answer;
 
 	if (pod && own && local->flags & MG_LOCAL_POD_HOST_DROP)
 		return -MG_DROP_HOST_CLOSED;
@@ -158,7 +184,7 @@ static __always_inline int host_entry(struct packet *pkt, const struct mg_local 
 		return 0;
 	if (!slot || (own && host_failsafe(pkt, MG_FAILSAFE_IN)))
 		return 0;
-	answer = host_stage(pkt, slot, MG_STAGE_PREDNAT, how);
+	answer = host_before(pkt, slot, how);
 	if (answer == HOST_GOES_ON)
 		answer = host_stage(pkt, slot, own ? MG_STAGE_NORMAL_IN : MG_STAGE_FORWARD_IN, how);
 	return answer == HOST_DENIES ? -MG_DROP_HOST_INGRESS : 0;

@@ -93,13 +93,15 @@ static __always_inline void turn_sides(struct packet *pkt)
 /* Host endpoints judge a flow that a pod takes part in. */
 __weak __noinline int open_sides(struct packet *pkt)
 {
+	__u32 ahead;
 	int r;
 
 	pkt = packet_row(pkt);
 	if (!pkt)
 		return -MG_DROP_INTERNAL;
+	ahead = pkt->flags & PKT_REWRITE_DST ? HOST_AHEAD : 0;
 	if (!(pkt->flags & PKT_REVERSED))
-		return host_sides(pkt, HOST_ENTRY | HOST_EXIT | HOST_COUNT);
+		return host_sides(pkt, HOST_ENTRY | HOST_EXIT | HOST_COUNT | ahead);
 	turn_sides(pkt);
 	r = host_sides(pkt, HOST_ENTRY | HOST_EXIT | HOST_COUNT);
 	packet_turn(pkt);

@@ -53,6 +53,7 @@ enum mg_final {
 #define PKT_MIDSTREAM (1U << 19) /* an unknown TCP connection, taken up in the middle */
 #define PKT_OUTER6 (1U << 20)	 /* leaves in IPv6: the tunnel's outer packet, or itself */
 #define PKT_HAIRPIN (1U << 21)	 /* rewrite: the ends' addresses change places */
+#define PKT_CARRIED (1U << 22)	 /* a client's from outside, in the tunnel of the node it asked */
 
 /* packet.tcp_flags, as in the header's 14th byte */
 #define TCP_FIN (1U << 0)

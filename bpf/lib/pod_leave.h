@@ -114,6 +114,9 @@ static __always_inline int leave(struct __sk_buff *skb, struct packet *pkt)
 	int r;
 
 	if ((pkt->ep_flags & MG_EP_THROUGH_STACK) || goes_to_host(pkt)) {
+		/* the stack takes none of its own addresses from a pod: to_netdev gives it */
+		if (pkt->flags & PKT_REWRITE_SRC && !goes_to_host(pkt) && !goes_to_pod(pkt))
+			return MG_FINAL_STACK;
 		r = rewrite(skb, pkt);
 		return r ? r : MG_FINAL_STACK;
 	}

@@ -20,11 +20,15 @@ static __always_inline int known_translated(struct packet *pkt, struct mg_flow *
 					    const struct mg_local *local)
 {
 	bool service = flow_is_service(flow), hairpin;
-	union mg_addr dst = pkt->dst;
-	__be16 dport = pkt->dport;
 	int r;
 
+	/* kept where ICMP errors have their quote: the stack has no room */
+	pkt->inner_dst = pkt->dst;
+	pkt->inner_dport = pkt->dport;
 	hairpin = service && flow_is_hairpin(flow, &pkt->src, &pkt->dst);
+	/* xlat: the service's address, for host endpoints (host.h) */
+	pkt->xlat = flow->flags & MG_FLOW_DNAT ? pkt->dst : flow->xlat;
+	pkt->xport = flow->flags & MG_FLOW_DNAT ? pkt->dport : flow->way[1];
 	if (service && flow->flags & MG_FLOW_DNAT) {
 		pkt->dst = flow->xlat;
 		pkt->dport = flow->way[1];
@@ -34,8 +38,8 @@ static __always_inline int known_translated(struct packet *pkt, struct mg_flow *
 		pkt->dst = pkt->src;
 	if (!r && !(flow->flags & MG_FLOW_VIA_STACK))
 		flow_way(pkt, flow, local);
-	pkt->dst = dst;
-	pkt->dport = dport;
+	pkt->dst = pkt->inner_dst;
+	pkt->dport = pkt->inner_dport;
 	if (!r)
 		use_translation(pkt, flow);
 	return r;

@@ -61,7 +61,7 @@ static __always_inline int judge_host(struct packet *pkt, const struct mg_flow *
 	if (!local || !(flow->flags & MG_FLOW_JUDGED_HOST) || !host_wanted(local))
 		return 0;
 	pkt->column = column;
-	return host_sides(pkt, HOST_ENTRY | HOST_EXIT);
+	return host_sides(pkt, HOST_ENTRY | HOST_EXIT | (flow_is_service(flow) ? HOST_AHEAD : 0));
 }
 
 static __always_inline int judge_flow(struct packet *pkt, struct mg_flow *flow, __u32 column)
@@ -104,12 +104,24 @@ static __always_inline int flow_check_stamp(struct packet *pkt, struct mg_flow *
 	return judge_flow(pkt, flow, column);
 }
 
+/* Did another node carry the opener's packets here (check_carried())? Its number stands in the row
+ * alone. pkt is turned to the original direction. */
+__weak __noinline int flow_is_carried(struct packet *pkt, struct mg_flow *flow)
+{
+	pkt = packet_row(pkt);
+	if (!pkt || !flow || !(flow->flags & MG_FLOW_FROM_TUNNEL) || flow->flags & FLOW_TRANSLATED)
+		return false;
+	ident_complete(&pkt->src, &pkt->from);
+	return !pkt->from.node &&
+	       !(pkt->from.flags & (MG_ADDR_POD | MG_ADDR_HOST | MG_ADDR_ANY_POOL));
+}
+
 /* Something changed since the flow's last check. Denied now: its rows go. */
 __weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 {
 	struct mg_control *control = control_row();
 	struct mg_commit *commit = control ? commit_row(control) : NULL;
-	bool turned;
+	bool turned, carried;
 	int r;
 
 	pkt = packet_row(pkt);
@@ -120,6 +132,7 @@ __weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 		packet_turn(pkt);
 	/* the column before the identities: open_ends() says why */
 	r = flow_check_stamp(pkt, flow, control, commit_column(commit));
+	carried = flow_is_carried(pkt, flow);
 	if (turned)
 		packet_turn(pkt);
 	if (r) {
@@ -127,6 +140,8 @@ __weak __noinline int flow_judge_again(struct packet *pkt, struct mg_flow *flow)
 		return r;
 	}
 	flow->change = pkt->change;
+	if (carried)
+		return 0;
 	/* of source translation it is the pod's slot, checked at delivery, or the world */
 	if (!(flow->flags & FLOW_TRANSLATED) || flow_is_service(flow)) {
 		flow->flags &= ~FLOW_WAYS;
@@ -170,6 +185,13 @@ static __always_inline void way_of_node(struct packet *pkt, const struct mg_flow
 		pkt->to.flags |= MG_ADDR_CROSS;
 }
 
+/* Is it the row of answers to a client who asked this node for a service, from an uplink? */
+static __always_inline bool flow_asked_here(const struct mg_flow *flow)
+{
+	return flow_is_service(flow) && flow->flags & MG_FLOW_REPLY &&
+	       !(flow->flags & (MG_FLOW_JUDGED_OUT | MG_FLOW_FROM_TUNNEL));
+}
+
 /* The way is not in the row, or no longer true. */
 __weak __noinline int flow_way_find(struct packet *pkt, struct mg_flow *flow, __u32 at)
 {
@@ -178,7 +200,8 @@ __weak __noinline int flow_way_find(struct packet *pkt, struct mg_flow *flow, __
 		return 0;
 	ident_exact(&pkt->dst, &pkt->to);
 	ident_complete(&pkt->dst, &pkt->to);
-	if ((pkt->to.flags & (MG_ADDR_HOST | MG_ADDR_LOCAL)) == MG_ADDR_HOST) {
+	if ((pkt->to.flags & (MG_ADDR_HOST | MG_ADDR_LOCAL)) == MG_ADDR_HOST &&
+	    !flow_asked_here(flow)) {
 		/* of another node: in the tunnel of the pod's own pool, as it came */
 		ident_exact(&pkt->src, &pkt->from);
 		pkt->to.flags |= pkt->from.flags & ADDR_MODES;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From an uplink: who may be a packet's source, resets for senders out there, and the answers of
- * translated connections.
+ * From an uplink: resets for senders out there, and the packets of translated connections.
  */
 #ifndef MARGAY_LIB_UPLINK_ANSWER_H
 #define MARGAY_LIB_UPLINK_ANSWER_H
@@ -13,22 +12,9 @@
 #include "lib/reset.h"
 #include "lib/rewrite.h"
 #include "lib/service.h"
+#include "lib/service_in.h"
 #include "lib/uplink.h"
-
-/* From a tunnel comes what lives behind the node whose it is, or what that node passed on. */
-static __always_inline int check_tunnel(const struct packet *pkt, const struct mg_ident *from)
-{
-	int r = decap_source(pkt, from);
-
-	return r && relay_trusted(pkt, from) ? 0 : r;
-}
-
-static __always_inline int check_from(const struct packet *pkt, const struct mg_ident *from)
-{
-	if (from->flags & MG_ADDR_LOCAL && from->flags & (MG_ADDR_POD | MG_ADDR_HOST))
-		return -MG_DROP_LOCAL_CLAIMED;
-	return pkt->flags & PKT_FROM_TUNNEL ? check_tunnel(pkt, from) : 0;
-}
+#include "lib/uplink_from.h"
 
 /* A reset for a sender that is told back through the tunnel its segment came in. */
 __weak __noinline int reset_tunnel(struct __sk_buff *skb, struct packet *pkt)
@@ -65,11 +51,37 @@ static __always_inline int reset_in(struct __sk_buff *skb, struct packet *pkt,
 									: answer;
 }
 
-/* An answer to a pod of a service's backend on another node, or outside. */
-static __always_inline int service_answer_in(struct __sk_buff *skb, struct packet *pkt,
-					     struct mg_flow *flow, const struct mg_local *local)
+/* Judged and routed with the tuple that the backend knows. xlat:xport is the service's meanwhile,
+ * for host endpoints (host.h). What stood in the packet is kept where ICMP errors have their quote.
+ */
+static __always_inline int service_recheck(struct packet *pkt, struct mg_flow *flow,
+					   const struct mg_local *local)
+{
+	bool reply = flow->flags & MG_FLOW_REPLY;
+	int r;
+
+	pkt->inner_dst = pkt->dst;
+	pkt->inner_dport = pkt->dport;
+	pkt->xlat = reply ? flow->xlat : pkt->dst;
+	pkt->xport = reply ? flow->way[1] : pkt->dport;
+	if (!reply) {
+		pkt->dst = flow->xlat;
+		pkt->dport = flow->way[1];
+	}
+	r = flow_recheck(pkt, flow);
+	if (!r)
+		flow_way(pkt, flow, local);
+	pkt->dst = pkt->inner_dst;
+	pkt->dport = pkt->inner_dport;
+	return r;
+}
+
+/* Of a client of a service, who asked this node, or of a backend on another node, or outside. */
+static __always_inline int service_in(struct __sk_buff *skb, struct packet *pkt,
+				      struct mg_flow *flow, const struct mg_local *local)
 {
 	struct mg_ident from;
+	bool answer;
 	int r;
 
 	ident_exact(&pkt->src, &from);
@@ -77,22 +89,20 @@ static __always_inline int service_answer_in(struct __sk_buff *skb, struct packe
 	r = check_from(pkt, &from);
 	if (r)
 		return r;
-	r = flow_recheck(pkt, flow);
+	r = service_recheck(pkt, flow, local);
 	if (r)
 		return reset_in(skb, pkt, local, r);
-	flow_way(pkt, flow, local);
-	if (!is_local_pod(&pkt->to))
+	answer = flow->flags & MG_FLOW_REPLY && !is_local_pod(&pkt->to);
+	if (answer && flow->flags & MG_FLOW_JUDGED_OUT)
 		return -MG_DROP_BLACKHOLE;
-	pkt->dst_slot = pkt->to.slot;
+	if (answer)
+		pkt->out_ifindex = flow->side[PKT_OUT].place.at;
 	use_translation(pkt, flow);
 	flow_update(pkt, flow);
-	r = pkt->outer_length ? decap_finish(skb, pkt) : 0;
-	if (!r)
-		r = rewrite(skb, pkt);
-	return r ? r : uplink_deliver(skb, pkt);
+	return answer ? service_answer_out(skb, pkt) : service_pass(skb, pkt);
 }
 
-/* An answer to a translated connection; its row was found by the tuple on the wire. */
+/* A packet of a translated connection; its row was found by the tuple on the wire. */
 static __always_inline int answer_in(struct __sk_buff *skb, struct packet *pkt,
 				     struct mg_flow *flow, const struct mg_local *local)
 {
@@ -100,10 +110,10 @@ static __always_inline int answer_in(struct __sk_buff *skb, struct packet *pkt,
 	__u16 slot = flow->way[0];
 	int r;
 
+	if (flow_is_service(flow))
+		return service_in(skb, pkt, flow, local);
 	if (!(flow->flags & MG_FLOW_REPLY))
 		return -MG_DROP_LOCAL_CLAIMED;
-	if (flow_is_service(flow))
-		return service_answer_in(skb, pkt, flow, local);
 	pkt->dst = flow->xlat;
 	pkt->xport = flow->way[1];
 	r = flow_recheck(pkt, flow);

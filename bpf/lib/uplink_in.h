@@ -20,8 +20,10 @@
 #include "lib/open.h"
 #include "lib/recheck.h"
 #include "lib/relay.h"
+#include "lib/service_in.h"
 #include "lib/uplink.h"
 #include "lib/uplink_answer.h"
+#include "lib/uplink_from.h"
 
 /* What no pod of this node gets: the host's from the wire, from a tunnel perhaps another node's.
  */
@@ -35,7 +37,7 @@ static __always_inline int not_for_pods(struct __sk_buff *skb, struct packet *pk
 }
 
 /* The source of a packet of a known flow: the row's way back, or a look-up that fills it. */
-static __always_inline int check_known(const struct packet *pkt, struct mg_flow *flow)
+static __always_inline int check_known(struct packet *pkt, struct mg_flow *flow)
 {
 	__u32 back = !flow_direction(pkt, flow);
 	__u16 way = back ? flow->way[1] : flow->way[0];
@@ -47,14 +49,13 @@ static __always_inline int check_known(const struct packet *pkt, struct mg_flow 
 		return 0;
 	ident_exact(&pkt->src, &from);
 	ident_complete(&pkt->src, &from);
-	r = check_from(pkt, &from);
+	ident_exact(&pkt->dst, &to);
+	r = check_carried(pkt, &from, &to);
 	if (r)
 		return r;
-	if (from.flags & MG_ADDR_HOST) {
-		/* answers to a node go in the tunnel of the pod's own pool */
-		ident_exact(&pkt->dst, &to);
+	if (from.flags &
+	    MG_ADDR_HOST) /* answers to a node go in the tunnel of the pod's own pool */
 		from.flags |= to.flags & ADDR_MODES;
-	}
 	if (back)
 		flow_keep_way(flow, &from, 1);
 	else
@@ -95,7 +96,7 @@ static __always_inline int new_in(struct __sk_buff *skb, struct packet *pkt,
 	int r = open_ends(pkt);
 
 	if (!r)
-		r = check_from(pkt, &pkt->from);
+		r = check_carried(pkt, &pkt->from, &pkt->to);
 	if (!r && pkt->host && !is_local_pod(&pkt->to))
 		r = host_new_in(skb, pkt);
 	if (r)
@@ -172,7 +173,7 @@ static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet 
 		return error_in(skb, pkt, local);
 	/* the host puts its own fragments together, in any order; without the first one, which is
 	 * judged, they are nothing */
-	if (own && (r || (!pkt->host && !nat_port_possible(local, pkt))))
+	if (own && r)
 		return host_in(pkt);
 	if (r) {
 		ident_exact(&pkt->dst, &pkt->to);
@@ -182,6 +183,13 @@ static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet 
 	flow = flow_find(pkt);
 	if (flow)
 		return known_in(skb, pkt, flow, local);
+	if (front_has_ports(pkt->proto)) {
+		r = service_new_in(pkt);
+		if (r)
+			return r == -MG_DROP_NO_BACKEND ? service_refuse_in(skb, pkt) : r;
+		if (pkt->flags & PKT_REWRITE_DST)
+			return service_pass(skb, pkt);
+	}
 	return own && !pkt->host ? host_in(pkt) : new_in(skb, pkt, local);
 }
 

@@ -57,22 +57,26 @@ static __always_inline void inherit(struct packet *pkt, const struct mg_flow *fl
 	flow_sides_of(pkt, flow);
 }
 
-/* A local pod's packet that goes outside by the stack's way. */
+/* A local pod's packet that goes outside by the stack's way: a source is translated (natOutgoing),
+ * or it answers the client of a service. Without either it passes, whatever it is. */
 __weak __noinline int uplink_pod_out(struct __sk_buff *skb, struct packet *pkt)
 {
+	const struct mg_local *local = local_row();
 	struct mg_flow *flow;
+	bool nat;
 	int r;
 
 	pkt = packet_row(pkt);
-	if (!pkt)
+	if (!pkt || !local)
 		return -MG_DROP_INTERNAL;
+	nat = nat_wanted(pkt, local);
 	if (pkt->flags & PKT_ICMP_ERROR) {
 		r = icmp_error_match(skb, pkt);
-		return r ? r : MG_FINAL_NEXT;
+		return r && nat ? r : MG_FINAL_NEXT;
 	}
 	r = frag_track(pkt);
 	if (r)
-		return r;
+		return nat ? r : MG_FINAL_NEXT;
 	flow_key(pkt);
 	flow = flow_find(pkt);
 	if (flow && flow->flags & MG_FLOW_SNAT) {
@@ -107,9 +111,8 @@ static __always_inline int uplink_out(struct __sk_buff *skb, struct packet *pkt,
 	if (addr_is_own(local, &pkt->src))
 		return nat_host_possible(local, pkt) ? nat_host(skb, pkt) : MG_FINAL_NEXT;
 	ident_exact(&pkt->src, &pkt->from);
-	if (!is_local_pod(&pkt->from) || !nat_wanted(pkt, local))
-		return MG_FINAL_NEXT;
-	return uplink_pod_out(skb, pkt);
+	/* natOutgoing, or an answer to a client of a service */
+	return is_local_pod(&pkt->from) ? uplink_pod_out(skb, pkt) : MG_FINAL_NEXT;
 }
 
 #endif

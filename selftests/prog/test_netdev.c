@@ -105,8 +105,9 @@ static void test_decap_sources(void **state)
 
 static void test_inner_spoofed(void **state)
 {
-	static const enum place sources[] = { POD_A,	 POD_B,	    NODE_OWN, WORLD,
-					      POOL_NONE, POOL_LOST, LINK_A };
+	static const enum place sources[] = {
+		POD_A, POD_B, NODE_OWN, POOL_NONE, POOL_LOST, LINK_A
+	};
 
 	(void)state;
 	EACH_TUNNEL(tunnel, outer, inner)
