@@ -12,6 +12,15 @@ N1, N2 = "10.10.0.1", "10.10.0.2"
 N1_6 = "fd10::1"
 
 
+# The first words of a server that keeps the connection.
+ASK = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)
+s.settimeout(float(sys.argv[3]))
+print(s.recv(100).decode())
+"""
+
+
 def serve(place, port, text="served"):
     process = place.start("socat", f"TCP6-LISTEN:{port},fork,reuseaddr,ipv6only=0", f"SYSTEM:echo {text}; cat")
     wait_for(lambda: f":{port} " in place.run("ss", "-Hltn"), f"{place.name} listens at {port}")
@@ -19,8 +28,7 @@ def serve(place, port, text="served"):
 
 
 def reaches(source, address, port):
-    host = f"[{address}]" if ":" in address else address
-    done = source.try_run("socat", "-T", SERVER_WAIT, "-u", f"TCP:{host}:{port},connect-timeout=1", "-")
+    done = source.try_run("python3", "-c", ASK, address, port, SERVER_WAIT)
     return done.stdout.strip() == "served"
 
 
