@@ -270,3 +270,35 @@ def test_the_example_of_a_firewall(nodes, cluster):
         assert "host-ingress" in n1.ctl("drops", "show")
     finally:
         n1.ctl("delete", "-f", "-", stdin=text)
+
+
+def shown(node, name):
+    row, = json.loads(node.ctl("policy", "show", name, "-o", "json"))
+    return row
+
+
+def counted(node, name, direction, policy_name):
+    found, = [one for one in shown(node, name)[direction] if one["name"] == policy_name]
+    return found["rules"][0]["connections"], found["rules"][0]["packets"]
+
+
+def test_policy_show_has_stages_and_counters(nodes, apply):
+    """A host endpoint's policies by stage, in the order in which they are judged, and what their rules have counted."""
+    n1, n2 = nodes["n1"], nodes["n2"]
+    endpoint(apply)
+    policy(apply, "open", types=["Ingress", "Egress"], ingress=[tcp(8080)], egress=[{"action": "Allow"}])
+    policy(apply, "early", types=["Ingress"], preDNAT=True, applyOnForward=True, order=5,
+           ingress=[{"action": "Deny", "protocol": "TCP", "destination": {"ports": [8081]}}])
+    settles(n2, N1, 8081, False)
+    settles(n2, N1, 8080, True)
+    row = shown(n1, "n1-eth0")
+    assert [(one["name"], one["stage"], one["tier_end"]) for one in row["ingress"]] == [
+        ("early", "preDNAT", "Pass"), ("open", "normal", "Deny")]
+    assert [(one["name"], one["stage"]) for one in row["egress"]] == [("open", "normal")]
+    assert row["end"] == "Deny" and row["host_endpoint"] == "n1-eth0"
+    before = counted(n1, "n1-eth0", "ingress", "open"), counted(n1, "n1-eth0", "ingress", "early")
+    assert reaches(n2, N1, 8080) and not reaches(n2, N1, 8081)
+    after = counted(n1, "n1-eth0", "ingress", "open"), counted(n1, "n1-eth0", "ingress", "early")
+    assert after[0][0] == before[0][0] + 1 and after[0][1] > before[0][1] + 4
+    assert after[1][0] > before[1][0] and after[1][1] > before[1][1]
+    assert "preDNAT" in n1.ctl("policy", "show", "n1-eth0")
