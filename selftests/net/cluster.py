@@ -12,6 +12,7 @@ touched. Everything ends with Cluster.close(), by pid.
 """
 import atexit
 import ctypes
+import glob
 import json
 import os
 import shutil
@@ -28,6 +29,16 @@ SERVER_WAIT = 10  # seconds for the words of a server that has accepted
 PATIENCE = float(os.environ.get("NET_PATIENCE", 1))  # a guest by emulation is 20 times slower
 
 
+def _remove_left(top):
+    """Cgroups of runs that were killed; one that is in use cannot be removed."""
+    for path in glob.glob(os.path.join(top, "margay-test-[0-9]*")):
+        if not os.path.exists(f"/proc/{os.path.basename(path).split('-')[2]}"):
+            try:
+                os.rmdir(path)
+            except OSError:
+                pass
+
+
 def _make_cgroup():
     """A cgroup of this run's own. Agents attach there (MARGAY_CGROUP) and never above; who shall pass their programs
     is put there (Place.cgroup). None where no cgroup2 hierarchy is mounted."""
@@ -35,6 +46,7 @@ def _make_cgroup():
         tops = [row.split()[1] for row in mounts if row.split()[2] == "cgroup2"]
     if not tops:
         return None
+    _remove_left(tops[0])
     path = os.path.join(tops[0], f"margay-test-{os.getpid()}")
     os.mkdir(path)
     atexit.register(_remove_cgroup, path, os.getpid())
