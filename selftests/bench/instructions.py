@@ -33,7 +33,8 @@ MARGIN = 1.03
 def boot(image, out, limit=guest.LIMIT):
     """{mode: {path: instructions}} from a guest with this kernel; None where it did not come to its end."""
     result = os.path.join(out, "instructions.tsv")
-    guest.run_inside(image, out, f"NET_PATIENCE={PATIENCE} python3 selftests/bench/instructions.py {result} > {out}/log 2>&1", ICOUNT, limit)
+    guest.run_inside(image, out, f"NET_PATIENCE={PATIENCE} python3 selftests/bench/instructions.py {result} > {out}/log 2>&1", ICOUNT, limit,
+                     guest.PLAIN)
     if not os.path.exists(result):
         return None
     found = {}

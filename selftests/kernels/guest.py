@@ -18,6 +18,11 @@ PACKETS = os.environ.get("KERNEL_PACKETS", "4000")
 VERDICTS = os.environ.get("KERNEL_VERDICTS", "50000")
 MEMORY = 2048  # MiB a guest; the tests' flow tables are as large as the product's
 IMAGE = os.path.join(BUILD, "kernels", "root.tar")
+# What costs an emulated processor much and tests nothing.
+PLAIN = "nokaslr mitigations=off init_on_alloc=0 no5lvl"
+# Without "fast" string instructions the kernel copies by words: QEMU runs a `rep movsb` byte by byte, and a verifier copies
+# a lot. Guarded accesses to user memory each end a translated block.
+QUICK = f"{PLAIN} clearcpuid=erms,fsrm,rep_good,smap,smep hardened_usercopy=off"
 
 # Without udev in the guest nobody makes the links through which virtme-ng talks.
 SHIMS = {
@@ -102,13 +107,13 @@ def kernels(names=None):
     return [line.split("\t") for line in done.stdout.split("\n") if line]
 
 
-def boot(image, out, script, shell="bash", options=(), limit=LIMIT):
+def boot(image, out, script, shell="bash", options=(), limit=LIMIT, line=QUICK):
     """The status of a guest that ran the script, which writes into the folder out. What it cost goes into out/cost:
     seconds by the clock, and of CPU time, which is the same however busy the machine is."""
     command = ["timeout", "-k", "10", str(limit), "vng", "--disable-kvm", "--force-9p", "--run", image, "--cpus", "1",
                "--memory", f"{MEMORY}M", f"--rwdir={BUILD}", *options,
                "--append", f"PATH={write_shims()}:/bin:/sbin:/usr/bin:/usr/sbin",
-               "--append", "nokaslr mitigations=off init_on_alloc=0 no5lvl", "--", f"{shell} {script}"]
+               "--append", line, "--", f"{shell} {script}"]
     begin = time.monotonic()
     with open(os.path.join(out, "console"), "wb") as console:
         # A plain file as vng's output would be truncated: it goes through a pipe.
@@ -142,8 +147,8 @@ def run_programs(image, out, programs):
     return boot(image, out, script)
 
 
-def run_inside(image, out, body, options=(), limit=LIMIT):
+def run_inside(image, out, body, options=(), limit=LIMIT, line=QUICK):
     """body, lines of sh, with a root in memory."""
     write(fresh(out), "inside.sh", INSIDE.format(top=TOP, out=out, body=body))
     script = write(out, "guest.sh", ENTER.format(image=IMAGE, out=out, modules=MODULES))
-    return boot(image, out, script, "/usr/bin/busybox sh", options, limit)
+    return boot(image, out, script, "/usr/bin/busybox sh", options, limit, line)
