@@ -74,18 +74,6 @@ struct wire_spec host_tcp(enum place src, enum place dst, int family, unsigned s
 	return spec;
 }
 
-struct wire_spec host_answer(const struct wire_spec *spec)
-{
-	struct wire_spec back = *spec;
-
-	back.src = spec->dst;
-	back.dst = spec->src;
-	back.sport = spec->dport;
-	back.dport = spec->sport;
-	back.tcp_flags = WIRE_SYN | WIRE_ACK;
-	return back;
-}
-
 /* ingress_ifindex: of what is passed on; 0: a socket's. */
 void host_meet(enum mg_hook hook, __u32 ifindex, __u32 ingress_ifindex,
 	       const struct wire_spec *spec, struct fixture_out *out)

@@ -33,7 +33,6 @@ __u32 host_port_80(__u32 other);
 __u32 host_deny_by_rule(void);
 
 struct wire_spec host_tcp(enum place src, enum place dst, int family, unsigned short dport);
-struct wire_spec host_answer(const struct wire_spec *spec);
 
 /* A packet at a hook; ingress_ifindex: where it came to the stack, 0: a socket's. */
 void host_meet(enum mg_hook hook, __u32 ifindex, __u32 ingress_ifindex,

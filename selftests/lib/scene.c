@@ -174,6 +174,23 @@ struct wire_spec scene_packet(enum place src, enum place dst, int family)
 	return spec;
 }
 
+struct wire_spec scene_answer(const struct wire_spec *spec)
+{
+	struct wire_spec back = *spec;
+
+	back.src = spec->dst;
+	back.dst = spec->src;
+	back.sport = spec->dport;
+	back.dport = spec->sport;
+	if (spec->tcp_flags == WIRE_SYN)
+		back.tcp_flags = WIRE_SYN | WIRE_ACK;
+	if (spec->icmp_type == 8)
+		back.icmp_type = 0;
+	else if (spec->icmp_type == 128)
+		back.icmp_type = 129;
+	return back;
+}
+
 void scene_run(struct fixture *fx, enum mg_hook hook, __u16 slot, const struct wire_spec *spec,
 	       struct fixture_out *out)
 {

@@ -57,6 +57,9 @@ int scene_teardown(void **state);
 
 /* A packet from a pod, as it leaves it: addresses, MAC addresses, the family's kind of ICMP. */
 struct wire_spec scene_packet(enum place src, enum place dst, int family);
+/* What the receiver of spec answers: to a SYN or an echo request what opens the other way, to all
+ * else the same the other way. */
+struct wire_spec scene_answer(const struct wire_spec *spec);
 
 enum fate {
 	TO_PEER = 1, /* handed over to the pod at out_slot, hop limit less one */

@@ -42,19 +42,6 @@ struct wire_spec translated(const struct wire_spec *spec, union mg_addr backend)
 	return after;
 }
 
-struct wire_spec answer(const struct wire_spec *spec)
-{
-	struct wire_spec back = *spec;
-
-	back.src = spec->dst;
-	back.dst = spec->src;
-	back.sport = spec->dport;
-	back.dport = spec->sport;
-	if (spec->proto == IPPROTO_TCP && spec->tcp_flags == WIRE_SYN)
-		back.tcp_flags = WIRE_SYN | WIRE_ACK;
-	return back;
-}
-
 void delivers(__u16 slot, const struct wire_spec *spec, const struct wire_spec *want,
 	      __u16 out_slot)
 {

@@ -28,9 +28,8 @@ union mg_addr vip(int number, int family);
 struct wire_spec asks(unsigned char proto, int family);
 /* Service 0 has one backend. */
 void serve(unsigned char proto, int family, enum place place);
-/* spec as a backend gets it; what the receiver of spec answers. */
+/* spec as a backend gets it. */
 struct wire_spec translated(const struct wire_spec *spec, union mg_addr backend);
-struct wire_spec answer(const struct wire_spec *spec);
 /* From slot's pod: asserts that the receiver at out_slot gets `want`, with right checksums. */
 void delivers(__u16 slot, const struct wire_spec *spec, const struct wire_spec *want,
 	      __u16 out_slot);

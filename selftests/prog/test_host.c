@@ -24,7 +24,7 @@ static void test_in(void **state)
 	EACH_FAMILY(family)
 	{
 		struct wire_spec good = host_tcp(WORLD, NODE_OWN, family, 80),
-				 back = host_answer(&good);
+				 back = scene_answer(&good);
 		struct wire_spec bad = host_tcp(WORLD, NODE_OWN, family, 81);
 		struct mg_flow flow;
 
@@ -54,7 +54,7 @@ static void test_out(void **state)
 	EACH_FAMILY(family)
 	{
 		struct wire_spec good = host_tcp(NODE_OWN, WORLD, family, 80),
-				 back = host_answer(&good);
+				 back = scene_answer(&good);
 		struct wire_spec bad = host_tcp(NODE_OWN, WORLD, family, 81);
 		struct mg_flow flow;
 
@@ -106,9 +106,9 @@ static void test_failsafe(void **state)
 	EACH_FAMILY(family)
 	{
 		struct wire_spec in = host_tcp(WORLD, NODE_OWN, family, 22),
-				 in_back = host_answer(&in);
+				 in_back = scene_answer(&in);
 		struct wire_spec out = host_tcp(NODE_OWN, WORLD, family, 6443),
-				 out_back = host_answer(&out);
+				 out_back = scene_answer(&out);
 		struct wire_spec other = host_tcp(NODE_FAR, NODE_OWN, family, 22);
 
 		host_again();
@@ -145,7 +145,7 @@ static void test_midstream(void **state)
 		struct wire_spec ways[2] = { host_tcp(WORLD, NODE_OWN, family, 80) };
 		struct wire_spec bad = host_tcp(WORLD, NODE_OWN, family, 81);
 
-		ways[1] = host_answer(&ways[0]);
+		ways[1] = scene_answer(&ways[0]);
 		ways[0].tcp_flags = ways[1].tcp_flags = bad.tcp_flags = WIRE_ACK;
 		host_again();
 		host_close_all();
@@ -168,7 +168,7 @@ static void test_revoked(void **state)
 	EACH_FAMILY(family)
 	for (int back_first = 0; back_first < 2; back_first++) {
 		struct wire_spec spec = host_tcp(WORLD, NODE_OWN, family, 80),
-				 back = host_answer(&spec);
+				 back = scene_answer(&spec);
 		struct mg_flow flow;
 
 		host_again();
@@ -226,7 +226,7 @@ static void test_untracked(void **state)
 	EACH_FAMILY(family)
 	{
 		struct wire_spec spec = host_tcp(WORLD, NODE_OWN, family, 80),
-				 back = host_answer(&spec);
+				 back = scene_answer(&spec);
 		struct wire_spec out = host_tcp(NODE_OWN, WORLD, family, 80);
 		struct mg_flow flow;
 

@@ -23,7 +23,7 @@ static void test_forward_pod(void **state)
 	EACH_FAMILY(family)
 	{
 		struct wire_spec in = host_tcp(WORLD, POD_A, family, 80),
-				 in_back = host_answer(&in);
+				 in_back = scene_answer(&in);
 		struct wire_spec out = host_tcp(POD_A, POD_FAR, family, 80), out_back;
 		struct fixture_out result;
 
@@ -46,7 +46,7 @@ static void test_forward_pod(void **state)
 		host_judge(SLOT_ETH, MG_STAGE_FORWARD_OUT, MG_SET_DROP_ALL);
 		host_changed();
 		out.dport = 80;
-		out_back = host_answer(&out);
+		out_back = scene_answer(&out);
 		if (family == 4)
 			scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, &out, &result);
 		else
@@ -90,7 +90,7 @@ static void test_forward_router(void **state)
 	EACH_FAMILY(family)
 	{
 		struct wire_spec spec = host_tcp(POD_FAR, NODE_FAR, family, 80),
-				 back = host_answer(&spec);
+				 back = scene_answer(&spec);
 		struct fixture_out out;
 		struct mg_flow flow;
 

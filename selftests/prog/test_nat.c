@@ -88,18 +88,12 @@ static unsigned short leaves(const struct wire_spec *spec, union mg_addr source)
 static struct wire_spec answer(const struct wire_spec *spec, union mg_addr source,
 			       unsigned short port)
 {
-	struct wire_spec back = *spec;
+	struct wire_spec back = scene_answer(spec);
 
-	back.src = spec->dst;
 	back.dst = source;
-	back.sport = spec->dport;
 	back.dport = port;
-	if (spec->proto == IPPROTO_TCP)
-		back.tcp_flags = WIRE_SYN | WIRE_ACK;
-	if (spec->proto == IPPROTO_ICMP) {
-		back.icmp_type = spec->icmp_type == 8 ? 0 : 129;
+	if (spec->proto == IPPROTO_ICMP)
 		back.icmp_id = port;
-	}
 	return back;
 }
 

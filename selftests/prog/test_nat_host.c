@@ -36,20 +36,6 @@ static struct wire_spec opening(enum place src, unsigned int proto, int family, 
 	return spec;
 }
 
-/* The answer to a packet as it left: from_netdev gets it. */
-static struct wire_spec answer(const struct wire_spec *sent)
-{
-	struct wire_spec back = *sent;
-
-	back.src = sent->dst;
-	back.dst = sent->src;
-	back.sport = sent->dport;
-	back.dport = sent->sport;
-	back.tcp_flags = WIRE_SYN | WIRE_ACK;
-	back.icmp_type = sent->icmp_type == 8 ? 0 : 129;
-	return back;
-}
-
 static void set_source(struct wire_spec *spec, unsigned short port)
 {
 	spec->sport = spec->icmp_id = port;
@@ -94,8 +80,8 @@ static void host_gets(const struct wire_spec *sent, unsigned short port)
 	struct wire wire;
 
 	set_source(&seen, port);
-	back = answer(&seen);
-	want = answer(sent);
+	back = scene_answer(&seen);
+	want = scene_answer(sent);
 	uplink_run_spec(&node, MG_HOOK_FROM_NETDEV, &back, &out);
 	wire_make(&wire, &want);
 	expect_passed(&out, &wire);
@@ -128,9 +114,9 @@ static void test_moved(void **state)
 		spec = pod;
 		spec.src = place_addr(NODE_OWN, family);
 		set_source(&spec, taken);
-		back = answer(&spec);
+		back = scene_answer(&spec);
 		uplink_run_spec(&node, MG_HOOK_FROM_NETDEV, &back, &out);
-		pod = answer(&pod);
+		pod = scene_answer(&pod);
 		expect_delivery(&out, &pod, SLOT_A);
 	}
 }

@@ -67,7 +67,7 @@ static void test_until_the_end(void **state)
 	EACH_FAMILY(family)
 	{
 		const __u64 size = family == 4 ? 40 : 60;
-		struct wire_spec ab = host_tcp(POD_A, POD_B, family, 80), ba = host_answer(&ab);
+		struct wire_spec ab = host_tcp(POD_A, POD_B, family, 80), ba = scene_answer(&ab);
 
 		begin();
 		passes(&ab, SLOT_A, WIRE_SYN);
@@ -89,7 +89,7 @@ static void test_until_the_end(void **state)
 /* A row that makes room for one of the other direction is not forgotten. */
 static void test_opened_from_the_other_end(void **state)
 {
-	struct wire_spec ab = host_tcp(POD_A, POD_B, 4, 80), ba = host_answer(&ab);
+	struct wire_spec ab = host_tcp(POD_A, POD_B, 4, 80), ba = scene_answer(&ab);
 
 	(void)state;
 	begin();
@@ -114,7 +114,7 @@ static void test_translated(void **state)
 		scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, &out, &result);
 		expect_sent(&result);
 		assert_true(fixture_flow(&node, &out, &flow) && flow.flags & MG_FLOW_SNAT);
-		back = host_answer(&out);
+		back = scene_answer(&out);
 		back.dst = flow.xlat;
 		back.dport = ntohs(flow.way[1]);
 		uplink_run_spec(&node, MG_HOOK_FROM_NETDEV, &back, &result);

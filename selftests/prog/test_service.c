@@ -27,8 +27,8 @@ static void test_there_and_back(void **state)
 		serve(proto, family, POD_B);
 		there = translated(&spec, place_addr(POD_B, family));
 		delivers(SLOT_A, &spec, &there, SLOT_B);
-		back = answer(&there);
-		home = answer(&spec);
+		back = scene_answer(&there);
+		home = scene_answer(&spec);
 		delivers(SLOT_B, &back, &home, SLOT_A);
 		/* known both ways, whatever the service has become meanwhile */
 		serve(proto, family, POD_QUEUE);
@@ -49,8 +49,8 @@ static void test_rows(void **state)
 	serve(IPPROTO_TCP, 4, POD_B);
 	there = translated(&spec, place_addr(POD_B, 4));
 	delivers(SLOT_A, &spec, &there, SLOT_B);
-	back = answer(&there);
-	home = answer(&spec);
+	back = scene_answer(&there);
+	home = scene_answer(&spec);
 	assert_int_equal(fixture_flow(&node, &spec, &row), 1);
 	assert_int_equal(row.flags & (MG_FLOW_DNAT | MG_FLOW_SNAT | MG_FLOW_REPLY), MG_FLOW_DNAT);
 	assert_int_equal(row.way[0], SLOT_B);
@@ -72,7 +72,7 @@ static void test_rows(void **state)
 	spec.tcp_flags = WIRE_SYN;
 	there = translated(&spec, place_addr(POD_QUEUE, 4));
 	scene_expect(&node, MG_HOOK_FROM_POD, SLOT_A, &spec, TO_DEVICE, MG_DROP_NONE);
-	back = answer(&there);
+	back = scene_answer(&there);
 	assert_int_equal(fixture_flow(&node, &back, &row), 1);
 }
 
@@ -126,8 +126,8 @@ static void test_remote(void **state)
 			uplink_again(&node, modes[tunnel], 4);
 			serve(proto, family, POD_FAR);
 			there = translated(&spec, place_addr(POD_FAR, family));
-			back = answer(&there);
-			home = answer(&spec);
+			back = scene_answer(&there);
+			home = scene_answer(&spec);
 			sends(&spec, &there, tunnel);
 			comes(&back, &home, tunnel);
 			spec.tcp_flags = there.tcp_flags = proto == IPPROTO_TCP ? WIRE_ACK : 0;
@@ -150,7 +150,7 @@ static void test_remote_spoofed(void **state)
 	uplink_again(&node, MG_ADDR_IPIP, 4);
 	serve(IPPROTO_UDP, 4, POD_FAR);
 	there = translated(&spec, place_addr(POD_FAR, 4));
-	back = answer(&there);
+	back = scene_answer(&there);
 	sends(&spec, &there, IPIP);
 	fixture_ident(&node, place_text(POD_FAR, 4), far);
 	fixture_touch(&node, place_text(POD_FAR, 4));
@@ -181,8 +181,8 @@ static void test_own_host(void **state)
 		scene_again(&node);
 		serve(proto, family, NODE_OWN);
 		there = translated(&spec, place_addr(NODE_OWN, family));
-		back = answer(&there);
-		home = answer(&spec);
+		back = scene_answer(&there);
+		home = scene_answer(&spec);
 		for (int i = 0; i < 2; i++) {
 			scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, &spec, &out);
 			wire_make(&wire, &there);
@@ -205,8 +205,8 @@ static void test_far_host(void **state)
 	uplink_again(&node, MG_ADDR_IPIP, 4);
 	serve(IPPROTO_TCP, 4, NODE_FAR);
 	there = translated(&spec, place_addr(NODE_FAR, 4));
-	back = answer(&there);
-	home = answer(&spec);
+	back = scene_answer(&there);
+	home = scene_answer(&spec);
 	sends(&spec, &there, IPIP);
 	comes(&back, &home, IPIP);
 }
@@ -255,8 +255,8 @@ static void test_hairpin(void **state)
 		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_IN, MG_SET_DROP_ALL);
 		there = translated(&spec, place_addr(POD_A, family));
 		there.src = spec.dst;
-		back = answer(&there);
-		home = answer(&spec);
+		back = scene_answer(&there);
+		home = scene_answer(&spec);
 		for (int i = 0; i < 2; i++) {
 			delivers(SLOT_A, &spec, &there, SLOT_A);
 			delivers(SLOT_A, &back, &home, SLOT_A);

@@ -83,8 +83,8 @@ static void test_there_and_back(void **state)
 		uplink_again(&node, modes[tunnel], 4);
 		serve_far(&spec, POD_FAR);
 		there = translated(&spec, place_addr(POD_FAR, family));
-		back = answer(&there);
-		home = answer(&spec);
+		back = scene_answer(&there);
+		home = scene_answer(&spec);
 		for (int i = 0; i < 3; i++) { /* new, known, judged again */
 			uplink_run_spec(&node, MG_HOOK_FROM_NETDEV, &spec, &out);
 			expect_tunnel(&out, &there, tunnel);
@@ -165,7 +165,7 @@ static void test_carried(void **state)
 
 		uplink_again(&node, 0, 4);
 		spec = translated(&spec, place_addr(POD_A, family));
-		back = answer(&spec);
+		back = scene_answer(&spec);
 		for (int i = 0; i < 3; i++) {
 			arrive(&spec, tunnel, &out);
 			expect_delivery(&out, &spec, SLOT_A);

@@ -42,7 +42,7 @@ static void test_no_backend(void **state)
 
 		scene_again(&node);
 		fixture_front(&node, &front, VPORT, proto, (struct mg_front){ .set = SET });
-		want = answer(&spec);
+		want = scene_answer(&spec);
 		memcpy(want.to, spec.from, 6);
 		memcpy(want.from, spec.to, 6);
 		if (proto == IPPROTO_TCP) {
@@ -220,8 +220,8 @@ static void test_same_tuple(void **state)
 			assert_in_range(tries++, 0, 64);
 		} while (out.code == TC_ACT_SHOT);
 		/* the first one is as it was */
-		back = answer(&there);
-		home = answer(&one);
+		back = scene_answer(&there);
+		home = scene_answer(&one);
 		delivers(SLOT_B, &back, &home, SLOT_A);
 	}
 }
@@ -278,7 +278,7 @@ static void test_errors(void **state)
 		scene_again(&node);
 		serve(proto, family, POD_B);
 		there = translated(&spec, b);
-		back = answer(&there);
+		back = scene_answer(&there);
 		delivers(SLOT_A, &spec, &there, SLOT_B);
 		/* the backend about the client's */
 		wire_make(&about, &there);
@@ -290,7 +290,7 @@ static void test_errors(void **state)
 		make_error(&want, spec.dst, a, &known);
 		delivers(SLOT_B, &error, &want, SLOT_A);
 		/* the client about the backend's */
-		want = answer(&spec);
+		want = scene_answer(&spec);
 		wire_make(&about, &want);
 		make_error(&error, a, spec.dst, &about);
 		wire_make(&known, &back);

@@ -50,7 +50,7 @@ static void test_node_port(void **state)
 		for (size_t i = 0; i < 2; i++) {
 			struct wire_spec spec = asks_node(proto, nodes[i], family);
 			struct wire_spec there = translated(&spec, place_addr(POD_B, family));
-			struct wire_spec back = answer(&there), home = answer(&spec);
+			struct wire_spec back = scene_answer(&there), home = scene_answer(&spec);
 
 			uplink_again(&node, MG_ADDR_IPIP, 4);
 			serve_node_port(proto, family);
@@ -104,7 +104,7 @@ static void test_exact_first(void **state)
 	fixture_back(&node, SET + 1, 0, &queue, BPORT, false);
 	scene_expect(&node, MG_HOOK_FROM_POD, SLOT_A, &spec, TO_DEVICE, MG_DROP_NONE);
 	there = translated(&spec, queue);
-	there = answer(&there);
+	there = scene_answer(&there);
 	assert_int_equal(fixture_flow(&node, &there, &(struct mg_flow){ 0 }), 1);
 }
 

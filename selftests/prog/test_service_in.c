@@ -29,8 +29,8 @@ static void test_there_and_back(void **state)
 		uplink_again(&node, 0, 4);
 		serve_far(&spec, POD_B);
 		there = translated(&spec, place_addr(POD_B, family));
-		back = answer(&there);
-		home = answer(&spec);
+		back = scene_answer(&there);
+		home = scene_answer(&spec);
 		enters(&spec, &there, SLOT_B);
 		leaves(SLOT_B, &back, &home);
 		/* known both ways, whatever the service has become meanwhile */
@@ -60,8 +60,8 @@ static void test_node_asks(void **state)
 		serve_far(&spec, POD_A);
 		serve_near(&spec, POD_B);
 		there = translated(&spec, place_addr(POD_B, family));
-		back = answer(&there);
-		home = answer(&spec);
+		back = scene_answer(&there);
+		home = scene_answer(&spec);
 		for (int i = 0; i < 2; i++) {
 			enters(&spec, &there, SLOT_B);
 			leaves(SLOT_B, &back, &home);
@@ -86,7 +86,7 @@ static void expect_refused(const struct wire_spec *spec, const struct wire_spec 
 
 static struct wire_spec refusal(const struct wire_spec *spec, int family, struct wire *about)
 {
-	struct wire_spec want = answer(spec);
+	struct wire_spec want = scene_answer(spec);
 
 	if (spec->proto == IPPROTO_TCP) {
 		want.tcp_flags = WIRE_RST | WIRE_ACK;
@@ -194,8 +194,8 @@ static void test_host_endpoint(void **state)
 		host_again();
 		serve_far(&spec, POD_B);
 		there = translated(&spec, place_addr(POD_B, family));
-		back = answer(&there);
-		home = answer(&spec);
+		back = scene_answer(&there);
+		home = scene_answer(&spec);
 		host_judge(SLOT_ETH, MG_STAGE_FORWARD_IN, host_port_80(MG_VERDICT_DROP));
 		expect_in(&spec, MG_DROP_HOST_INGRESS);
 		host_judge(SLOT_ETH, MG_STAGE_PREDNAT, host_port_80(MG_VERDICT_DROP));
