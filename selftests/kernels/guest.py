@@ -8,6 +8,7 @@ that its root. docs/kernels.md has the rest.
 import os
 import shutil
 import subprocess
+import threading
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -84,12 +85,16 @@ echo done > {out}/done
 
 
 def write_shims():
+    """Each is there whole at any time: another guest may be about to run it."""
     shims = os.path.join(BUILD, "kernels", "shims")
     os.makedirs(shims, exist_ok=True)
     for name, text in SHIMS.items():
-        with open(os.path.join(shims, name), "w") as file:
+        path = os.path.join(shims, name)
+        new = f"{path}.{threading.get_ident()}"
+        with open(new, "w") as file:
             file.write(text)
-        os.chmod(os.path.join(shims, name), 0o755)
+        os.chmod(new, 0o755)
+        os.replace(new, path)
     return shims
 
 
