@@ -21,17 +21,38 @@ struct endpoint *endpoint_find(struct agent *agent, const char *container, const
 	return endpoint;
 }
 
-/* The slot after the last one given: a freed one rests as long as there are others. */
-static uint16_t free_slot(const struct agent *agent)
+#define SLOTS_LEAST 256 /* in turn, with few endpoints */
+
+/* Slots that are given in turn: four for each endpoint. A slot that was ever used costs memory. */
+static unsigned int slots_in_turn(const struct agent *agent)
+{
+	unsigned int count = SLOTS_LEAST;
+
+	while (count < 4 * HASH_COUNT(agent->endpoints))
+		count *= 2;
+	return count < agent->slots ? count : agent->slots;
+}
+
+/* The free slot after the last one given, below the limit: a freed one rests as long as there are
+ * others. 0: none. */
+static uint16_t free_slot_below(const struct agent *agent, unsigned int limit)
 {
 	static unsigned int last;
 
-	for (unsigned int i = 0; i < agent->slots; i++) {
-		last = last + 1 < agent->slots ? last + 1 : 1;
+	for (unsigned int i = 0; i < limit; i++) {
+		last = last + 1 < limit ? last + 1 : 1;
 		if (!agent->by_slot[last] && !hosts_have_slot(agent, (uint16_t)last))
 			return (uint16_t)last;
 	}
 	return 0;
+}
+
+static uint16_t free_slot(const struct agent *agent)
+{
+	uint16_t slot = free_slot_below(agent, slots_in_turn(agent));
+
+	/* Those below may be host endpoints', and endpoints of before a restart lie anywhere. */
+	return slot ? slot : free_slot_below(agent, agent->slots);
 }
 
 struct endpoint *endpoint_new(struct agent *agent, const char *container, const char *ifname,
