@@ -12,7 +12,6 @@
 #include <linux/in.h>
 #include <bpf/bpf_helpers.h>
 
-#include "abi/flow.h"
 #include "lib/flow.h"
 #include "lib/packet.h"
 #include "lib/tick.h"
