@@ -407,12 +407,15 @@ void set_restore(struct sets *sets, uint32_t number, const struct mg_digest *dig
 	numbers_restore(&sets->numbers, &set->num, hash_bytes(digest, sizeof(*digest), 0), number);
 }
 
+/* Numbers of lists are of one chain: those of identities that are gone, too. */
 static void chain_start(struct sets *sets)
 {
 	chain_init(&sets->chain);
 	sets->chain.node.v[CHAIN_ROOT].value = UINT32_MAX;
 	sets->chain_before = sets->chain.node.n;
 	sets->chain_step = 0;
+	free(sets->node);
+	sets->node = xcalloc(65536, sizeof(*sets->node));
 }
 
 /*
@@ -450,7 +453,6 @@ void sets_init(struct sets *sets, struct rows *rows, uint32_t limit, struct comp
 	sets->numbers.ctx = sets;
 	classifier_init(&sets->classifier, compiler->tables);
 	chain_start(sets);
-	sets->node = xcalloc(65536, sizeof(*sets->node));
 }
 
 void sets_done(struct sets *sets)
