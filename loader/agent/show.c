@@ -157,6 +157,13 @@ static void add_rules(struct agent *agent, json_t *row, const struct mg_flow *fl
 		json_object_set_new(row, "staged", staged);
 }
 
+/* What an ended flow counted has gone to its rules, and its row says nothing more of it. */
+static void forget_counts(json_t *row)
+{
+	json_object_set_new(row, "packets", json_null());
+	json_object_set_new(row, "bytes", json_null());
+}
+
 static json_t *flow_json(const struct mg_flow_key *key, const struct mg_flow *flow,
 			 const char *table)
 {
@@ -169,7 +176,10 @@ static json_t *flow_json(const struct mg_flow_key *key, const struct mg_flow *fl
 				"dport", ntohs(from_b ? key->port_a : key->port_b), "packets",
 				(json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes,
 				"state", flow_state(key, flow));
+	unsigned int fins = flow->state & (MG_TCP_FIN0 | MG_TCP_FIN1);
 
+	if (flow->state & MG_TCP_RST || fins == (MG_TCP_FIN0 | MG_TCP_FIN1))
+		forget_counts(row);
 	if (flow->flags & (MG_FLOW_SNAT | MG_FLOW_DNAT)) {
 		json_object_set_new(
 			row, flow->flags & MG_FLOW_SNAT ? "translated_src" : "translated_dst",
