@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What stands on a node, as text, to compare before and after: a clean leave leaves no difference."""
 import json
+import os
 import re
 import time
 
@@ -61,6 +62,23 @@ def bpf_left(node, objects):
     return left
 
 
+def _socket_programs(node):
+    """Numbers of the programs behind the links that the node has pinned."""
+    done = node.try_run("bpftool", "-f", "-j", "link", "show")
+    return {str(link["prog_id"]) for link in (json.loads(done.stdout) if done.returncode == 0 else [])
+            if any(path.startswith("/sys/fs/bpf/margay/links/") for path in link.get("pinned", []))}
+
+
+def _cgroups(node):
+    """What is attached where this run's agents attach (cluster.py), but for what its other nodes have there."""
+    top = os.environ.get("MARGAY_CGROUP")
+    if not top:
+        return []
+    others = set().union(*(_socket_programs(other) for other in node.cluster.nodes.values() if other is not node))
+    rows = [row.split() for row in _lines(node, "bpftool", "cgroup", "tree", top)]
+    return [" ".join(row) for row in rows if row and row[0].isdigit() and row[0] not in others]
+
+
 def snapshot(node):
     return {
         "links": _lines(node, "ip", "-o", "link"),
@@ -71,7 +89,7 @@ def snapshot(node):
         "sysctls": _sysctls(node),
         "qdiscs": _lines(node, "tc", "qdisc"),
         "bpf": _bpf(node),
-        "cgroups": _lines(node, "bpftool", "cgroup", "tree", "/sys/fs/cgroup/unified"),
+        "cgroups": _cgroups(node),
         "files": _files(node),
     }
 

@@ -92,7 +92,7 @@ def complete(tree, *words):
 def test_completion(tree):
     assert set(complete(tree, "")) == {name.split()[0] for name in VERBS}
     assert complete(tree, "va") == ["validate"]
-    assert set(complete(tree, "node", "")) == {"checksystem", "plan", "reset", "status"}
+    assert set(complete(tree, "node", "")) == {"checksystem", "install", "plan", "reset", "status"}
     assert complete(tree, "get", "ipp") == ["ippools"]
     assert complete(tree, "monitor", "--k") == ["--kernel-drops"]
 
