@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/judge.h"
 
-#include <netinet/in.h>
-
 #include "policy/engine_state.h"
+#include "policy/ports.h"
 
 static const struct mg_class denies = { .verdict = MG_VERDICT_DROP };
 static const struct mg_class allows = { .verdict = MG_VERDICT_ALLOW };
@@ -46,33 +45,16 @@ uint32_t judge_other(const struct engine *e, const struct mg_class *class, uint8
 	return found ? found - 1 : class->verdict;
 }
 
-static enum mg_l4 l4_of(uint8_t proto)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-		return MG_L4_TCP;
-	case IPPROTO_UDP:
-		return MG_L4_UDP;
-	case IPPROTO_SCTP:
-		return MG_L4_SCTP;
-	case IPPROTO_ICMP:
-		return MG_L4_ICMP;
-	case IPPROTO_ICMPV6:
-		return MG_L4_ICMP6;
-	}
-	return MG_L4_MAX;
-}
-
 uint32_t judge_packet(const struct engine *e, const struct mg_class *class,
 		      const struct judge_packet *packet)
 {
-	enum mg_l4 l4 = l4_of(packet->proto);
+	unsigned int space = space_of(packet->proto);
 	uint32_t found;
 
 	class = judge_source(e, class, packet->sport);
-	if (l4 == MG_L4_MAX)
+	if (space == SPACE_OTHER)
 		return judge_other(e, class, packet->proto);
-	found = table_get(&e->tables, class->l4[l4], packet->dport);
+	found = table_get(&e->tables, class->l4[space], packet->dport);
 	return found ? found - 1 : class->verdict;
 }
 

@@ -82,7 +82,7 @@ static void intersect(struct pms *pms, range_vec *list, const range_vec *other)
 
 /* --- a rule's ------------------------------------------------------------------------------ */
 
-static unsigned int space_of(int proto)
+unsigned int space_of(int proto)
 {
 	switch (proto) {
 	case IPPROTO_TCP:

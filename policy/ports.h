@@ -17,6 +17,8 @@
 #define SPACES (MG_L4_MAX + 1)
 #define SPACE_PORTS 3 /* the first three have ports: TCP, UDP, SCTP */
 
+unsigned int space_of(int proto); /* IPPROTO_* */
+
 struct range {
 	uint16_t low;
 	uint16_t high;
