@@ -123,17 +123,20 @@ struct flow_walk {
 	const char *table;
 };
 
+static bool both_fins(const struct mg_flow *flow)
+{
+	return flow->state & MG_TCP_FIN0 && flow->state & MG_TCP_FIN1;
+}
+
 /* How far a connection is; of other protocols whether packets went both ways. */
 static const char *flow_state(const struct mg_flow_key *key, const struct mg_flow *flow)
 {
-	unsigned int fins = flow->state & (MG_TCP_FIN0 | MG_TCP_FIN1);
-
 	if (key->proto != IPPROTO_TCP)
 		return flow->flags & MG_FLOW_BOTH_SEEN ? "both-ways" : "one-way";
 	if (flow->state & MG_TCP_RST)
 		return "reset";
-	if (fins)
-		return fins == (MG_TCP_FIN0 | MG_TCP_FIN1) ? "closed" : "closing";
+	if (flow->state & (MG_TCP_FIN0 | MG_TCP_FIN1))
+		return both_fins(flow) ? "closed" : "closing";
 	if (flow->state & (MG_TCP_ESTABLISHED | MG_TCP_MIDSTREAM))
 		return "established";
 	return flow->state & MG_TCP_SYNACK ? "syn-ack" : "syn";
@@ -157,6 +160,11 @@ static void add_rules(struct agent *agent, json_t *row, const struct mg_flow *fl
 		json_object_set_new(row, "staged", staged);
 }
 
+static bool flow_has_ended(const struct mg_flow *flow)
+{
+	return flow->state & MG_TCP_RST || both_fins(flow);
+}
+
 /* What an ended flow counted has gone to its rules, and its row says nothing more of it. */
 static void forget_counts(json_t *row)
 {
@@ -176,9 +184,8 @@ static json_t *flow_json(const struct mg_flow_key *key, const struct mg_flow *fl
 				"dport", ntohs(from_b ? key->port_a : key->port_b), "packets",
 				(json_int_t)flow->packets, "bytes", (json_int_t)flow->bytes,
 				"state", flow_state(key, flow));
-	unsigned int fins = flow->state & (MG_TCP_FIN0 | MG_TCP_FIN1);
 
-	if (flow->state & MG_TCP_RST || fins == (MG_TCP_FIN0 | MG_TCP_FIN1))
+	if (flow_has_ended(flow))
 		forget_counts(row);
 	if (flow->flags & (MG_FLOW_SNAT | MG_FLOW_DNAT)) {
 		json_object_set_new(
