@@ -272,3 +272,19 @@ const char *ipam_test_held_by(struct ipam_test *test, const struct ipam_result *
 
 	return ipam_test_holder(test, addr_format(&result->addrs[0].addr, text));
 }
+
+int ipam_test_setup(void **state)
+{
+	struct ipam_test *test = xcalloc(1, sizeof(*test));
+
+	ipam_test_init(test);
+	*state = test;
+	return 0;
+}
+
+int ipam_test_teardown(void **state)
+{
+	ipam_test_done(*state);
+	free(*state);
+	return 0;
+}

@@ -30,6 +30,10 @@ struct ipam_test {
 	struct ipam_test_node nodes[IPAM_TEST_NODES];
 };
 
+/* cmocka's set-up and tear-down of a case whose state is a struct ipam_test. */
+int ipam_test_setup(void **state);
+int ipam_test_teardown(void **state);
+
 void ipam_test_init(struct ipam_test *test);
 void ipam_test_done(struct ipam_test *test);
 

@@ -14,22 +14,6 @@
 #include "base/json.h"
 #include "selftests/lib/ipam_test.h"
 
-static int setup(void **state)
-{
-	struct ipam_test *test = xcalloc(1, sizeof(*test));
-
-	ipam_test_init(test);
-	*state = test;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	ipam_test_done(*state);
-	free(*state);
-	return 0;
-}
-
 static json_t *spec_of(struct ipam_test *test, const char *kind, const char *name)
 {
 	json_t *object = fake_get(&test->content, kind, name);
@@ -366,7 +350,7 @@ static void test_tunnel(void **state)
 	assert_null(fake_get(&test->content, "IPAMHandle", "vxlan-tunnel-addr-n0"));
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, ipam_test_setup, ipam_test_teardown)
 
 int main(void)
 {

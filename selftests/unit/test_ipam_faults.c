@@ -21,18 +21,8 @@
 
 static int setup(void **state)
 {
-	struct ipam_test *test = xcalloc(1, sizeof(*test));
-
-	ipam_test_init(test);
-	ipam_test_pool(test, "p", "10.0.0.0/26");
-	*state = test;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	ipam_test_done(*state);
-	free(*state);
+	ipam_test_setup(state);
+	ipam_test_pool(*state, "p", "10.0.0.0/26");
 	return 0;
 }
 
@@ -387,7 +377,7 @@ static void test_deleted_block(void **state)
 	assert_string_equal(ipam_test_held_by(test, &first), "k8s-pod-network.c1");
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, ipam_test_teardown)
 
 int main(void)
 {

@@ -14,27 +14,11 @@
 #include "base/json.h"
 #include "selftests/lib/ipam_test.h"
 
-static int setup(void **state)
-{
-	struct ipam_test *test = xcalloc(1, sizeof(*test));
-
-	ipam_test_init(test);
-	*state = test;
-	return 0;
-}
-
 /* The same rules hold where a commit of several objects may be cut in the middle. */
 static int setup_loose(void **state)
 {
-	setup(state);
+	ipam_test_setup(state);
 	((struct ipam_test *)*state)->loose = true;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	ipam_test_done(*state);
-	free(*state);
 	return 0;
 }
 
@@ -463,8 +447,8 @@ static void test_fixed_store_down(void **state)
 	expect_fixed(test, "b", "[\"10.0.0.63\"]", "EAGAIN");
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define LOOSE(name) { #name " not atomic", name, setup_loose, teardown, NULL }
+#define CASE(name) cmocka_unit_test_setup_teardown(name, ipam_test_setup, ipam_test_teardown)
+#define LOOSE(name) { #name " not atomic", name, setup_loose, ipam_test_teardown, NULL }
 
 int main(void)
 {

@@ -14,22 +14,6 @@
 #include "base/json.h"
 #include "selftests/lib/ipam_test.h"
 
-static int setup(void **state)
-{
-	struct ipam_test *test = xcalloc(1, sizeof(*test));
-
-	ipam_test_init(test);
-	*state = test;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	ipam_test_done(*state);
-	free(*state);
-	return 0;
-}
-
 /* --- pools ----------------------------------------------------------------------------------- */
 
 static void expect_pools(struct ipam_test *test, struct ipam_request *request, const char *pools)
@@ -184,7 +168,7 @@ static void test_reservation_later(void **state)
 	assert_int_equal(ipam_test_add(node, "c2").status, -ENOSPC);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, ipam_test_setup, ipam_test_teardown)
 
 int main(void)
 {

@@ -20,18 +20,8 @@
 
 static int setup(void **state)
 {
-	struct ipam_test *test = xcalloc(1, sizeof(*test));
-
-	ipam_test_init(test);
-	ipam_test_pool(test, "p", "10.0.0.0/26");
-	*state = test;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	ipam_test_done(*state);
-	free(*state);
+	ipam_test_setup(state);
+	ipam_test_pool(*state, "p", "10.0.0.0/26");
 	return 0;
 }
 
@@ -155,8 +145,9 @@ static void test_old_journal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_power_cut_after_a_kill, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_old_journal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_power_cut_after_a_kill, setup,
+						ipam_test_teardown),
+		cmocka_unit_test_setup_teardown(test_old_journal, setup, ipam_test_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,18 +19,8 @@
 
 static int setup(void **state)
 {
-	struct ipam_test *test = xcalloc(1, sizeof(*test));
-
-	ipam_test_init(test);
-	ipam_test_pool(test, "p", "10.0.0.0/24");
-	*state = test;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	ipam_test_done(*state);
-	free(*state);
+	ipam_test_setup(state);
+	ipam_test_pool(*state, "p", "10.0.0.0/24");
 	return 0;
 }
 
@@ -179,10 +169,10 @@ static void test_status_comes_late(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_node_is_gone, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_pod_of_a_lost_node, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_leaked, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_status_comes_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_node_is_gone, setup, ipam_test_teardown),
+		cmocka_unit_test_setup_teardown(test_pod_of_a_lost_node, setup, ipam_test_teardown),
+		cmocka_unit_test_setup_teardown(test_leaked, setup, ipam_test_teardown),
+		cmocka_unit_test_setup_teardown(test_status_comes_late, setup, ipam_test_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
