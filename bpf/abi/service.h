@@ -18,7 +18,8 @@
  * The scope is who asks: pods and nodes of the cluster, or everybody else. A cluster address has a
  * frontend of the first alone, an external one of both, which differ under policy Local. A node
  * port stands once for all nodes' addresses, at the family's unspecified one (0.0.0.0 v4-mapped, or
- *::).
+ *::), and so does a pod's host port for those of this node (MG_FRONT_OWN). A host port that is
+ * for one address stands there, at a loopback address too: sockets of the node alone ask those.
  */
 #ifndef MARGAY_ABI_SERVICE_H
 #define MARGAY_ABI_SERVICE_H
@@ -40,6 +41,7 @@ struct mg_front_key {
 /* mg_front.flags */
 #define MG_FRONT_SILENT (1U << 0)  /* others have backends, this node has none: drop, no answer */
 #define MG_FRONT_SOURCES (1U << 1) /* for clients alone that mg_ranges names by the set */
+#define MG_FRONT_OWN (1U << 2)	   /* at the unspecified address: of this node's addresses alone */
 
 struct mg_front {
 	__u32 set;

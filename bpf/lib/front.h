@@ -29,7 +29,8 @@ static __always_inline struct mg_front *front_exact(const union mg_addr *addr, _
 	return bpf_map_lookup_elem(&mg_fronts, &key);
 }
 
-/* The node port, whichever node's address it is asked at: the caller knows that it is one's. */
+/* The node port, whichever node's address it is asked at: the caller knows that it is this node's,
+ * or calls front_holds_at(). */
 static __always_inline struct mg_front *front_node_port(__u32 family, __be16 port, __u8 proto,
 							__u8 scope)
 {
@@ -40,12 +41,14 @@ static __always_inline struct mg_front *front_node_port(__u32 family, __be16 por
 	return front_exact(&any, port, proto, scope);
 }
 
-static __always_inline bool front_is_node(const union mg_addr *addr)
+/* Does a node port hold at this address? */
+static __always_inline bool front_holds_at(const struct mg_front *front, const union mg_addr *addr)
 {
+	__u16 want = MG_ADDR_HOST | (front->flags & MG_FRONT_OWN ? MG_ADDR_LOCAL : 0);
 	struct mg_ident ident;
 
 	ident_exact(addr, &ident);
-	return ident.flags & MG_ADDR_HOST;
+	return (ident.flags & want) == want;
 }
 
 /* The frontend at an address; NULL: there is none. */
@@ -57,7 +60,7 @@ static __always_inline struct mg_front *front_find(const union mg_addr *addr, __
 	if (front)
 		return front;
 	front = front_node_port(addr_family(addr), port, proto, scope);
-	return front && front_is_node(addr) ? front : NULL;
+	return front && front_holds_at(front, addr) ? front : NULL;
 }
 
 /* May this client have it? */

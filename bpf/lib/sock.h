@@ -142,18 +142,21 @@ static __always_inline int sock_refuse(__u32 reason)
 	return SOCK_REFUSE;
 }
 
-/* The frontend that a socket of the slot means. The node's loopback addresses have its node ports;
- * those of a pod, and the unspecified address, are the pod's own. */
+/* The frontend that a socket of the slot means. The node's loopback addresses have its node ports
+ * and what stands at them; those of a pod, and the unspecified address, are the pod's own. */
 static __always_inline struct mg_front *sock_front(const struct sock_end *end, __u8 proto,
 						   __u32 slot)
 {
-	bool unspecified = addr_is_unspecified(&end->addr);
+	bool inner = addr_is_unspecified(&end->addr) || addr_is_loopback(&end->addr);
+	struct mg_front *front;
 
-	if (slot && unspecified)
+	if (!inner)
+		return front_find(&end->addr, end->port, proto, MG_FRONT_NEAR);
+	if (slot)
 		return NULL;
-	if (!slot && (unspecified || addr_is_loopback(&end->addr)))
-		return front_node_port(addr_family(&end->addr), end->port, proto, MG_FRONT_NEAR);
-	return front_find(&end->addr, end->port, proto, MG_FRONT_NEAR);
+	front = front_exact(&end->addr, end->port, proto, MG_FRONT_NEAR);
+	return front ? front
+		     : front_node_port(addr_family(&end->addr), end->port, proto, MG_FRONT_NEAR);
 }
 
 /* True: pick has the backend. sends: by sendmsg(), which asks each time. */

@@ -59,6 +59,17 @@ void serve_near(const struct wire_spec *spec, enum place place)
 	fixture_back(&node, SET + 1, 0, &addr, BPORT, false);
 }
 
+void serve_host_port(const struct wire_spec *spec, enum place place)
+{
+	const struct mg_front front = { .set = SET, .count = 1, .flags = MG_FRONT_OWN };
+	union mg_addr addr = place_addr(place, addr_is4(&spec->dst) ? 4 : 6);
+	union mg_addr any = front_addr(spec);
+
+	front_far(spec, front);
+	fixture_front(&node, &any, spec->dport, spec->proto, front);
+	fixture_back(&node, SET, 0, &addr, BPORT, false);
+}
+
 void enters(const struct wire_spec *spec, const struct wire_spec *want, __u16 slot)
 {
 	struct fixture_out out;

@@ -22,6 +22,8 @@ void front_far(const struct wire_spec *spec, struct mg_front front);
 /* One backend for clients from outside; for those of the cluster. */
 void serve_far(const struct wire_spec *spec, enum place place);
 void serve_near(const struct wire_spec *spec, enum place place);
+/* A pod's port at this node's addresses, for both. */
+void serve_host_port(const struct wire_spec *spec, enum place place);
 /* By the uplink: asserts that the pod gets `want`, with right checksums. */
 void enters(const struct wire_spec *spec, const struct wire_spec *want, __u16 slot);
 /* By the uplink: asserts a drop. */

@@ -181,6 +181,35 @@ static void test_carried(void **state)
 	}
 }
 
+/* Another node's pod asks a host port of this node: its packet has its own address, in the tunnel
+ * of its pool, and so has the answer, in the node's name. */
+static void test_host_port(void **state)
+{
+	(void)state;
+	EACH_PROTOCOL(proto, family)
+	EACH_TUNNEL(tunnel)
+	{
+		struct wire_spec spec = comes_for(proto, family, NODE_PORT), there, back, home;
+		struct fixture_out out;
+
+		uplink_again(&node, modes[tunnel], 4);
+		spec.src = place_addr(POD_FAR, family);
+		serve_host_port(&spec, POD_A);
+		there = translated(&spec, place_addr(POD_A, family));
+		back = scene_answer(&there);
+		home = scene_answer(&spec);
+		for (int i = 0; i < 2; i++) {
+			arrive(&spec, tunnel, &out);
+			expect_delivery(&out, &there, SLOT_A);
+			scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, &back, &out);
+			expect_tunnel(&out, &home, tunnel);
+			spec.tcp_flags = there.tcp_flags = proto == IPPROTO_TCP ? WIRE_ACK : 0;
+			back.tcp_flags = home.tcp_flags = spec.tcp_flags;
+			fixture_touch(&node, place_text(POD_A, family));
+		}
+	}
+}
+
 /* Its policy judges the client. */
 static void test_carried_policy(void **state)
 {
@@ -229,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_too_big),	       cmocka_unit_test(test_carried),
 		cmocka_unit_test(test_carried_policy), cmocka_unit_test(test_carried_elsewhere),
+		cmocka_unit_test(test_host_port),
 	};
 
 	return cmocka_run_group_tests(tests, uplink_setup, scene_teardown);

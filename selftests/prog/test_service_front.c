@@ -21,13 +21,19 @@ static union mg_addr any(int family)
 	return fixture_addr(family == 4 ? "0.0.0.0" : "::");
 }
 
-/* A node port in front of pod B. */
-static void serve_node_port(unsigned char proto, int family)
+/* A port at nodes' addresses in front of pod B. */
+static void serve_flagged(unsigned char proto, int family, __u32 flags)
 {
 	union mg_addr front = any(family), addr = place_addr(POD_B, family);
 
-	fixture_front(&node, &front, NODE_PORT, proto, (struct mg_front){ .set = SET, .count = 1 });
+	fixture_front(&node, &front, NODE_PORT, proto,
+		      (struct mg_front){ .set = SET, .count = 1, .flags = flags });
 	fixture_back(&node, SET, 0, &addr, BPORT, false);
+}
+
+static void serve_node_port(unsigned char proto, int family)
+{
+	serve_flagged(proto, family, 0);
 }
 
 static struct wire_spec asks_node(unsigned char proto, enum place place, int family)
@@ -88,6 +94,25 @@ static void test_node_port_elsewhere(void **state)
 	expect_no_service(&spec);
 	spec = asks_node(IPPROTO_UDP, NODE_OWN, 6);
 	expect_no_service(&spec);
+}
+
+/* A host port: at this node's addresses, and not at another's. */
+static void test_host_port(void **state)
+{
+	(void)state;
+	EACH_PROTOCOL(proto, family)
+	{
+		struct wire_spec spec = asks_node(proto, NODE_OWN, family);
+		struct wire_spec there = translated(&spec, place_addr(POD_B, family));
+		struct wire_spec back = scene_answer(&there), home = scene_answer(&spec);
+
+		uplink_again(&node, MG_ADDR_IPIP, 4);
+		serve_flagged(proto, family, MG_FRONT_OWN);
+		delivers(SLOT_A, &spec, &there, SLOT_B);
+		delivers(SLOT_B, &back, &home, SLOT_A);
+		spec = asks_node(proto, NODE_FAR, family);
+		expect_no_service(&spec);
+	}
 }
 
 /* An external address with the same port goes before the node port. */
@@ -156,7 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_node_port),     cmocka_unit_test(test_node_port_elsewhere),
 		cmocka_unit_test(test_exact_first),   cmocka_unit_test(test_far_alone),
-		cmocka_unit_test(test_source_ranges),
+		cmocka_unit_test(test_source_ranges), cmocka_unit_test(test_host_port),
 	};
 
 	return cmocka_run_group_tests(tests, uplink_setup, scene_teardown);
