@@ -672,6 +672,97 @@ def test_ipam_show_formats(ctl):
     assert "No address is borrowed" in ctl.errors
 
 
+BLOCK = """\
+apiVersion: projectcalico.org/v3
+kind: IPAMBlock
+metadata: {name: 10-244-0-0-30}
+spec:
+  cidr: 10.244.0.0/30
+  affinity: host:n1
+  allocations: [0, 1, 2, null]
+  attributes:
+  - {handle_id: h0, secondary: {pod: gone, namespace: shop, node: n1}}
+  - {handle_id: h1, secondary: {pod: late, namespace: shop, node: n1}}
+  - {handle_id: h2, secondary: {pod: lent, namespace: shop, node: n2}}
+  unallocated: [3]
+  sequenceNumber: 9
+  sequenceNumberForAllocation: {"0": 1, "1": 2, "2": 3}
+"""
+
+
+def a_handle(number):
+    return f"""\
+apiVersion: projectcalico.org/v3
+kind: IPAMHandle
+metadata: {{name: h{number}}}
+spec: {{handleID: h{number}, block: {{10.244.0.0/30: 1}}}}
+"""
+
+
+def a_pod(name, address, node):
+    return f"""\
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: shop}}
+spec: {{nodeName: {node}, containers: [{{name: c, image: none}}]}}
+status: {{phase: Running, podIPs: [{{ip: {address}}}]}}
+"""
+
+
+def test_ipam_release_from_reports(ctl):
+    """Two reports: what leaked in both goes; a pod that came between them and an address given anew since stay."""
+    ctl.apply("---\n".join([POOL, BLOCK, a_handle(0), a_handle(1), a_handle(2), a_pod("lent", "10.244.0.2", "n2")]))
+    ctl("ipam", "check", "-o", "first.json")
+    assert os.stat(os.path.join(ctl.folder, "first.json")).st_mode & 0o777 == 0o600
+    ctl.apply(a_pod("late", "10.244.0.1", "n1"))
+    ctl("ipam", "check", "-o", "second.json")
+    leaked = [[p["ip"] for p in json.load(open(os.path.join(ctl.folder, f"{name}.json")))["problems"] if p["kind"] == "leaked"]
+              for name in ("first", "second")]
+    assert leaked == [["10.244.0.0", "10.244.0.1"], ["10.244.0.0"]]
+
+    text = ctl("ipam", "check", "--show-problem-ips")
+    assert "leaked: 10.244.0.0" in text and "10.244.0.2 allocated" not in text
+    text = ctl("ipam", "check", "--show-all-ips")
+    assert "10.244.0.2 allocated; handle: h2, node: n2, pod: shop/lent" in text
+    lent = rows(ctl("ipam", "show", "--show-borrowed"))
+    assert lent[1:] == [["10.244.0.2", "n2", "10.244.0.0/30", "n1", "workload", "shop/lent"]]
+
+    released = ctl("ipam", "release", "--from-report=first.json", "--from-report=second.json")
+    assert "Releasing 1 old IPs" in released and "Released 1 IPs; skipped 0" in released
+    assert "not assigned" in ctl("ipam", "show", "--ip", "10.244.0.0")
+    assert "in use" in ctl("ipam", "show", "--ip", "10.244.0.1") and "in use" in ctl("ipam", "show", "--ip", "10.244.0.2")
+    # The first report alone calls .1 leaked and .0 as well, which is free by now.
+    assert "Released 1 IPs; skipped 1" in ctl("ipam", "release", "--from-report", "first.json")
+    # Given anew under the same handle's name since the report: another sequence, no leak of that report.
+    ctl.apply(BLOCK.replace('"1": 2', '"1": 12').replace("sequenceNumber: 9", "sequenceNumber: 20"))
+    assert "Released 1 IPs; skipped 1" in ctl("ipam", "release", "--from-report", "first.json")
+    assert "in use" in ctl("ipam", "show", "--ip", "10.244.0.1")
+
+    ctl.write("other.json", "{}")
+    assert "other.json: expected a report" in ctl.fails("ipam", "release", "--from-report", "other.json")
+    assert "none.json" in ctl.fails("ipam", "release", "--from-report", "none.json")
+    ctl.fails("ipam", "release", "--from-report", "first.json", "--ip", "10.244.0.1")
+
+
+def test_ipam_split_by_cidr(ctl):
+    ctl.apply(POOL.replace("natOutgoing: true", "natOutgoing: true\n  disabled: true"))
+    ctl("ipam", "split", "2", "--cidr", "10.244.0.0/16")
+    pools = ctl.get("ippool")["items"]
+    assert [(p["metadata"]["name"], p["spec"]["cidr"], p["spec"]["ipipMode"], p["spec"]["natOutgoing"]) for p in pools] == [
+        ("split-pool-0", "10.244.0.0/17", "CrossSubnet", True), ("split-pool-1", "10.244.128.0/17", "CrossSubnet", True)]
+    ctl.fails("ipam", "split", "2", "--cidr", "10.9.0.0/16")
+    ctl.fails("ipam", "split", "3", "--cidr", "10.244.0.0/17")
+
+
+def test_patch_file_and_empty_files(ctl):
+    ctl.apply(POOL)
+    ctl.write("patch.yaml", "spec: {ipipMode: Always}\n")
+    ctl("patch", "ippool", "pool", "--type=merge", "--patch-file", "patch.yaml")
+    assert ctl.get("ippool", "pool")["spec"]["ipipMode"] == "Always"
+    empty = ctl.write("empty.yaml", "# nothing yet\n")
+    assert "empty.yaml" in ctl.fails("apply", "-f", empty)
+    ctl("apply", "-f", empty, "--skip-empty")
+
 
 @pytest.mark.parametrize("name", ["calicoctl", "kubectl-margay"])
 def test_other_names(ctl, name):

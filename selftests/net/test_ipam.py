@@ -181,7 +181,7 @@ def test_show(cluster, pod):
 
 
 def test_commands(cluster, pod):
-    """configure, release by hand and from a report, split: messages and effects as docs/ipam.md says."""
+    """configure, release by hand, split: messages and effects as docs/ipam.md says."""
     n1 = cluster["n1"]
     assert n1.ctl("ipam", "configure", "--ip-cooldown-seconds=6") == "Successfully set IPCooldownSeconds to: 6\n"
     assert "IPCooldownSeconds    6" in n1.ctl("ipam", "show", "--show-configuration")
