@@ -111,6 +111,8 @@ class Reference:
             pod = self.place(f"floor-{number}")
             join(node, "pod", pod, "eth0", index=100 + number)
             node.run("ip", "addr", "add", f"10.96.0.{number}/24", "dev", "uplink")
+            for place, device in ((node, "pod"), (pod, "eth0")):  # room for the outer header, as for Margay's pods
+                place.run("ip", "link", "set", device, "mtu", "1480")
             mac = node.run("ip", "-o", "link", "show", "pod").split("link/ether ")[1].split()[0]
             pod.sh(f"ip addr add 10.97.{number}.1/32 dev eth0 && ip route add 169.254.1.1 dev eth0 && "
                    "ip route add default via 169.254.1.1 && "
