@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "selftests/lib/cost.h"
 #include "selftests/lib/uplink.h"
 
 #define ROUNDS 400
@@ -28,18 +29,6 @@
 
 #define SINGLES 4000
 #define COLD_FLOWS 500
-
-static int empty_fd;
-
-static int load_empty(void)
-{
-	const struct bpf_insn pass[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_UNSPEC },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-
-	return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "GPL", pass, 2, NULL);
-}
 
 static int open_node(void **state)
 {
@@ -49,25 +38,8 @@ static int open_node(void **state)
 	if (scene_setup_with(&config, FIXTURE_WHOLE))
 		return -1;
 	uplink_build();
-	empty_fd = load_empty();
+	cost_open();
 	return 0;
-}
-
-/* Nanoseconds a run; the code goes to ret_code. */
-static unsigned int test_run(int fd, const struct wire *wire, __u32 ifindex, int repeat,
-			     int *ret_code)
-{
-	static unsigned char out[WIRE_MAX];
-	struct __sk_buff context = { .ifindex = ifindex };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = wire->data,
-		    .data_size_in = (__u32)wire->length, .data_out = out,
-		    .data_size_out = sizeof(out), .ctx_in = &context,
-		    .ctx_size_in = sizeof(context), .repeat = repeat);
-
-	if (bpf_prog_test_run_opts(fd, &opts))
-		fail_msg("test run");
-	*ret_code = (int)opts.retval;
-	return opts.duration;
 }
 
 static unsigned int empty_cost(const struct wire *wire)
@@ -76,17 +48,10 @@ static unsigned int empty_cost(const struct wire *wire)
 	int code;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		cost = test_run(empty_fd, wire, 1, REPEAT, &code);
+		cost = cost_empty(wire, 1, REPEAT, &code);
 		best = cost < best ? cost : best;
 	}
 	return best;
-}
-
-static int by_size(const void *x, const void *y)
-{
-	const unsigned int *a = x, *b = y;
-
-	return *a < *b ? -1 : *a > *b;
 }
 
 /* Single runs, the empty program and this one in turn; best and median of both, as differences. */
@@ -97,12 +62,12 @@ static void measure_single(const char *what, const struct wire *wire, enum mg_ho
 	int got;
 
 	for (int i = 0; i < SINGLES; i++) {
-		empty[i] = test_run(empty_fd, wire, ifindex, 1, &got);
-		cost[i] = test_run(fixture_program(&node, hook), wire, ifindex, 1, &got);
+		empty[i] = cost_empty(wire, ifindex, 1, &got);
+		cost[i] = cost_run(fixture_program(&node, hook), wire, ifindex, 1, &got);
 		assert_int_equal(got, code);
 	}
-	qsort(cost, SINGLES, sizeof(cost[0]), by_size);
-	qsort(empty, SINGLES, sizeof(empty[0]), by_size);
+	qsort(cost, SINGLES, sizeof(cost[0]), cost_order);
+	qsort(empty, SINGLES, sizeof(empty[0]), cost_order);
 	printf("# %-40s single %4u ns (median %u, empty program: %u)\n", what, cost[0] - empty[0],
 	       cost[SINGLES / 2] - empty[SINGLES / 2], empty[0]);
 }
@@ -132,33 +97,10 @@ static void measure(const char *what, const struct wire_spec *spec, enum mg_hook
 	printf("# %-40s %4u ns (empty program: %u)\n", what, best - empty, empty);
 }
 
-static struct wire_spec udp(enum place to, int family)
-{
-	struct wire_spec spec = scene_packet(POD_A, to, family);
-
-	spec.proto = IPPROTO_UDP;
-	spec.sport = 40000;
-	spec.dport = 53;
-	spec.payload = 64;
-	return spec;
-}
-
-/* Puts the flow into the established table. */
 static void establish(struct wire_spec *spec, int family)
 {
-	struct wire_spec back = scene_packet(POD_B, POD_A, family);
-
 	scene_again(&node);
-	spec->proto = back.proto = IPPROTO_TCP;
-	back.sport = spec->dport;
-	back.dport = spec->sport;
-	spec->tcp_flags = WIRE_SYN;
-	scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, spec, &(struct fixture_out){ 0 });
-	back.tcp_flags = WIRE_SYN | WIRE_ACK;
-	scene_run(&node, MG_HOOK_FROM_POD, SLOT_B, &back, &(struct fixture_out){ 0 });
-	spec->tcp_flags = WIRE_ACK;
-	scene_run(&node, MG_HOOK_FROM_POD, SLOT_A, spec, &(struct fixture_out){ 0 });
-	assert_int_equal(fixture_flow(&node, spec, &(struct mg_flow){ 0 }), 2);
+	cost_handshake(spec, family);
 }
 
 static void test_paths(void **state)
@@ -169,7 +111,7 @@ static void test_paths(void **state)
 
 	(void)state;
 	for (int family = 4; family <= 6; family += 2) {
-		spec = udp(POD_B, family);
+		spec = cost_udp(POD_B, family);
 		scene_again(&node);
 		snprintf(what, sizeof(what), "IPv%d transient flow, pod to pod", family);
 		measure(what, &spec, MG_HOOK_FROM_POD, TC_ACT_REDIRECT);
@@ -179,12 +121,12 @@ static void test_paths(void **state)
 		wire_make(&wire, &spec);
 		measure_single(what, &wire, MG_HOOK_FROM_POD, MG_IFINDEX_BASE + SLOT_A,
 			       TC_ACT_REDIRECT);
-		spec = udp(POD_B, family);
+		spec = cost_udp(POD_B, family);
 		spec.src = place_addr(NODE_OWN, family);
 		snprintf(what, sizeof(what), "IPv%d known flow, host to pod", family);
 		measure(what, &spec, MG_HOOK_TO_POD, TC_ACT_UNSPEC);
 		fixture_assign(&node, SLOT_A, 0, MG_STAGE_WORKLOAD_OUT, MG_SET_DROP_ALL);
-		spec = udp(POD_B, family);
+		spec = cost_udp(POD_B, family);
 		spec.dport = 54;
 		snprintf(what, sizeof(what), "IPv%d first packet, denied", family);
 		measure(what, &spec, MG_HOOK_FROM_POD, TC_ACT_SHOT);
@@ -233,13 +175,13 @@ static void establish_far(int mode, int family)
 
 	uplink_again(&node, modes[mode], family);
 	wire_make(&wire, &there);
-	test_run(fixture_program(&node, MG_HOOK_FROM_POD), &wire, MG_IFINDEX_BASE + SLOT_A, 1,
+	cost_run(fixture_program(&node, MG_HOOK_FROM_POD), &wire, MG_IFINDEX_BASE + SLOT_A, 1,
 		 &code);
 	from_far(&wire, &back, mode, family);
-	test_run(fixture_program(&node, MG_HOOK_FROM_NETDEV), &wire, UPLINK, 1, &code);
+	cost_run(fixture_program(&node, MG_HOOK_FROM_NETDEV), &wire, UPLINK, 1, &code);
 	there.tcp_flags = WIRE_ACK;
 	wire_make(&wire, &there);
-	test_run(fixture_program(&node, MG_HOOK_FROM_POD), &wire, MG_IFINDEX_BASE + SLOT_A, 1,
+	cost_run(fixture_program(&node, MG_HOOK_FROM_POD), &wire, MG_IFINDEX_BASE + SLOT_A, 1,
 		 &code);
 	assert_int_equal(fixture_flow(&node, &there, &(struct mg_flow){ 0 }), 2);
 }
@@ -291,13 +233,13 @@ static void test_new_from_tunnel(void **state)
 
 			spec.sport = (unsigned short)(1024 + j);
 			from_far(&wire, &spec, mode, family);
-			empty[j] = test_run(empty_fd, &wire, UPLINK, 1, &code);
-			cost[j] = test_run(fixture_program(&node, MG_HOOK_FROM_NETDEV), &wire,
+			empty[j] = cost_empty(&wire, UPLINK, 1, &code);
+			cost[j] = cost_run(fixture_program(&node, MG_HOOK_FROM_NETDEV), &wire,
 					   UPLINK, 1, &code);
 			assert_int_equal(code, TC_ACT_REDIRECT);
 		}
-		qsort(cost, SINGLES, sizeof(cost[0]), by_size);
-		qsort(empty, SINGLES, sizeof(empty[0]), by_size);
+		qsort(cost, SINGLES, sizeof(cost[0]), cost_order);
+		qsort(empty, SINGLES, sizeof(empty[0]), cost_order);
 		snprintf(what, sizeof(what), "IPv%d new flow, from remote pod, %s", family,
 			 mode_names[mode]);
 		printf("# %-40s single %4u ns (median %u, empty program: %u)\n", what,
@@ -340,7 +282,7 @@ static void test_many_rules(void **state)
 
 		scene_again(&node);
 		deny_after(rules, nets, family);
-		spec = udp(nets ? WORLD : POD_B, family);
+		spec = cost_udp(nets ? WORLD : POD_B, family);
 		snprintf(what, sizeof(what), "IPv%d first packet, denied, %u %s", family, rules,
 			 nets ? "nets" : "selectors");
 		measure(what, &spec, MG_HOOK_FROM_POD, TC_ACT_SHOT);
@@ -358,16 +300,16 @@ static void test_cold(void **state)
 	scene_again(&node);
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < COLD_FLOWS; i++) {
-			spec = udp(POD_B, 4);
+			spec = cost_udp(POD_B, 4);
 			spec.sport = (unsigned short)(1024 + i);
 			wire_make(&wire, &spec);
-			empty[i] = test_run(empty_fd, &wire, 1, 1, &code);
-			cost[i] = test_run(fixture_program(&node, MG_HOOK_FROM_POD), &wire,
+			empty[i] = cost_empty(&wire, 1, 1, &code);
+			cost[i] = cost_run(fixture_program(&node, MG_HOOK_FROM_POD), &wire,
 					   MG_IFINDEX_BASE + SLOT_A, 1, &code);
 			assert_int_equal(code, TC_ACT_REDIRECT);
 		}
-		qsort(cost, COLD_FLOWS, sizeof(cost[0]), by_size);
-		qsort(empty, COLD_FLOWS, sizeof(empty[0]), by_size);
+		qsort(cost, COLD_FLOWS, sizeof(cost[0]), cost_order);
+		qsort(empty, COLD_FLOWS, sizeof(empty[0]), cost_order);
 		if (round != 1)
 			printf("# %-40s cold %4u ns (median; empty program: %u)\n",
 			       round ? "IPv4 transient flow, pod to pod"

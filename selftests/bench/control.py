@@ -83,28 +83,32 @@ spec:
 
 
 def rules(count):
-    """Policies for the server with so many ingress rules, each for other peers and another port."""
+    """Policies for all pods of the namespace with so many ingress rules, each for other peers and another port."""
     documents = []
     for first in range(0, count, RULES_A_POLICY):
         last = min(first + RULES_A_POLICY, count)
         documents.append({
             "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
             "metadata": {"name": f"rules-{first}", "namespace": "default"},
-            "spec": {"podSelector": {"matchLabels": {"app": "server"}}, "ingress": [
+            "spec": {"podSelector": {}, "ingress": [
                 {"from": [{"podSelector": {"matchLabels": {"app": f"peer-{i % 500}"}}}],
                  "ports": [{"protocol": "TCP", "port": 1000 + i}]} for i in range(first, last)]}})
     return "".join("---\n" + json.dumps(d) + "\n" for d in documents)
 
 
-def policy(cluster, table, rounds, sizes):
+def policy(cluster, table, rounds, sizes, pods):
+    """A client and a server among so many pods of the node, all of which have the rules."""
     node = cluster["n1"]
     node.apply(POD.format(name="client") + POD.format(name="server"))
     client, server = node.pod("client"), node.pod("server")
+    others = [places.Pod(node, f"other-{i}") for i in range(pods - 2)]
+    node.pods.extend(others)
+    call(node, "ADD", others, AT_ONCE)
     for name, peer in (("deny", "nobody"), ("allow", "client")):
         node.run("tee", f"/etc/margay/{name}.yaml", stdin=TOGGLE.format(peer=peer))
     for size in sizes:
         took = milliseconds(lambda n=size: node.apply(rules(n)))
-        table.add("policy", f"margayctl apply of {size} rules", "ms", [took])
+        table.add("policy", f"margayctl apply of {size} rules, {pods} pods", "ms", [took])
         node.sh(f"cp /etc/margay/deny.yaml {MANIFESTS}/toggle.yaml")
         out = subprocess.run(
             [f"{places.BUILD}/selftests/bench/verdict", str(node.pid), str(client.pid), str(server.pid),
@@ -114,7 +118,7 @@ def policy(cluster, table, rounds, sizes):
             raise AssertionError(f"{size} rules: {out.stderr}{node.tail()}")
         for verdict in ("allow", "deny"):
             values = [int(line.split()[1]) / 1e6 for line in out.stdout.split("\n") if line.startswith(verdict)]
-            table.add("policy", f"file to first packet, {verdict}, {size} rules", "ms", values)
+            table.add("policy", f"file to first packet, {verdict}, {size} rules, {pods} pods", "ms", values)
 
 
 def endpoints(first, last):
