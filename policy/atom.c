@@ -5,6 +5,7 @@
 
 #include "base/inet.h"
 #include "model/selector.h"
+#include "policy/domains.h"
 #include "policy/selector_key.h"
 
 /* --- interning ----------------------------------------------------------------------------- */
@@ -89,7 +90,7 @@ static struct atom *atom_make(struct atoms *atoms, const struct atom_key *key, u
 	hmap_add(&atoms->by_content, &atom->node, hash);
 	vec_push(&atoms->fresh, atom);
 	atoms->count++;
-	if (atom->kind == ATOM_SELECTOR || atom->kind == ATOM_PORT)
+	if (atom->kind == ATOM_SELECTOR || atom->kind == ATOM_PORT || atom->kind == ATOM_ALLOWED)
 		anchor(atoms, atom);
 	return atom;
 }
@@ -118,6 +119,21 @@ struct atom *atom_port(struct atoms *atoms, struct policy *policy, const struct 
 		       const char *name)
 {
 	struct atom_key key = { .kind = ATOM_PORT, .selector = selector, .name = name };
+
+	return atom_get(atoms, policy, &key);
+}
+
+struct atom *atom_allowed(struct atoms *atoms, struct policy *policy,
+			  const struct selector *selector)
+{
+	struct atom_key key = { .kind = ATOM_ALLOWED, .selector = selector };
+
+	return atom_get(atoms, policy, &key);
+}
+
+struct atom *atom_domains(struct atoms *atoms, struct policy *policy, const char *text)
+{
+	struct atom_key key = { .kind = ATOM_DOMAINS, .name = text };
 
 	return atom_get(atoms, policy, &key);
 }
@@ -221,6 +237,7 @@ static void atom_free(struct atom *atom)
 	vec_done(&atom->anchors);
 	vec_done(&atom->identities);
 	vec_done(&atom->new_identities);
+	domain_list_free(atom->domains);
 	policy_unref(atom->policy);
 	free(atom->net);
 	free(atom->member);
@@ -289,6 +306,7 @@ char *atom_text(const struct atom *atom)
 
 	switch (atom->kind) {
 	case ATOM_SELECTOR:
+	case ATOM_ALLOWED:
 		return xstrdup(selector);
 	case ATOM_PORT:
 		return xasprintf("port %s of %s", atom->name, selector);
@@ -296,6 +314,8 @@ char *atom_text(const struct atom *atom)
 		return nets_text(atom);
 	case ATOM_SERVICE:
 		return xasprintf("service %s", atom->name);
+	case ATOM_DOMAINS:
+		return xasprintf("domains %s", atom->name);
 	}
 	return NULL;
 }

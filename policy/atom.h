@@ -19,6 +19,8 @@ enum atom_kind {
 	ATOM_PORT,     /* a named port of an endpoint that the selector holds for; has values */
 	ATOM_NETS,     /* the address lies in one of these nets */
 	ATOM_SERVICE,  /* the address is a member of the service; has values */
+	ATOM_ALLOWED,  /* as a selector, and domains of a set it holds for give the address */
+	ATOM_DOMAINS,  /* a name that matches has the address */
 };
 
 struct atom {
@@ -32,11 +34,12 @@ struct atom {
 	struct mg_digest digest;
 	struct policy *policy;		 /* keeps selector and name alive */
 	const struct selector *selector; /* NULL with ATOM_PORT: every endpoint */
-	const char *name;		 /* of the port; of the service */
+	const char *name;		 /* of the port; of the service; domain_text() */
 	struct mg_prefix *net;		 /* sorted, own memory */
 	uint32_t net_count;
 	uint32_t member_count;
 	struct engine_member *member; /* of the service; own memory */
+	struct domain_list *domains;
 	VEC(struct tag *) anchors;    /* one of these the selector needs */
 	VEC(uint16_t) identities;     /* for which it is true */
 	VEC(uint16_t) new_identities; /* of these, made in this build */
@@ -65,6 +68,9 @@ struct atom *atom_port(struct atoms *atoms, struct policy *policy, const struct 
 		       const char *name);
 struct atom *atom_nets(struct atoms *atoms, const struct rule_nets *nets);
 struct atom *atom_service(struct atoms *atoms, struct policy *policy, const char *name);
+struct atom *atom_allowed(struct atoms *atoms, struct policy *policy,
+			  const struct selector *selector);
+struct atom *atom_domains(struct atoms *atoms, struct policy *policy, const char *text);
 void atom_unref(struct atoms *atoms, struct atom *atom);		   /* accepts NULL */
 struct atom *atom_by_service(const struct atoms *atoms, const char *name); /* NULL: none */
 

@@ -14,6 +14,8 @@ static bool holds(const struct atom *atom, struct facts *facts)
 {
 	if (facts->kind == ENGINE_OUTSIDE)
 		return false;
+	if (facts->kind == ENGINE_DOMAINS && atom->kind != ATOM_ALLOWED)
+		return false;
 	return !atom->selector || selector_eval(atom->selector, facts_lookup, facts);
 }
 
@@ -22,7 +24,7 @@ static void ask(struct atoms *atoms, const struct atom *atom, struct facts *fact
 {
 	if (!holds(atom, facts))
 		return;
-	if (atom->kind == ATOM_SELECTOR)
+	if (atom->kind == ATOM_SELECTOR || atom->kind == ATOM_ALLOWED)
 		vec_push(&atoms->scratch, truth_make(atom->index, 0));
 	for (uint32_t i = 0; atom->kind == ATOM_PORT && i < facts->port_count; i++) {
 		const struct facts_port *port = &facts->port[i];
@@ -153,7 +155,8 @@ static bool judge_atoms(struct atoms *atoms)
 		struct atom *atom = atoms->fresh.v[i];
 
 		atom->fresh = false;
-		if (atom->kind == ATOM_NETS || atom->kind == ATOM_SERVICE)
+		if (atom->kind == ATOM_NETS || atom->kind == ATOM_SERVICE ||
+		    atom->kind == ATOM_DOMAINS)
 			continue;
 		if (indexed && !atom->global)
 			ask_bearers(atoms, atom, &hits);

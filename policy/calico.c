@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "policy/domains.h"
 #include "policy/labels.h"
 #include "policy/vec.h"
 
@@ -114,6 +115,8 @@ static struct rule_end end_of(struct policy *policy, const struct calico_entity 
 		.not_ports = ports_of(arena, entity->not_ports, entity->not_port_count),
 	};
 
+	if (entity->domain_count)
+		end.domains = domain_text(arena, entity->domains, entity->domain_count);
 	if (service->name)
 		end.service =
 			arena_printf(arena, "%s/%s", service->ns ? service->ns : policy->namespace,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "policy/domains.h"
 #include "policy/labels.h"
 #include "policy/vec.h"
 
@@ -27,6 +28,9 @@ static struct rule_end end_of(struct policy *policy, const struct cluster_peer *
 
 	if (peer->pods.namespaces)
 		return (struct rule_end){ .selector = pods_selector(policy->arena, &peer->pods) };
+	if (peer->domain_count)
+		return (struct rule_end){ .domains = domain_text(policy->arena, peer->domains,
+								 peer->domain_count) };
 	if (peer->net_count)
 		memcpy(nets, peer->nets, peer->net_count * sizeof(*nets));
 	return (struct rule_end){

@@ -20,7 +20,7 @@ static bool matches(const struct far_rule *rule, const struct ident *ident)
 		return false;
 	if (rule->labels && base_unknown(base))
 		return false;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < FAR_WANTS; i++)
 		if (rule->want[i] && !ident_has(ident, rule->want[i]))
 			return false;
 	for (int i = 0; i < 2; i++)
@@ -70,8 +70,8 @@ struct pm *cpol_rule_pm(struct compiler *c, const struct cpol *cpol, uint32_t i,
 	for (unsigned int k = 0; ident && k < end->not_ports.count; k++)
 		if (end->not_ports.port[k].name)
 			push_entries(c, 1, ident->key.facts, cpol->atom.v[atom++]);
-	if (ident && rule->want[2])
-		push_entries(c, 2, ident->key.nets, rule->want[2]);
+	if (ident && rule->want[FAR_SERVICE])
+		push_entries(c, 2, ident->key.nets, rule->want[FAR_SERVICE]);
 	*(in ? &values.dst : &values.src) = near_values(cpol, rule);
 	*far = (struct port_values){ c->value[0].v, c->value[0].n, c->value[1].v, c->value[1].n };
 	values.service = c->value[2].v;
@@ -161,7 +161,7 @@ static const struct atom *narrowest(const struct cpol *cpol, const struct far_ru
 {
 	const struct atom *best = NULL;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < FAR_WANTS; i++) {
 		const struct atom *atom = rule->want[i];
 
 		if (!atom)

@@ -30,6 +30,9 @@ struct near_end {
 	const struct netsets *netsets;
 };
 
+/* far_rule.want: all must be true; NULL: not asked */
+enum { FAR_SELECTOR, FAR_NETS, FAR_SERVICE, FAR_DOMAINS, FAR_WANTS };
+
 struct far_rule {
 	const struct rule *rule;
 	struct rule_number *number;
@@ -39,8 +42,8 @@ struct far_rule {
 	bool valued;	/* its ports depend on the identity */
 	uint16_t named; /* atoms of named ports and the service, in cpol.atom from first */
 	uint32_t first;
-	uint32_t near_at;      /* in cpol.near, where it is not empty */
-	struct atom *want[3];  /* selector, nets, service: all must be true; NULL: not asked */
+	uint32_t near_at; /* in cpol.near, where it is not empty */
+	struct atom *want[FAR_WANTS];
 	struct atom *avoid[2]; /* not_selector, not_nets */
 	struct pm *pm;	       /* unless valued */
 };

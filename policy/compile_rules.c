@@ -24,6 +24,15 @@ static void own_names(struct compiler *c, struct cpol *cpol, struct far_rule *ru
 	}
 }
 
+/* "allowedEgressDomains ... honored in egress allow rules only" (NetworkSetSpec). */
+static struct atom *selector_atom(struct compiler *c, const struct cpol *cpol,
+				  const struct rule *rule, const struct rule_end *end)
+{
+	if (cpol->direction == POLICY_OUT && rule->action == RULE_ALLOW && end == &rule->dst)
+		return atom_allowed(c->atoms, cpol->policy, end->selector);
+	return atom_selector(c->atoms, cpol->policy, end->selector);
+}
+
 static void own_atoms(struct compiler *c, struct cpol *cpol, struct far_rule *rule,
 		      const struct rule_end *end)
 {
@@ -31,11 +40,15 @@ static void own_atoms(struct compiler *c, struct cpol *cpol, struct far_rule *ru
 	own_names(c, cpol, rule, &end->ports, end->selector);
 	own_names(c, cpol, rule, &end->not_ports, end->selector);
 	if (end->selector)
-		rule->want[0] = own(cpol, atom_selector(c->atoms, cpol->policy, end->selector));
+		rule->want[FAR_SELECTOR] = own(cpol, selector_atom(c, cpol, rule->rule, end));
 	if (end->nets.given)
-		rule->want[1] = own(cpol, atom_nets(c->atoms, &end->nets));
+		rule->want[FAR_NETS] = own(cpol, atom_nets(c->atoms, &end->nets));
 	if (end->service)
-		rule->want[2] = own(cpol, atom_service(c->atoms, cpol->policy, end->service));
+		rule->want[FAR_SERVICE] =
+			own(cpol, atom_service(c->atoms, cpol->policy, end->service));
+	if (end->domains)
+		rule->want[FAR_DOMAINS] =
+			own(cpol, atom_domains(c->atoms, cpol->policy, end->domains));
 	if (end->not_selector)
 		rule->avoid[0] =
 			own(cpol, atom_selector(c->atoms, cpol->policy, end->not_selector));

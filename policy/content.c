@@ -81,7 +81,7 @@ static void put_end(struct content *c, const struct rule_end *end)
 {
 	const bool is[] = { end->selector,	 end->not_selector,	end->nets.given,
 			    end->not_nets.given, end->ports.count != 0, end->not_ports.count != 0,
-			    end->service };
+			    end->service,	 end->domains };
 	unsigned char asked = 0;
 
 	for (size_t i = 0; i < sizeof(is) / sizeof(is[0]); i++)
@@ -101,6 +101,8 @@ static void put_end(struct content *c, const struct rule_end *end)
 		put_ports(c, &end->not_ports);
 	if (end->service)
 		content_text(c, end->service);
+	if (end->domains)
+		content_text(c, end->domains);
 }
 
 static void put_rule(struct content *c, const struct rule *rule)

@@ -141,6 +141,7 @@ void engine_netset_del(struct engine *e, const char *name)
 	members(e, set, set->net, set->count, false);
 	netset_changed(e, set);
 	netset_remove(&e->netsets, set);
+	domains_set_del(e, name);
 }
 
 /* --- tiers --------------------------------------------------------------------------------- */
@@ -310,6 +311,7 @@ struct engine *engine_new(const struct engine_limits *limits)
 	atoms_init(&e->atoms, &e->facts);
 	netsets_init(&e->netsets, &e->facts);
 	nets_init(&e->nets, &e->truths, &e->netsets);
+	domains_begin(e);
 	idents_init(&e->idents, &e->rows, e->limits.identities, &e->truths, &e->atoms);
 	compiler_init(&e->compiler, &e->atoms, &e->idents, &e->tables);
 	sets_init(&e->sets, &e->rows, e->limits.sets, &e->compiler);
@@ -351,6 +353,7 @@ void engine_free(struct engine *e)
 	nets_done(&e->nets);
 	netsets_done(&e->netsets);
 	atoms_done(&e->atoms);
+	domains_done(&e->domains);
 	facts_table_done(&e->facts);
 	truths_done(&e->truths);
 	tables_done(&e->tables);

@@ -71,6 +71,7 @@ enum engine_kind {
 	ENGINE_POD,	 /* a workload, here or elsewhere */
 	ENGINE_HOST_END, /* a HostEndpoint */
 	ENGINE_NETSET,	 /* a network set: its nets' addresses */
+	ENGINE_DOMAINS,	 /* the engine's own: a network set's domains */
 };
 
 /* What selectors and named ports can ask. Zero what does not apply. */
@@ -104,7 +105,21 @@ void engine_net_del(struct engine *engine, const struct mg_prefix *prefix);
  * has it, beside its own. facts.kind is ENGINE_NETSET. */
 void engine_netset_set(struct engine *engine, const char *name, const struct engine_facts *facts,
 		       const struct mg_prefix *net, size_t count);
+/* Its domains (allowedEgressDomains): the labels hold for their addresses too, but only where a
+ * rule that allows asks them of the destination of what an endpoint sends. After
+ * engine_netset_set(), with the same facts. */
+void engine_netset_domains(struct engine *engine, const char *name,
+			   const struct engine_facts *facts, const char *const *domain,
+			   size_t count);
 void engine_netset_del(struct engine *engine, const char *name);
+
+/* A name of the world has the address, or no more: what rules and sets say of domains is said of
+ * it. name: lower case, no dot at the end. Told again: nothing. */
+void engine_domain_set(struct engine *engine, const char *name, const union mg_addr *addr);
+void engine_domain_del(struct engine *engine, const char *name, const union mg_addr *addr);
+bool engine_domain_wanted(struct engine *engine, const char *name); /* does anything ask for it? */
+/* Do rules of this endpoint ask for domains? As of the policies told. */
+bool engine_endpoint_domains(struct engine *engine, uint32_t slot);
 
 /* As of the last engine_build(). -ENOENT: not known to the engine; of a prefix: neither a
  * rule's net nor set by engine_net_set(). */

@@ -11,6 +11,7 @@
 #define MARGAY_POLICY_ENGINE_STATE_H
 
 #include "policy/addrs.h"
+#include "policy/domains.h"
 #include "policy/engine.h"
 #include "policy/ident.h"
 #include "policy/nets.h"
@@ -29,6 +30,8 @@ struct policy_entry {
 	struct policy *policy;
 	struct tier *tier; /* NULL: not there, the policy applies nowhere */
 	bool near[2];	   /* by direction: the local endpoint matters to its rules */
+	bool domains;	   /* its rules ask for domains, as of domains_at */
+	uint64_t domains_at;
 };
 
 /* A set an endpoint wants at a stage: one of the fixed numbers, or set. */
@@ -91,6 +94,8 @@ struct engine {
 	struct facts_table facts;
 	struct atoms atoms;
 	struct netsets netsets;
+	struct domains domains;
+	uint64_t domain_sets; /* raised when network sets with domains change */
 	struct nets nets;
 	struct addrs addrs;
 	struct idents idents;
@@ -125,6 +130,11 @@ struct policy_entry *policy_find(const struct engine *engine, const char *group,
 
 /* service.c */
 void service_begin(struct engine *engine, struct atom *atom); /* a rule names it now */
+
+/* engine_domains.c */
+void domains_begin(struct engine *engine);
+void domains_atom(struct engine *engine, struct atom *atom); /* a rule asks it now */
+void domains_set_del(struct engine *engine, const char *name);
 
 /* lists.c */
 void endpoint_free(struct engine *engine, struct endpoint *endpoint);

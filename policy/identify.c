@@ -307,6 +307,8 @@ static void add_nets(struct engine *e, struct atom *atom)
 		nets_entry(&e->nets, &atom->net[i], truth_make(atom->index, 0), true);
 	if (atom->kind == ATOM_SERVICE)
 		service_begin(e, atom);
+	if (atom->kind == ATOM_DOMAINS)
+		domains_atom(e, atom);
 }
 
 static void settle_idents(struct engine *e)

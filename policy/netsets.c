@@ -5,6 +5,7 @@
 
 #include "base/inet.h"
 #include "model/selector.h"
+#include "policy/domains.h"
 
 void netsets_init(struct netsets *sets, struct facts_table *facts)
 {
@@ -13,6 +14,7 @@ void netsets_init(struct netsets *sets, struct facts_table *facts)
 
 static void netset_free(struct netset *set)
 {
+	domain_list_free(set->domains);
 	free(set->name);
 	free(set->net);
 	free(set);
@@ -152,7 +154,7 @@ bool netsets_hold(const struct netsets *sets, const union mg_addr *addr,
 	for (size_t i = 0; i < sets->by_index.n; i++) {
 		const struct netset *set = sets->by_index.v[i];
 
-		if (set && selector_eval(selector, facts_lookup, set->facts) &&
+		if (set && !set->domains && selector_eval(selector, facts_lookup, set->facts) &&
 		    netset_has(set, addr))
 			return true;
 	}

@@ -11,6 +11,7 @@
 #include "policy/facts.h"
 #include "policy/vec.h"
 
+struct domain_list;
 struct selector;
 
 int prefix_order(const struct mg_prefix *a, const struct mg_prefix *b);
@@ -22,6 +23,7 @@ struct netset {
 	struct facts *facts;   /* one reference */
 	struct mg_prefix *net; /* sorted; none lies in another */
 	size_t count;
+	struct domain_list *domains; /* in place of nets: see engine_domains.c */
 };
 
 struct netsets {

@@ -7,6 +7,7 @@
  *	oracle.c	which policies, in which order, tiers
  *	oracle_knp.c	Kubernetes' rules
  *	oracle_calico.c	Calico's rules
+ *	oracle_domain.c	domain names
  *	oracle_cnp.c	rules of Kubernetes' cluster-wide policies
  */
 #ifndef MARGAY_POLICY_ORACLE_H
@@ -43,6 +44,13 @@ struct oracle_host {
 	bool default_allow; /* profile projectcalico-default-allow */
 };
 
+/* What the world's name servers say. */
+struct oracle_name {
+	const char *name; /* lower case, no dot at the end */
+	const union mg_addr *addrs;
+	size_t addr_count;
+};
+
 struct oracle_world {
 	const struct oracle_pod *pods; /* that can be peers: no host network, not completed */
 	size_t pod_count;
@@ -56,6 +64,8 @@ struct oracle_world {
 	size_t slice_count;
 	const struct oracle_host *hosts;
 	size_t host_count;
+	const struct oracle_name *names;
+	size_t name_count;
 	const struct mg_prefix *pools; /* an address in one without a pod has an unknown owner */
 	size_t pool_count;
 };
@@ -99,6 +109,9 @@ struct oracle_question {
 
 /* NULL: nobody known has the address. */
 const struct oracle_pod *oracle_owner(const struct oracle_world *world, const union mg_addr *addr);
+/* Does a name that one of the patterns matches have the address? */
+bool oracle_in_domains(const struct oracle_world *world, const char *const *patterns, size_t count,
+		       const union mg_addr *addr);
 /* IPv4 is stored inside IPv6's range but is no part of it. */
 bool oracle_in_net(const struct mg_prefix *net, const union mg_addr *addr);
 

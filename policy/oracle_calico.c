@@ -142,6 +142,7 @@ struct end {
 	const struct calico_entity *entity;
 	const union mg_addr *addr;
 	bool is_dst;
+	bool allows_out; /* of an egress rule that allows */
 };
 
 static bool selects(const struct end *end, const struct bearer *bearer)
@@ -183,6 +184,11 @@ static bool any_bearer(const struct end *end,
 		for (size_t k = 0; k < set->net_count; k++)
 			if (oracle_in_net(&set->nets[k], end->addr) && holds(end, &bearer))
 				return true;
+		/* "honored in egress allow rules only": where addresses are named to be allowed */
+		if (end->allows_out && end->is_dst && holds == selects &&
+		    oracle_in_domains(world, set->domains, set->domain_count, end->addr) &&
+		    holds(end, &bearer))
+			return true;
 	}
 	return false;
 }
@@ -319,6 +325,9 @@ static bool end_matches(const struct end *end)
 		return false;
 	if (e->service.name && !in_service(end))
 		return false;
+	if (e->domain_count &&
+	    !oracle_in_domains(end->q->world, e->domains, e->domain_count, end->addr))
+		return false;
 	if (e->port_count && !in_ports(end, e->ports, e->port_count))
 		return false;
 	return !in_ports(end, e->not_ports, e->not_port_count);
@@ -351,8 +360,9 @@ static bool packet_matches(const struct calico_rule *rule, const struct oracle_p
 static bool rule_matches(const struct calico_policy *policy, const struct calico_rule *rule,
 			 const struct oracle_question *q)
 {
-	const struct end src = { q, policy, &rule->source, &q->packet->src, false };
-	const struct end dst = { q, policy, &rule->destination, &q->packet->dst, true };
+	bool allows_out = q->direction == POLICY_OUT && rule->action == CALICO_ALLOW;
+	const struct end src = { q, policy, &rule->source, &q->packet->src, false, allows_out };
+	const struct end dst = { q, policy, &rule->destination, &q->packet->dst, true, allows_out };
 
 	return packet_matches(rule, q->packet) && end_matches(&src) && end_matches(&dst);
 }

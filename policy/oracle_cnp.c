@@ -26,22 +26,24 @@ bool oracle_cnp_applies(const struct cluster_policy *policy, const struct oracle
 	return rules->count && is_among(&policy->subject, q->pod);
 }
 
-static bool peer_matches(const struct cluster_peer *peer, const struct oracle_pod *pod,
-			 const union mg_addr *addr)
+static bool peer_matches(const struct cluster_peer *peer, const struct oracle_world *world,
+			 const struct oracle_pod *pod, const union mg_addr *addr)
 {
 	if (peer->pods.namespaces)
 		return pod && is_among(&peer->pods, pod);
+	if (oracle_in_domains(world, peer->domains, peer->domain_count, addr))
+		return true;
 	for (size_t i = 0; i < peer->net_count; i++)
 		if (oracle_in_net(&peer->nets[i], addr))
 			return true;
 	return false;
 }
 
-static bool peers_match(const struct cluster_rule *rule, const struct oracle_pod *pod,
-			const union mg_addr *addr)
+static bool peers_match(const struct cluster_rule *rule, const struct oracle_world *world,
+			const struct oracle_pod *pod, const union mg_addr *addr)
 {
 	for (size_t i = 0; i < rule->peer_count; i++)
-		if (peer_matches(&rule->peers[i], pod, addr))
+		if (peer_matches(&rule->peers[i], world, pod, addr))
 			return true;
 	return !rule->peer_count;
 }
@@ -81,7 +83,7 @@ enum oracle_answer oracle_cnp_judge(const struct cluster_policy *policy,
 	const struct oracle_pod *receiver = oracle_owner(q->world, &q->packet->dst);
 
 	for (size_t i = 0; i < rules->count; i++) {
-		if (!peers_match(&rules->v[i], peer, far) ||
+		if (!peers_match(&rules->v[i], q->world, peer, far) ||
 		    !ports_match(&rules->v[i], receiver, q->packet))
 			continue;
 		switch (rules->v[i].action) {

@@ -55,6 +55,7 @@ struct rule_end {
 	struct rule_ports ports;
 	struct rule_ports not_ports;
 	const char *service; /* "namespace/name": its members, with their ports; NULL: any */
+	const char *domains; /* domain_text(), of a destination; NULL: any */
 };
 
 #define RULE_ANY (-1)

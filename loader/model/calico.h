@@ -65,7 +65,7 @@ struct calico_entity {
 	struct calico_port *not_ports;
 	struct calico_accounts accounts;
 	struct calico_service service;
-	size_t domain_count; /* destination.domains, not in force yet */
+	size_t domain_count; /* of the destination of an egress rule that allows */
 	const char **domains;
 };
 
@@ -79,7 +79,7 @@ struct calico_rule {
 	struct calico_icmp not_icmp;
 	struct calico_entity source;
 	struct calico_entity destination;
-	bool inert; /* asks for what Margay cannot see yet (http, domains): matches nothing */
+	bool inert; /* asks for what Margay cannot see yet (http): matches nothing */
 	struct labels annotations;
 };
 

@@ -27,7 +27,9 @@ struct cluster_peer {
 	struct cluster_pods pods;
 	size_t net_count;
 	struct mg_prefix *nets;
-	bool inert; /* asks for nodes or domain names, which match nothing yet */
+	size_t domain_count; /* domainNames, of rules that accept */
+	const char **domains;
+	bool inert; /* asks for nodes, which match nothing yet */
 };
 
 struct cluster_port {

@@ -266,12 +266,9 @@ static void check_domains(struct decode *d, const struct path *path, struct cali
 
 	if (rule->source.domain_count)
 		complain(d, &of_source, "only the destination of an egress rule can have them");
-	if (!rule->destination.domain_count)
-		return;
-	rule->inert = true;
-	if (rule->action != CALICO_ALLOW || !egress)
+	if (rule->destination.domain_count && (rule->action != CALICO_ALLOW || !egress))
 		complain(d, &of_destination, "only an egress rule that allows can have them");
-	else
+	else if (rule->destination.domain_count)
 		warn_of(d, &of_destination, "have no effect yet: the rule matches nothing");
 }
 

@@ -75,7 +75,7 @@ static const struct field net_field = { .read = read_prefix };
 static const struct field domain_field = { .read = read_text,
 					   .size = sizeof(const char *),
 					   .flags = FIELD_NOT_EMPTY,
-					   .is_valid = name_is_domain_pattern,
+					   .is_valid = name_is_domain_suffix,
 					   .what = "a domain name such as *.example.com" };
 
 static READER(read_nodes)
@@ -86,39 +86,29 @@ static READER(read_nodes)
 	((struct cluster_peer *)at)->inert = true;
 }
 
-static READER(read_domains)
-{
-	const struct field list = { .size = sizeof(const char *),
-				    .element = &domain_field,
-				    .max = PEERS_MAX };
-	struct {
-		size_t count;
-		const char **v;
-	} domains = { 0 };
-
-	(void)field;
-	read_list(d, path, value, &list, &domains);
-	((struct cluster_peer *)at)->inert = true;
-}
-
 static const struct field from_fields[] = { PODS_FIELDS(struct cluster_peer, pods), FIELD_END };
-static const struct field to_fields[] = { PODS_FIELDS(struct cluster_peer, pods),
-					  FIELD_LIST("networks", struct cluster_peer, net_count,
-						     nets, &net_field, .max = PEERS_MAX),
-					  { .name = "nodes", .read = read_nodes },
-					  { .name = "domainNames", .read = read_domains },
-					  FIELD_END };
+static const struct field to_fields[] = {
+	PODS_FIELDS(struct cluster_peer, pods),
+	FIELD_LIST("networks", struct cluster_peer, net_count, nets, &net_field, .max = PEERS_MAX),
+	{ .name = "nodes", .read = read_nodes },
+	FIELD_LIST("domainNames", struct cluster_peer, domain_count, domains, &domain_field,
+		   .max = PEERS_MAX),
+	FIELD_END
+};
 
 static void check_to(struct decode *d, const struct path *path, const json_t *value, void *at)
 {
 	const struct path networks = { .up = path, .key = "networks" };
+	const struct path domains = { .up = path, .key = "domainNames" };
 	const struct cluster_peer *peer = at;
 
 	if (!has_one_member(d, path, value))
 		return;
 	if (json_is_array(json_object_get(value, "networks")) && !peer->net_count)
 		complain(d, &networks, "is empty");
-	else if (!peer->pods.namespaces && !peer->net_count && !peer->inert)
+	else if (json_is_array(json_object_get(value, "domainNames")) && !peer->domain_count)
+		complain(d, &domains, "is empty");
+	else if (!peer->pods.namespaces && !peer->net_count && !peer->domain_count && !peer->inert)
 		complain(d, path, UNKNOWN_MEMBER);
 }
 
@@ -137,6 +127,10 @@ static void check_inert(struct decode *d, const struct path *path, const struct 
 	for (size_t i = 0; i < rule->peer_count; i++) {
 		const struct path place = { .up = &to, .index = i };
 
+		if (rule->peers[i].domain_count && rule->action != CLUSTER_ACCEPT)
+			complain(d, &place, "only a rule that accepts can have domainNames");
+		if (rule->peers[i].domain_count && rule->action == CLUSTER_ACCEPT)
+			warn_of(d, &place, "has no effect yet: matches nothing");
 		if (!rule->peers[i].inert)
 			continue;
 		if (rule->action == CLUSTER_ACCEPT)

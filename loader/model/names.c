@@ -108,3 +108,12 @@ bool name_is_domain_pattern(const char *text)
 	}
 	return true;
 }
+
+bool name_is_domain_suffix(const char *text)
+{
+	const char *rest = strncmp(text, "*.", 2) ? text : text + 2;
+	size_t length = strlen(rest);
+	const char *dot = strchr(rest, '.');
+
+	return name_is_domain_pattern(text) && !strchr(rest, '*') && dot && dot < rest + length - 1;
+}

@@ -15,6 +15,8 @@ bool name_is_label_value(const char *text);   /* "", "v1.2_x", at most 63 */
 bool name_is_port(const char *text);	      /* "http-alt", at most 15, RFC 6335 */
 /* "example.com", "*.example.com", "*.api.*": a name whose labels may be *, case does not matter. */
 bool name_is_domain_pattern(const char *text);
+/* The same with "*" as the first label alone, and of two labels at least. */
+bool name_is_domain_suffix(const char *text);
 bool name_is_interface(const char *text); /* "eth0", at most 15 */
 
 #endif

@@ -30,7 +30,7 @@ struct network_set {
 	struct object base; /* its labels are the set's */
 	size_t net_count;
 	struct mg_prefix *nets; /* masked */
-	size_t domain_count;	/* not in force yet */
+	size_t domain_count;	/* allowedEgressDomains */
 	const char **domains;
 };
 

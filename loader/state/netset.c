@@ -25,6 +25,8 @@ static void tell(struct state *state, const struct state_netset *set)
 		facts.namespace_labels = space_labels(space_get(state, set->object->ns), &of_space);
 	}
 	engine_netset_set(state->engine, set->named.key, &facts, object->nets, object->net_count);
+	engine_netset_domains(state->engine, set->named.key, &facts, object->domains,
+			      object->domain_count);
 }
 
 void netset_set(struct state *state, const struct object *object)

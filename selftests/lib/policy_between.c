@@ -34,17 +34,24 @@ static bool has(const struct network_set *set, const union mg_addr *addr)
 }
 
 static void add_sets(struct between *between, const struct oracle_world *from,
-		     const union mg_addr *addr, struct mg_prefix *net)
+		     const union mg_addr *addr, bool far)
 {
+	struct mg_prefix *net = &between->net[far];
+
 	*net = (struct mg_prefix){ .len = MG_ADDR_BITS, .addr = *addr };
 	for (size_t i = 0; i < from->set_count; i++) {
 		size_t n = between->world.set_count;
 
-		if (!has(from->sets[i].object, addr))
+		bool inside = has(from->sets[i].object, addr);
+
+		/* the near end is asked for nets alone */
+		if (!inside && (!far || !from->sets[i].object->domain_count))
 			continue;
 		between->object[n] = *from->sets[i].object;
 		between->object[n].nets = net;
-		between->object[n].net_count = 1;
+		between->object[n].net_count = inside;
+		if (!far)
+			between->object[n].domain_count = 0;
 		between->set[n] =
 			(struct oracle_set){ &between->object[n], from->sets[i].ns_labels };
 		between->world.set_count++;
@@ -67,9 +74,11 @@ bool pw_between(const struct policy_world *before, const struct pw_view *view,
 	between.world.pod_count = between.world.set_count = 0;
 	between.world.slices = view->oracle.slices;
 	between.world.slice_count = view->oracle.slice_count;
+	between.world.names = view->oracle.names;
+	between.world.name_count = view->oracle.name_count;
 	add_pod(&between, &old.oracle, near);
 	add_pod(&between, &view->oracle, far);
-	add_sets(&between, &old.oracle, near, &between.net[0]);
-	add_sets(&between, &view->oracle, far, &between.net[1]);
+	add_sets(&between, &old.oracle, near, false);
+	add_sets(&between, &view->oracle, far, true);
 	return oracle_allows(&between.world, &between.pod[0], c->direction, &c->packet);
 }

@@ -190,10 +190,13 @@ static json_t *random_set(struct policy_world *world, unsigned int i)
 			json_object_set_new(labels, pw_keys[k], pw_text(pick(world, pw_words)));
 	for (unsigned int n = pw_random(world, 4); n; n--)
 		json_array_append_new(nets, pw_random_block(world, chance(world, 70) ? 4 : 6));
+	json_t *spec = json_pack("{s:o}", "nets", nets);
+
+	if (chance(world, 40))
+		json_object_set_new(spec, "allowedEgressDomains", pw_random_domains(world));
 	if (!global)
 		json_object_set_new(metadata, "namespace", pw_text(pw_ns_names[i % PW_NAMESPACES]));
-	return object_of(V3, global ? "GlobalNetworkSet" : "NetworkSet", metadata,
-			 json_pack("{s:o}", "nets", nets));
+	return object_of(V3, global ? "GlobalNetworkSet" : "NetworkSet", metadata, spec);
 }
 
 static json_t *random_tier_object(struct policy_world *world, unsigned int i)

@@ -89,6 +89,24 @@ static json_t *random_service(struct policy_world *world, const struct shape_of_
 	return service;
 }
 
+json_t *pw_random_domains(struct policy_world *world)
+{
+	static const char *const patterns[] = { "example.com",
+						"*.example.com",
+						"*.Example.ORG.",
+						"a.*.example.com",
+						"*.*.com",
+						"api.*",
+						"*",
+						"cdn.net",
+						"*.b.*" };
+	json_t *domains = json_array();
+
+	for (unsigned int n = 1 + pw_random(world, 2); n; n--)
+		json_array_append_new(domains, pw_text(pick(world, patterns)));
+	return domains;
+}
+
 static json_t *random_entity(struct policy_world *world, struct shape_of_rule *rule, bool dst)
 {
 	bool far = dst == rule->egress;
@@ -179,6 +197,10 @@ static json_t *random_rule(struct policy_world *world, struct shape_of_rule rule
 	set_protocol(world, out, &rule);
 	json_object_set_new(out, "source", random_entity(world, &rule, false));
 	json_object_set_new(out, "destination", random_entity(world, &rule, true));
+	if (rule.egress && chance(world, 15) &&
+	    !strcmp(json_string_value(json_object_get(out, "action")), "Allow"))
+		json_object_set_new(json_object_get(out, "destination"), "domains",
+				    pw_random_domains(world));
 	set_version(world, out, &rule);
 	return out;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random specs of Kubernetes' cluster-wide policies, in both versions of the API. */
+#include <string.h>
+
 #include "selftests/lib/policy_random.h"
 
 #define chance pw_chance
@@ -17,12 +19,22 @@ static json_t *random_pods(struct policy_world *world)
 	return json_pack("{s:o}", "pods", pods);
 }
 
-static json_t *random_peers(struct policy_world *world, bool egress)
+static json_t *random_domains(struct policy_world *world)
+{
+	static const char *const patterns[] = { "example.com", "*.example.com", "*.cdn.net.",
+						"*.b.example.com" };
+
+	return json_pack("{s:[s]}", "domainNames", pick(world, patterns));
+}
+
+static json_t *random_peers(struct policy_world *world, bool egress, bool domains)
 {
 	json_t *peers = json_array();
 
 	for (unsigned int n = 1 + pw_random(world, 2); n; n--) {
-		if (egress && chance(world, 35))
+		if (domains && chance(world, 25))
+			json_array_append_new(peers, random_domains(world));
+		else if (egress && chance(world, 35))
 			json_array_append_new(
 				peers,
 				json_pack("{s:[o]}", "networks",
@@ -76,9 +88,10 @@ static json_t *random_rules(struct policy_world *world, bool egress, bool old)
 	json_t *rules = json_array();
 
 	for (unsigned int n = pw_random(world, 3); n; n--) {
-		json_t *rule = json_pack("{s:s,s:o}", "action",
-					 old ? pick(world, old_actions) : pick(world, actions),
-					 egress ? "to" : "from", random_peers(world, egress));
+		const char *action = old ? pick(world, old_actions) : pick(world, actions);
+		bool domains = egress && !strcmp(action, "Accept");
+		json_t *rule = json_pack("{s:s,s:o}", "action", action, egress ? "to" : "from",
+					 random_peers(world, egress, domains));
 		json_t *ports = json_array();
 
 		for (unsigned int k = pw_random(world, 3); k; k--)

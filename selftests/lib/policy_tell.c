@@ -10,7 +10,7 @@
 #include "base/inet.h"
 #include "model/decode.h"
 #include "policy/front.h"
-#include "selftests/lib/policy_world.h"
+#include "selftests/lib/policy_random.h"
 
 #define POOL "10.1.0.0/16"
 
@@ -106,6 +106,7 @@ static void tell_set(const struct policy_world *world, struct engine *engine,
 	if (labels)
 		facts.namespace_labels = engine_labels(labels);
 	engine_netset_set(engine, key, &facts, set->nets, set->net_count);
+	engine_netset_domains(engine, key, &facts, set->domains, set->domain_count);
 }
 
 static void tell_member(const struct slice_endpoint *endpoint, const struct slice_port *port,
@@ -177,6 +178,8 @@ void pw_tell(const struct policy_world *world, struct engine *engine)
 	for (unsigned int i = 0; i < PW_PODS; i++)
 		if (world->pod[i].present)
 			pw_tell_pod(world, engine, i);
+	for (unsigned int i = 0; i < PW_NAMES; i++)
+		pw_tell_name(world, engine, i);
 	for (unsigned int i = 0; i < PW_OBJECTS; i++)
 		pw_tell_object(world, engine, i);
 }
@@ -263,13 +266,16 @@ static void change_namespace(struct policy_world *world, struct engine *engine)
 
 void pw_change(struct policy_world *world, struct engine *engine)
 {
-	switch (pw_random(world, 5)) {
+	switch (pw_random(world, 6)) {
 	case 0:
 		change_namespace(world, engine);
 		break;
 	case 1:
 	case 2:
 		change_pod(world, engine);
+		break;
+	case 5:
+		pw_change_name(world, engine);
 		break;
 	case 3:
 	case 4:
@@ -333,6 +339,7 @@ void pw_view(const struct policy_world *world, struct pw_view *view)
 	if (prefix_parse(POOL, false, &view->pool))
 		abort();
 	view_pods(world, view);
+	pw_view_names(world, view);
 	for (unsigned int i = 0; i < PW_OBJECTS; i++)
 		if (world->object[i].object)
 			view_object(world, view, world->object[i].object);
@@ -367,12 +374,12 @@ static bool can_do_with(struct policy_world *world, unsigned int place, const js
 static void shrink_below(struct policy_world *world, unsigned int place, json_t *tree, json_t *node,
 			 fails_fn fails, const struct pw_case *c)
 {
-	static const char *const optional[] = { "source",      "destination", "selector",
-						"notSelector", "nets",	      "notNets",
-						"ports",       "notPorts",    "serviceAccounts",
-						"protocol",    "notProtocol", "icmp",
-						"notICMP",     "ipVersion",   "namespaceSelector",
-						"order",       "ingress",     "egress" };
+	static const char *const optional[] = {
+		"source",      "destination", "selector", "notSelector",     "nets",
+		"notNets",     "ports",	      "notPorts", "serviceAccounts", "protocol",
+		"notProtocol", "icmp",	      "notICMP",  "ipVersion",	     "namespaceSelector",
+		"order",       "ingress",     "egress",	  "domains",	     "allowedEgressDomains"
+	};
 	const char *key;
 	json_t *kid;
 	void *next;
@@ -455,6 +462,7 @@ void pw_print(const struct policy_world *world)
 		print_namespace(&world->ns[i]);
 	for (unsigned int i = 0; i < PW_PODS; i++)
 		print_pod(world, &world->pod[i]);
+	pw_print_names(world);
 	for (unsigned int i = 0; i < PW_OBJECTS; i++) {
 		char *text = json_dumps(world->object[i].tree, 0);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "selftests/lib/policy_world.h"
+#include "selftests/lib/policy_random.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -103,6 +103,7 @@ void pw_init(struct policy_world *world, uint64_t seed)
 	for (unsigned int i = 0; i < PW_PODS; i++)
 		if (pw_chance(world, 80))
 			random_pod(world, i);
+	pw_random_names(world);
 	for (unsigned int i = 0; i < PW_OBJECTS; i++)
 		if (pw_chance(world, i < PW_FIRST_POLICY ? 75 : 45))
 			pw_object_set(world, i, pw_random_object(world, i));

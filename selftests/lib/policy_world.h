@@ -6,6 +6,7 @@
  * prints as it would be applied. Words are few, so that rules often match and often nearly match.
  *	policy_world.c	 pods and packets
  *	policy_random*.c objects
+ *	policy_names.c	 names of the world outside
  *	policy_tell.c	 what engine and oracle are told, changes
  *	policy_between.c what holds between a plan's moves and its commit
  */
@@ -22,6 +23,8 @@
 #define PW_PODS 24
 #define PW_LABELS 4
 #define PW_PORTS 3
+#define PW_NAMES 7 /* of the world outside */
+#define PW_NAME_ADDRS 7
 
 /* Objects by their place. */
 #define PW_TIERS 4
@@ -67,6 +70,7 @@ struct policy_world {
 	struct pw_namespace ns[PW_NAMESPACES];
 	struct pw_pod pod[PW_PODS];
 	struct pw_object object[PW_OBJECTS];
+	uint8_t name[PW_NAMES]; /* addresses of each, as bits */
 };
 
 uint32_t pw_random(struct policy_world *world, uint32_t below);
@@ -113,6 +117,8 @@ struct pw_view {
 	struct oracle_set set[PW_SETS];
 	const struct endpoint_slice *slice[PW_SLICES];
 	struct mg_prefix pool;
+	struct oracle_name name[PW_NAMES];
+	union mg_addr name_addr[PW_NAMES][PW_NAME_ADDRS];
 };
 void pw_view(const struct policy_world *world, struct pw_view *view);
 
