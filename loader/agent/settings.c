@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "model/felix_env.h"
 #include "state/service.h"
 
 #define PREFIX_MAX 8 /* cni/names.h */
@@ -80,10 +81,25 @@ static void read_one(struct agent *agent, const char *name)
 	state_object_set(agent->state, object);
 }
 
+static void read_environment(struct agent *agent)
+{
+	const struct decode_options options = { .mode = DECODE_LENIENT };
+	_cleanup_problems_ struct problems problems = { 0 };
+	_cleanup_object_ struct object *object = NULL;
+	_cleanup_json_ json_t *root = felix_environment(environ);
+
+	if (!root)
+		return;
+	if (!object_decode(root, &options, &object, &problems))
+		state_environment_set(agent->state, object);
+	settings_report(agent, "FELIX_ environment", &problems);
+}
+
 void settings_read(struct agent *agent)
 {
 	_cleanup_free_ char *own = xasprintf("node.%s", agent->config.node);
 
+	read_environment(agent);
 	read_one(agent, "default");
 	read_one(agent, own);
 }

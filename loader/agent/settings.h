@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * FelixConfiguration `default` and `node.NAME`, as far as it is not a row of a map (state/ makes
- * those): attachment, listeners, log level, patterns, sizes of maps. docs/configuration.md has the
- * table. Everything is taken over at once but the sizes of maps, which a restart takes.
+ * FelixConfiguration `default` and `node.NAME`, and the FELIX_ variables that go before both, as
+ * far as it is not a row of a map (state/ makes those): attachment, listeners, log level, patterns,
+ * sizes of maps. docs/configuration.md has the table. Everything is taken over at once but the
+ * sizes of maps, which a restart takes.
  */
 #ifndef MARGAY_AGENT_SETTINGS_H
 #define MARGAY_AGENT_SETTINGS_H
@@ -12,7 +13,8 @@
 
 #define SETTINGS_SIZES_MAX 5
 
-/* Before the programs are loaded: what the store holds now. A store out of reach is no error. */
+/* Before the programs are loaded: FELIX_ variables, and what the store holds now. A store out of
+ * reach is no error. */
 void settings_read(struct agent *agent);
 /* Sizes of maps that are given; returns how many, sizes has room for SETTINGS_SIZES_MAX. */
 size_t settings_sizes(const struct agent *agent, struct dp_size *sizes);

@@ -53,12 +53,16 @@ static void overlay(struct felix_params *params, const struct felix_params *over
 	params->has |= over->has;
 }
 
+void felix_overlay(struct felix_params *params, const struct felix_config *over)
+{
+	if (over)
+		overlay(params, &over->params);
+}
+
 void felix_merge(struct felix_params *params, const struct felix_config *cluster,
 		 const struct felix_config *node)
 {
 	*params = defaults;
-	if (cluster)
-		overlay(params, &cluster->params);
-	if (node)
-		overlay(params, &node->params);
+	felix_overlay(params, cluster);
+	felix_overlay(params, node);
 }

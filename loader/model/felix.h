@@ -131,6 +131,9 @@ struct felix_config {
 void felix_merge(struct felix_params *params, const struct felix_config *cluster,
 		 const struct felix_config *node);
 
+/* What is given in over, on top; NULL: nothing. */
+void felix_overlay(struct felix_params *params, const struct felix_config *over);
+
 static inline const struct felix_config *felix_config_of(const struct object *object)
 {
 	return object && object->kind == KIND_FELIX_CONFIG ? (const struct felix_config *)object

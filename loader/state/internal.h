@@ -158,7 +158,7 @@ struct state {
 	struct state_host *hosts;
 	unsigned int lengths[MG_ADDR_BITS + 1]; /* how many nets of each length */
 	VEC(struct touch) touched;
-	const struct object *felix_default, *felix_node;
+	const struct object *felix_default, *felix_node, *felix_environment;
 	struct felix_params params;
 };
 

@@ -52,11 +52,26 @@ void state_free(struct state *state)
 	vec_done(&state->touched);
 	object_unref((struct object *)state->felix_default);
 	object_unref((struct object *)state->felix_node);
+	object_unref((struct object *)state->felix_environment);
 	free(state->node);
 	free(state);
 }
 
 /* --- objects ------------------------------------------------------------------------------- */
+
+static void felix_refresh(struct state *state)
+{
+	felix_merge(&state->params, felix_config_of(state->felix_default),
+		    felix_config_of(state->felix_node));
+	felix_overlay(&state->params, felix_config_of(state->felix_environment));
+}
+
+void state_environment_set(struct state *state, const struct object *object)
+{
+	object_unref((struct object *)state->felix_environment);
+	state->felix_environment = object_ref(object);
+	felix_refresh(state);
+}
 
 static void felix_set(struct state *state, const char *name, const struct object *object)
 {
@@ -71,8 +86,7 @@ static void felix_set(struct state *state, const char *name, const struct object
 		return;
 	object_unref((struct object *)*slot);
 	*slot = object ? object_ref(object) : NULL;
-	felix_merge(&state->params, felix_config_of(state->felix_default),
-		    felix_config_of(state->felix_node));
+	felix_refresh(state);
 }
 
 static void tier_set(struct state *state, const struct calico_tier *tier)

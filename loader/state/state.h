@@ -111,6 +111,10 @@ struct state_node_facts {
 void state_local_row(const struct state *state, const struct state_node_facts *facts,
 		     struct mg_local *ret_row);
 
+/* A FelixConfiguration that goes before those of the store (model/felix_env.h). A reference is
+ * taken. */
+void state_environment_set(struct state *state, const struct object *object);
+
 /* FelixConfiguration of this node, merged; valid until the next state_object_*(). */
 const struct felix_params *state_params(const struct state *state);
 

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/inet.h"
 #include "model/felix.h"
+#include "model/felix_env.h"
 #include "model/ippool.h"
 #include "model/netpol.h"
 #include "model/node.h"
@@ -375,14 +376,107 @@ static void test_felix_rate(void **state)
 	}
 }
 
+static struct object *decode_environment(char *const *environment, struct problems *problems)
+{
+	const struct decode_options options = { .mode = DECODE_LENIENT };
+	struct object *object = NULL;
+	json_t *root = felix_environment(environment);
+
+	assert_non_null(root);
+	assert_int_equal(object_decode(root, &options, &object, problems), 0);
+	json_decref(root);
+	return object;
+}
+
+/* Calico's manifests write names and some values in capitals. */
+static void test_felix_environment(void **state)
+{
+	static char *const environment[] = {
+		"PATH=/bin",
+		"FELIX_IPV6SUPPORT=no",
+		"FELIX_IPINIPMTU=1400",
+		"FELIX_vxlanport=4790",
+		"FELIX_DEFAULTENDPOINTTOHOSTACTION=DROP",
+		"FELIX_FailsafeInboundHostPorts=22,udp:68, tcp:192.0.2.0/24:443,tcp:fd00::/8:80",
+		"FELIX_FAILSAFEOUTBOUNDHOSTPORTS=none",
+		"FELIX_BPFConntrackTimeouts=TCPSynSent=30s,UDPTimeout=1m,TCPFinsSeen=Auto",
+		"FELIX_NATPORTRANGE=32000:33000",
+		"FELIX_HEALTHHOST=",
+		"FELIX_WIREGUARDENABLED=true",
+		"FELIX_NOSUCH=1",
+		NULL,
+	};
+	_cleanup_problems_ struct problems problems = { 0 };
+	_cleanup_object_ struct object *object = decode_environment(environment, &problems);
+	_cleanup_object_ struct object *cluster = decode_yaml(
+		"apiVersion: projectcalico.org/v3\nkind: FelixConfiguration\nmetadata: {name: "
+		"default}\nspec: {vxlanPort: 1111, vxlanVNI: 7}\n",
+		DECODE_STRICT);
+	struct felix_params params;
+
+	(void)state;
+	felix_merge(&params, felix_config_of(cluster), NULL);
+	felix_overlay(&params, felix_config_of(object));
+	assert_false(params.ipv6);
+	assert_int_equal(params.ipip_mtu, 1400);
+	assert_int_equal(params.vxlan_port, 4790);
+	assert_int_equal(params.vxlan_vni, 7);
+	assert_int_equal(params.to_host, FELIX_TO_HOST_DROP);
+	assert_int_equal(params.failsafe_in.count, 4);
+	assert_int_equal(params.failsafe_in.v[0].protocol, IPPROTO_TCP);
+	assert_int_equal(params.failsafe_in.v[0].port, 22);
+	assert_int_equal(params.failsafe_in.v[1].protocol, IPPROTO_UDP);
+	assert_prefix(&params.failsafe_in.v[2].net, "192.0.2.0/24");
+	assert_prefix(&params.failsafe_in.v[3].net, "fd00::/8");
+	assert_int_equal(params.failsafe_in.v[3].port, 80);
+	assert_int_equal(params.failsafe_out.count, 0);
+	assert_true(params.has & 1ULL << FELIX_HAS_failsafe_out);
+	assert_int_equal(params.timeouts.tcp_syn_sent, 30000);
+	assert_int_equal(params.timeouts.udp, 60000);
+	assert_int_equal(params.timeouts.tcp_fins_seen, 0);
+	assert_int_equal(params.nat_ports.last, 33000);
+	assert_string_equal(params.health_host, "localhost"); /* empty: not given */
+	assert_int_equal(felix_config_of(object)->idle_count, 2);
+	assert_string_equal(felix_config_of(object)->idle[0], "NOSUCH");
+	assert_string_equal(felix_config_of(object)->idle[1], "wireguardEnabled");
+}
+
+/* What is wrong is named and counts as not given, the rest is taken. */
+static void test_felix_environment_bad(void **state)
+{
+	static char *const environment[] = {
+		"FELIX_IPV6SUPPORT=maybe",  "FELIX_VXLANPORT=port",
+		"FELIX_VXLANVNI=8",	    "FELIX_FAILSAFEINBOUNDHOSTPORTS=tcp:ssh",
+		"FELIX_BPFATTACHTYPE=glue", NULL
+	};
+	static char *const nothing[] = { "FELIXX=1", "FELIX_VXLANPORT=", NULL };
+	_cleanup_problems_ struct problems problems = { 0 };
+	_cleanup_object_ struct object *object = decode_environment(environment, &problems);
+	const struct felix_params *params = &felix_config_of(object)->params;
+
+	(void)state;
+	assert_int_equal(params->has, 1ULL << FELIX_HAS_vxlan_vni);
+	assert_int_equal(params->vxlan_vni, 8);
+	assert_int_equal(params->failsafe_in.count, 9);
+	assert_int_equal(problems.count, 4);
+	assert_null(felix_environment(nothing));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_netpol),	       cmocka_unit_test(test_netpol_types),
-		cmocka_unit_test(test_netpol_dropped), cmocka_unit_test(test_pod),
-		cmocka_unit_test(test_pod_defaults),   cmocka_unit_test(test_pool),
-		cmocka_unit_test(test_node),	       cmocka_unit_test(test_felix),
-		cmocka_unit_test(test_felix_lenient),  cmocka_unit_test(test_felix_rate),
+		cmocka_unit_test(test_netpol),
+		cmocka_unit_test(test_netpol_types),
+		cmocka_unit_test(test_netpol_dropped),
+		cmocka_unit_test(test_pod),
+		cmocka_unit_test(test_pod_defaults),
+		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_node),
+		cmocka_unit_test(test_felix),
+		cmocka_unit_test(test_felix_lenient),
+		cmocka_unit_test(test_felix_rate),
+		cmocka_unit_test(test_felix_environment),
+		cmocka_unit_test(test_felix_environment_bad),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
