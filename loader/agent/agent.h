@@ -12,7 +12,9 @@
  *	held.c		while nothing new comes into force
  *	trial.c		host policy that cuts the node off its datastore is taken back
  *	pools.c		IPPools: which of those that overlap are in force
- *	node.c		ways to the other nodes; node_object.c: own addresses, the Node object
+ *	node.c		ways to the other nodes; node_object.c: the Node object
+ *	node_condition.c	the Node's condition NetworkUnavailable
+ *	own_address.c	which addresses are this node's own
  *	tunnels.c	tunnel addresses from IPAM
  *	hosts.c		host endpoints: which judges at which interface
  *	endpoint.c	attachments of this node: slots, names, maps' rows
@@ -54,6 +56,7 @@
 #include "base/err.h"
 #include "dataplane/attach.h"
 #include "dataplane/control.h"
+#include "dataplane/detect.h"
 #include "dataplane/events.h"
 #include "dataplane/load.h"
 #include "dataplane/netlink.h"
@@ -162,8 +165,11 @@ struct agent {
 	struct event *ipam_event, *ipam_store_event;
 	int64_t ipam_due; /* rpc_now() of the next tick; INT64_MAX: none */
 	struct event *store_event, *store_timer, *tidy_event;
-	size_t told;		  /* objects since the heap was tidied */
-	struct event *node_event; /* the Node object is to be written */
+	size_t told;		   /* objects since the heap was tidied */
+	struct event *node_event;  /* the Node object is to be written */
+	unsigned int network_said; /* enum node_condition, as the Node was seen last */
+	bool network_told;	   /* this agent has said that pods have a network */
+	bool network_due;	   /* it is to be said */
 	struct event *netlink_event, *check_event, *events_event, *publish_event;
 	struct event *released_event; /* inotify on the plugin's folder */
 	struct event *gone_event;     /* some endpoint says `gone` */
@@ -203,6 +209,8 @@ struct agent {
 	__u64 netns_cookie;	  /* of the node's own namespace */
 	union mg_addr own4, own6; /* this node's addresses, zero: none */
 	unsigned int own4_bits, own6_bits;
+	struct detect *detect4, *detect6; /* how they are found; NULL: given, or none */
+	union mg_addr internal[2];	  /* the Node's InternalIPs, IPv4 and IPv6; zero: none */
 	struct uplink uplinks[UPLINKS_MAX];
 	unsigned int uplink_count;
 	bool swept;		   /* leftovers on other interfaces were looked for */

@@ -7,7 +7,7 @@
  * agent.yaml has the long options' names in camel case:
  *	nodeName: n1
  *	datastore: dir:/var/lib/margay/store
- *	ipv4: first-found		# or an address with prefix, or none
+ *	ipv4: autodetect		# or a method, an address with prefix, or none
  */
 #ifndef MARGAY_AGENT_CONFIG_H
 #define MARGAY_AGENT_CONFIG_H
@@ -25,8 +25,10 @@ struct agent_config {
 	char *cgroup;	 /* NULL: cgroupV2Path, else where a cgroup2 hierarchy is mounted */
 	char *run_dir;	 /* /run/margay: sockets */
 	char *state_dir; /* /var/lib/margay: journal, attachments */
-	char *ip4;	 /* "first-found", "none", "10.0.0.1/24" */
+	char *ip4;	 /* "autodetect", a method, "none", "10.0.0.1/24" */
 	char *ip6;
+	char *ip4_method; /* what autodetect is: dataplane/detect.h */
+	char *ip6_method;
 	char *log_level;
 	char *host_trial_text;
 	unsigned int host_trial; /* seconds that host policy may cut the store off; 0: for ever */

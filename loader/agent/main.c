@@ -23,6 +23,7 @@
 #include "agent/http.h"
 #include "agent/monitor.h"
 #include "agent/node.h"
+#include "agent/node_condition.h"
 #include "agent/objects.h"
 #include "agent/packet_log.h"
 #include "agent/policy_diff.h"
@@ -370,6 +371,7 @@ int main(int argc, char **argv)
 		log_info("started", "node", agent.config.node, "datastore", agent.config.datastore,
 			 NULL);
 		event_base_dispatch(agent.base);
+		node_condition_down(&agent);
 	} else {
 		log_error("cannot start", "why", err.text, NULL);
 	}

@@ -11,6 +11,7 @@
 #include "agent/endpoint.h"
 #include "agent/gone.h"
 #include "agent/node_object.h"
+#include "agent/own_address.h"
 #include "agent/settings.h"
 #include "agent/tunnels.h"
 #include "agent/uplink.h"
@@ -182,4 +183,5 @@ void node_stop(struct agent *agent)
 	if (agent->node_event)
 		event_free(agent->node_event);
 	net_monitor_close(agent->monitor);
+	own_address_stop(agent);
 }

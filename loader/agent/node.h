@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* This node among the others: node_object.c has its addresses and its Node object, node.c the ways
- * to the other nodes and what the kernel tells. */
+/* This node among the others: node_object.c has its Node object, own_address.c its addresses,
+ * node.c the ways to the other nodes and what the kernel tells. */
 #ifndef MARGAY_AGENT_NODE_H
 #define MARGAY_AGENT_NODE_H
 

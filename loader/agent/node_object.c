@@ -9,73 +9,17 @@
 #include "agent/node.h"
 
 #include "agent/default_pools.h"
+#include "agent/node_condition.h"
 #include "agent/node_object.h"
+#include "agent/own_address.h"
 #include "agent/tunnels.h"
 #include "base/arena.h"
 #include "base/inet.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "dataplane/uplink.h"
 
 #define PUBLISH_AGAIN_SECONDS 5
-
-static int find_first(struct agent *agent, bool v6, struct err *err)
-{
-	struct net_addr found;
-	int r = uplink_first_address(agent->net, v6, &found, err);
-
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	*(v6 ? &agent->own6 : &agent->own4) = found.addr;
-	*(v6 ? &agent->own6_bits : &agent->own4_bits) = found.bits;
-	return 0;
-}
-
-static int given(const char *text, bool v4, union mg_addr *addr, unsigned int *bits,
-		 struct err *err)
-{
-	struct mg_prefix prefix;
-
-	if (!strcmp(text, "none") || !strcmp(text, "first-found") || !strcmp(text, "autodetect"))
-		return 0;
-	if (prefix_parse(text, true, &prefix) < 0 || prefix_is4(&prefix) != v4)
-		return err_set(err, -EINVAL, "%s: \"%s\" is not an IPv%d address with its length",
-			       v4 ? "ipv4" : "ipv6", text, v4 ? 4 : 6);
-	*addr = prefix.addr;
-	*bits = prefix_bits(&prefix);
-	return 0;
-}
-
-static bool wants_first(const char *text)
-{
-	return !strcmp(text, "first-found") || !strcmp(text, "autodetect");
-}
-
-static int find_firsts(struct agent *agent, struct err *err)
-{
-	int r = wants_first(agent->config.ip4) ? find_first(agent, false, err) : 0;
-
-	return !r && wants_first(agent->config.ip6) ? find_first(agent, true, err) : r;
-}
-
-static int find_addresses(struct agent *agent, struct err *err)
-{
-	const struct agent_config *config = &agent->config;
-	int r;
-
-	r = given(config->ip4, true, &agent->own4, &agent->own4_bits, err);
-	if (!r)
-		r = given(config->ip6, false, &agent->own6, &agent->own6_bits, err);
-	if (!r)
-		r = find_firsts(agent, err);
-	if (r < 0)
-		return r;
-	if (addr_is_zero(&agent->own4) && addr_is_zero(&agent->own6))
-		return err_set(err, -EADDRNOTAVAIL,
-			       "no address found: name one with --ipv4 or --ipv6");
-	return 0;
-}
 
 /* --- the Node object ----------------------------------------------------------------------- */
 
@@ -194,10 +138,14 @@ static int try_node(struct agent *agent, const struct store_key *key, struct err
 		     : store_update(agent->store, object, NULL, err);
 }
 
+static struct store_key own_key(const struct agent *agent)
+{
+	return (struct store_key){ .kind = store_kind(KIND_NODE), .name = agent->config.node };
+}
+
 static int write_node(struct agent *agent, struct err *err)
 {
-	const struct store_key key = { .kind = store_kind_find("v1", "Node"),
-				       .name = agent->config.node };
+	const struct store_key key = own_key(agent);
 	int r = -ESTALE;
 
 	for (unsigned int tries = 0; tries < 100 && (r == -ESTALE || r == -EEXIST); tries++)
@@ -224,7 +172,7 @@ static void on_publish(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (write_node(agent, &err) == 0)
+	if (!write_node(agent, &err) && !node_condition_write(agent, &err))
 		return;
 	log_warning("the Node object is not up to date", "why", err.text, NULL);
 	publish_in(agent, PUBLISH_AGAIN_SECONDS);
@@ -287,35 +235,21 @@ static int register_cluster(struct agent *agent, struct err *err)
 
 /* --- while running -------------------------------------------------------------------------- */
 
-static void say_address(const char *family, const union mg_addr *before, const union mg_addr *now)
-{
-	char old[ADDR_TEXT_MAX], text[ADDR_TEXT_MAX];
-
-	log_info("this node's address changed", "family", family, "from",
-		 addr_is_zero(before) ? "none" : addr_format(before, old), "to",
-		 addr_format(now, text), NULL);
-}
-
-/* An address that went without another in its place stays ours: a link may only flap. */
 bool node_look(struct agent *agent)
 {
-	const union mg_addr old4 = agent->own4, old6 = agent->own6;
-	const unsigned int bits4 = agent->own4_bits, bits6 = agent->own6_bits;
-	struct err err;
-
-	if (find_firsts(agent, &err) < 0) {
-		log_warning("this node's addresses", "why", err.text, NULL);
-		return false;
-	}
-	if (addr_cmp(&old4, &agent->own4))
-		say_address("4", &old4, &agent->own4);
-	if (addr_cmp(&old6, &agent->own6))
-		say_address("6", &old6, &agent->own6);
-	if (!addr_cmp(&old4, &agent->own4) && !addr_cmp(&old6, &agent->own6) &&
-	    bits4 == agent->own4_bits && bits6 == agent->own6_bits)
+	if (!own_address_look(agent))
 		return false;
 	node_changed(agent);
 	return true;
+}
+
+static int find_addresses(struct agent *agent, struct err *err)
+{
+	const struct store_key key = own_key(agent);
+	_cleanup_json_ json_t *stored = NULL;
+	int r = store_get(agent->store, &key, &stored, err);
+
+	return r < 0 && r != -ENOENT ? r : own_address_start(agent, stored, err);
 }
 
 int node_register(struct agent *agent, struct err *err)

@@ -14,6 +14,8 @@
 #include "agent/confirm.h"
 #include "agent/duties.h"
 #include "agent/history.h"
+#include "agent/node_condition.h"
+#include "agent/own_address.h"
 #include "agent/pool_status.h"
 #include "agent/pools.h"
 #include "agent/problems.h"
@@ -149,6 +151,9 @@ static void own_node(struct agent *agent, const json_t *node)
 {
 	addresses_node(agent, node);
 	service_health_node(agent, node);
+	node_condition_seen(agent, node);
+	if (own_address_node(agent, node))
+		agent_dirty(agent, CHANGE_NODES);
 }
 
 /* IPAM reads its objects itself: it only wants to know which ones changed. */

@@ -12,6 +12,7 @@
 #include "agent/grace.h"
 #include "agent/hosts.h"
 #include "agent/node.h"
+#include "agent/node_condition.h"
 #include "agent/packet_log.h"
 #include "agent/pods.h"
 #include "agent/record.h"
@@ -427,6 +428,7 @@ void reconcile(struct agent *agent)
 	agent->retry_ms = 0;
 	trial_round(agent, agent->hosts_judge_anew);
 	agent->hosts_judge_anew = false;
+	node_condition_look(agent);
 }
 
 static void on_dirty(evutil_socket_t fd, short what, void *context)

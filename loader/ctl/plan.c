@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * margayctl node plan: what the agent would attach, route and write on this host, before anything
- * is. The same functions answer that the agent asks: uplinks and addresses by dataplane/uplink.h,
- * routes by state/. Reads the datastore, the agent's settings and netlink; changes nothing.
+ * is. The same functions answer that the agent asks: uplinks by dataplane/uplink.h, addresses
+ * by dataplane/detect.h, routes by state/. Reads the datastore, the agent's settings and netlink;
+ * changes nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include "ctl/show.h"
 #include "ctl/verb.h"
 #include "dataplane/cgroup.h"
+#include "dataplane/detect.h"
 #include "dataplane/uplink.h"
 #include "datastore/store.h"
 #include "model/decode.h"
@@ -46,6 +48,7 @@ struct host_plan {
 	bool ranges; /* some Node has podCIDRs */
 	bool own_stored;
 	bool own_manifest;
+	bool own_in_node; /* the cluster has to say it */
 };
 
 static void plan_done(struct host_plan *plan)
@@ -87,26 +90,52 @@ static const char *link_name(const struct host_plan *plan, int ifindex)
 	return "?";
 }
 
-static void own_address(struct host_plan *plan, bool v6)
+/* The method in force: what `ipv4` says itself, or what it leaves to ipv4Method. */
+static char *own_method(const char *text, bool v6)
 {
-	_cleanup_free_ char *text = ctl_agent_setting(v6 ? "ipv6" : "ipv4", "first-found");
+	return strcmp(text, "autodetect")
+		       ? xstrdup(text)
+		       : ctl_agent_setting(v6 ? "ipv6Method" : "ipv4Method", "first-found");
+}
+
+static void find_own(struct host_plan *plan, const char *text, bool v6)
+{
+	_cleanup_free_ char *method = own_method(text, v6);
+	const struct detect_ask ask = { .sock = plan->net, .v6 = v6 };
+	const char *family = v6 ? "IPv6" : "IPv4";
+	_cleanup_detect_ struct detect *detect = NULL;
 	struct net_addr *own = &plan->own[v6];
 	char address[ADDR_TEXT_MAX];
+	struct err err;
+
+	if (!detect_parse(method, &detect, &err) && detect_needs_node(detect)) {
+		plan->own_in_node = true;
+		row(plan, "address", family, "the Node's InternalIP");
+	} else if (!detect || detect_address(detect, &ask, own, &err) < 0)
+		row(plan, "address", family, "none found: %s", err.text);
+	else
+		row(plan, "address", family, "%s/%u of %s, by %s", addr_format(&own->addr, address),
+		    own->bits, link_name(plan, own->ifindex), method);
+}
+
+static void own_address(struct host_plan *plan, bool v6)
+{
+	_cleanup_free_ char *text = ctl_agent_setting(v6 ? "ipv6" : "ipv4", "autodetect");
+	struct net_addr *own = &plan->own[v6];
 	struct mg_prefix prefix;
+	union mg_addr addr;
 
 	if (!strcmp(text, "none"))
 		return;
-	if (prefix_parse(text, true, &prefix) == 0) {
-		own->addr = prefix.addr;
-		own->bits = (__u8)prefix_bits(&prefix);
-		row(plan, "address", v6 ? "IPv6" : "IPv4", "%s, from %s", text, CTL_AGENT_CONFIG);
+	if (prefix_parse(text, true, &prefix) < 0) {
+		find_own(plan, text, v6);
 		return;
 	}
-	if (uplink_first_address(plan->net, v6, own, NULL) == 0)
-		row(plan, "address", v6 ? "IPv6" : "IPv4", "%s/%u of %s, first found",
-		    addr_format(&own->addr, address), own->bits, link_name(plan, own->ifindex));
-	else
-		row(plan, "address", v6 ? "IPv6" : "IPv4", "none found");
+	addr = prefix.addr;
+	*own = (struct net_addr){ .addr = addr, .bits = (__u8)prefix_bits(&prefix) };
+	if (!strchr(text, '/'))
+		(void)detect_length(plan->net, &addr, own, NULL);
+	row(plan, "address", v6 ? "IPv6" : "IPv4", "%s, from %s", text, CTL_AGENT_CONFIG);
 }
 
 static int read_host(struct host_plan *plan, struct err *err)
@@ -119,10 +148,11 @@ static int read_host(struct host_plan *plan, struct err *err)
 		return r;
 	own_address(plan, false);
 	own_address(plan, true);
-	if (addr_is_zero(&plan->own[0].addr) && addr_is_zero(&plan->own[1].addr))
+	if (addr_is_zero(&plan->own[0].addr) && addr_is_zero(&plan->own[1].addr) &&
+	    !plan->own_in_node)
 		return err_set(err, -EADDRNOTAVAIL,
 			       "the agent would not start: no address found; name one in %s (ipv4, "
-			       "ipv6)",
+			       "ipv6), or another way to find one (ipv4Method, ipv6Method)",
 			       CTL_AGENT_CONFIG);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which interfaces are uplinks and which address is the node's own: one answer for the agent, which
- * acts on it, and for `margayctl node plan`, which tells it before.
+ * Which interfaces are uplinks: one answer for the agent, which acts on it, and for `margayctl node
+ * plan`, which tells it before.
  */
 #ifndef MARGAY_DATAPLANE_UPLINK_H
 #define MARGAY_DATAPLANE_UPLINK_H
@@ -13,10 +13,5 @@
 /* Up, named by the pattern (bpfDataIfacePattern, POSIX extended), and not the slave of a bond or
  * bridge, whose master it is then. */
 bool uplink_matches(const struct net_link *link, const regex_t *pattern);
-
-/* "first-found": the first global address of the interface with the lowest index that is up and
- * of no known virtual kind; no temporary one. -ENOENT: there is none of the family. */
-int uplink_first_address(struct net_sock *sock, bool v6, struct net_addr *ret_addr,
-			 struct err *err);
 
 #endif

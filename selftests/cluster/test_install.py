@@ -103,6 +103,13 @@ def test_what_is_installed(kube):
         assert node.run("stat", "-c", "%a", "/run/margay", "/var/lib/margay").split() == ["700", "700"]
 
 
+def test_nodes_have_a_network(kube):
+    """The condition that calico/node writes, and what follows from it: no taint."""
+    for name in kube.nodes:
+        wait_for(lambda name=name: kube.condition(name, "NetworkUnavailable") == "False", f"{name} says so")
+        assert not [taint for taint in kube.one("node", name)["spec"].get("taints", []) if "network" in taint["key"]]
+
+
 def test_first_pools(kube):
     assert {one["spec"]["cidr"]: one["spec"]["ipipMode"] for one in kube.get("ippools.projectcalico.org")} == {POOL4: "Always", POOL6: "Never"}
 
@@ -135,11 +142,11 @@ def agent_of_n1(kube):
     with open(path, "w") as file:
         json.dump(config, file)
 
-    def call(verb, item):
+    def call(verb, item, sub=""):
         # kubectl's own verbs write annotations of kubectl's.
         names = {"Node": "/api/v1/nodes", "Pod": "/api/v1/namespaces/default/pods"}
         where = names.get(item["kind"], f"/apis/projectcalico.org/v3/{item['kind'].lower()}s".replace("affinitys", "affinities"))
-        where += "" if verb == "create" else "/" + item["metadata"]["name"]
+        where += "" if verb == "create" else "/" + item["metadata"]["name"] + sub
         body = ["-f", "-"] if verb != "delete" else []
         done = kube.router.try_run(find("kubectl"), "--kubeconfig", path, verb, "--raw", where, *body, stdin=json.dumps(item))
         return "" if done.returncode == 0 else done.stderr
@@ -153,11 +160,22 @@ def annotated(item, key="cni.projectcalico.org/test"):
 
 def test_an_agent_ends_at_its_node(kube, pods, agent_of_n1):
     """With its own token the agent of n1 writes its Node, its pods' annotations and its blocks, and nothing of n3."""
-    assert agent_of_n1("replace", annotated(kube.one("node", "n1"))) == ""
-    assert "its own Node only" in agent_of_n1("replace", annotated(kube.one("node", "n3")))
-    tainted = kube.one("node", "n1")
-    tainted["spec"]["unschedulable"] = True
-    assert "no labels, taints and ranges" in agent_of_n1("replace", tainted)
+    def replaced(node, change, sub=""):
+        """Kubelet and agent write their Node as well: a conflict says nothing."""
+        for _ in range(20):
+            item = kube.one("node", node)
+            change(item)
+            answer = agent_of_n1("replace", item, sub)
+            if "Conflict" not in answer:
+                break
+        return answer
+
+    assert replaced("n1", annotated) == ""
+    assert "its own Node only" in replaced("n3", annotated)
+    assert "no labels, taints and ranges" in replaced("n1", lambda node: node["spec"].update(unschedulable=True))
+    for change in (lambda node: node["status"]["capacity"].update(cpu="1000"), lambda node: node["status"].update(conditions=[])):
+        assert "writes the condition NetworkUnavailable" in replaced("n1", change, "/status")
+    assert "its own Node only" in replaced("n3", lambda node: None, "/status")
 
     assert agent_of_n1("replace", annotated(kube.one("pod", "goal"))) == ""
     assert "annotations of cni.projectcalico.org only" in agent_of_n1("replace", annotated(kube.one("pod", "goal"), "other"))

@@ -92,6 +92,33 @@ def test_given_addresses_stay(cluster):
     assert spec(n1)["bgp"] == {"ipv4Address": "10.10.0.1/24"} and pod.ping("10.10.0.1")
 
 
+def test_ways_to_find_an_address(cluster):
+    """By option, environment and file, in this order; what is found follows links, addresses and ways to others."""
+    n1 = cluster["n1"]
+    n1.sh("ip link add other0 type bridge && ip link set other0 up && ip addr add 10.99.0.1/24 dev other0")
+    n1.sh("mkdir -p /etc/margay && echo 'ipv4Method: cidr=10.99.0.0/16' >/etc/margay/agent.yaml && echo 'ipv6: none' >>/etc/margay/agent.yaml")
+    n1.start_agent()
+    assert spec(n1)["bgp"] == {"ipv4Address": "10.99.0.1/24"}, "the file"
+    assert "10.99.0.1/24 of other0, by cidr=10.99.0.0/16" in n1.ctl("node", "plan")
+    n1.kill_agent()
+    n1.start_agent("--ipv4-method", "can-reach=10.20.0.3", "--ipv6", "autodetect", env={"IP_AUTODETECTION_METHOD": "skip-interface=eth.*,other.*"})
+    assert spec(n1)["bgp"] == {"ipv4Address": "10.10.0.1/24", "ipv6Address": "fd10::1/64"}, "the option"
+    n1.sh("ip route add 10.20.0.3/32 via 10.99.0.254")
+    wait_for(lambda: spec(n1)["bgp"]["ipv4Address"] == "10.99.0.1/24", lambda: f"another way to it: {spec(n1)}")
+    n1.kill_agent()
+    n1.start_agent(env={"IP_AUTODETECTION_METHOD": "interface=other", "FELIX_HEALTHPORT": "9098", "FELIX_VXLANPORT": "x"}, wait=False)
+    wait_for(lambda: n1.try_run("curl", "-fsS", "-m", "5", "http://127.0.0.1:9098/readyz").returncode == 0, "ready at Felix's variable's port", 60)
+    assert spec(n1)["bgp"]["ipv4Address"] == "10.99.0.1/24"
+    assert "vxlanPort" in n1.ctl("status"), "the variable that is none is named"
+    n1.sh("ip addr add 10.99.0.2/24 dev other0 && ip addr del 10.99.0.1/24 dev other0 && ip addr add 10.99.0.2/24 dev other0 2>/dev/null; true")
+    wait_for(lambda: spec(n1)["bgp"]["ipv4Address"] == "10.99.0.2/24", lambda: f"another address: {spec(n1)}")
+    n1.kill_agent()
+    for method, words in (("cidr=203.0.113.0/24", "no address found"), ("whatever", "no way to find an address"),
+                          ("kubernetes-internal-ip", "no cluster's")):
+        n1.start_agent("--ipv4-method", method, wait=False)
+        assert n1.agent.wait(timeout=60) in (69, 78) and words in n1.tail(3), n1.tail(3)
+
+
 def test_tunnel_addresses_come_and_go(cluster):
     n1, n2 = cluster.start().nodes.values()
     n1.ctl("apply", "-f", "-", stdin=pool("plain", "10.243.0.0/24"))

@@ -4,6 +4,7 @@ what the agent asks of the server, and what goes on while the server is away."""
 import json
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -52,6 +53,15 @@ class Api:
 
     def apply(self, text):
         return self.ctl(self.cluster["n1"], "apply", "-f", "-", stdin=text)
+
+    def raw(self, path, method="GET", body=None):
+        """As the server has it, not in margayctl's form."""
+        with open(os.path.join(self.folder, "token")) as file:
+            token = file.read().strip()
+        done = self.cluster.router.run("curl", "-sS", "-f", "-k", "-X", method, "-H", f"Authorization: Bearer {token}", "-H",
+                                       "Content-Type: application/merge-patch+json" if method == "PATCH" else "Content-Type: application/json",
+                                       *(["-d", json.dumps(body)] if body else []), f"https://{ADDRESS}:{PORT}{path}")
+        return json.loads(done)
 
     def pod(self, node, name, **labels):
         """The Pod as the scheduler leaves it, and the container that the kubelet starts of it."""
@@ -172,6 +182,47 @@ def test_restart(api, pods):
     seen = len(api.requests())
     wait_for(lambda: pods["friend"].ping(pods["goal"].address(), count=10), "some time passes")
     assert not [line for line in api.requests()[seen:] if line.startswith("PUT /api/v1/namespaces/default/pods/")]
+
+
+def unavailable(api, name):
+    """The condition NetworkUnavailable of a Node: status and reason."""
+    found = [one for one in api.raw(f"/api/v1/nodes/{name}").get("status", {}).get("conditions") or [] if one["type"] == "NetworkUnavailable"]
+    return (found[0]["status"], found[0]["reason"]) if found else None
+
+
+def test_network_condition(api, pods):
+    """The Node says that pods have a network once they have, and that they have none where the agent ended in order."""
+    node, up = api.cluster["n1"], ("False", "MargayIsUp")
+    wait_for(lambda: unavailable(api, "n1") == up and unavailable(api, "n3") == up, "both say so")
+    node.kill_agent(signal.SIGTERM)
+    assert unavailable(api, "n1") == ("True", "MargayIsDown")
+    assert unavailable(api, "n3") == up
+    node.start_agent("--datastore", api.datastore)
+    wait_for(lambda: unavailable(api, "n1") == up, "it is back")
+
+
+def test_internal_ip(api, pods):
+    """kubernetes-internal-ip: what the kubelet says, also when it says another one."""
+    node = api.cluster["n1"]
+    node.sh("ip link add in0 type bridge && ip link set in0 up && ip addr add 10.77.0.1/24 dev in0 && ip addr add 10.77.0.2/24 dev in0")
+
+    def says(address):
+        stored = api.raw("/api/v1/nodes/n1")
+        stored.setdefault("status", {})["addresses"] = [{"type": "Hostname", "address": "n1"}, {"type": "InternalIP", "address": address}]
+        api.raw("/api/v1/nodes/n1/status", "PUT", stored)
+
+    def published():
+        return json.loads(api.ctl(api.cluster["n1"], "get", "node", "n1", "-o", "json"))["spec"]["bgp"].get("ipv4Address")
+
+    says("10.77.0.1")
+    node.kill_agent(signal.SIGTERM)
+    node.start_agent("--datastore", api.datastore, env={"IP_AUTODETECTION_METHOD": "kubernetes-internal-ip"})
+    assert published() == "10.77.0.1/24"
+    says("10.77.0.2")
+    wait_for(lambda: published() == "10.77.0.2/24", lambda: f"the other one: {published()}")
+    node.kill_agent(signal.SIGTERM)
+    node.start_agent("--datastore", api.datastore)
+    assert published() == "10.10.0.1/24"
 
 
 def test_deleted_pod(api, pods):
