@@ -116,6 +116,7 @@ static __always_inline struct mg_flow *flow_find(struct packet *pkt)
 {
 	struct mg_flow *flow = flow_row(pkt);
 
+	packet_forget();
 	if (!flow)
 		goto miss;
 	if ((flow->flags & FLOW_TRANSLATED) &&
@@ -124,6 +125,7 @@ static __always_inline struct mg_flow *flow_find(struct packet *pkt)
 		goto miss;
 	}
 	flow_orient(pkt, flow);
+	packet_forget();
 	if (flow_expired(pkt, flow) || !flow_whole(pkt, flow) ||
 	    (is_opening(pkt) && flow_closed(flow))) {
 		flow_end(pkt, flow);

@@ -35,22 +35,31 @@ static __always_inline bool end_above(struct flow_end x, struct flow_end y)
 	return bpf_ntohs(x.port) > bpf_ntohs(y.port);
 }
 
-/* Ordered key of a tuple; true: src stands as b. */
-static __always_inline bool flow_key_of(struct mg_flow_key *ret_key, struct flow_end src,
-					struct flow_end dst, __u8 proto)
+static __always_inline void flow_key_fill(struct mg_flow_key *ret_key, struct flow_end a,
+					  struct flow_end b, __u8 proto)
 {
-	bool swapped = end_above(src, dst);
-
-	if (swapped)
-		SWAP(src, dst);
-	ret_key->a = *src.addr;
-	ret_key->b = *dst.addr;
-	ret_key->port_a = src.port;
-	ret_key->port_b = dst.port;
+	ret_key->a = *a.addr;
+	ret_key->b = *b.addr;
+	ret_key->port_a = a.port;
+	ret_key->port_b = b.port;
 	ret_key->proto = proto;
 	ret_key->space = 0;
 	__builtin_memset(ret_key->pad, 0, sizeof(ret_key->pad));
-	return swapped;
+}
+
+/* Ordered key of a tuple; true: src stands as b. Either order is written down by itself, for the
+ * verifier would follow ends that are chosen by pointer through all that comes after. */
+static __always_inline bool flow_key_of(struct mg_flow_key *ret_key, struct flow_end src,
+					struct flow_end dst, __u8 proto)
+{
+	if (end_above(src, dst)) {
+		flow_key_fill(ret_key, dst, src, proto);
+		packet_forget();
+		return true;
+	}
+	flow_key_fill(ret_key, src, dst, proto);
+	packet_forget();
+	return false;
 }
 
 /* The key of the packet as it is now: pkt->key and PKT_SWAPPED. */
@@ -61,6 +70,7 @@ static __always_inline void flow_key_near(struct packet *pkt)
 	pkt->flags &= ~PKT_SWAPPED;
 	if (flow_key_of(&pkt->key, src, dst, pkt->proto))
 		pkt->flags |= PKT_SWAPPED;
+	packet_forget();
 }
 
 __weak __noinline int flow_key(struct packet *pkt)
@@ -88,29 +98,52 @@ static __always_inline bool flow_is_hairpin(const struct mg_flow *flow, const un
 	return addr_equal(&flow->xlat, flow->flags & MG_FLOW_SNAT ? dst : src);
 }
 
-/* The key of the partner of a translated row: the tuple as it leaves. pkt still has the tuple
- * of the row. In pkt->key2; true: the leaving source stands as b. */
-static __always_inline bool flow_key_partner(struct packet *pkt, const struct mg_flow *flow)
+/* The source of a tuple stands as a, whatever its order: puts it in order; true: it is b then. */
+static __always_inline bool flow_key_order(struct mg_flow_key *key)
 {
-	struct flow_end src = { &pkt->src, pkt->sport }, dst = { &pkt->dst, pkt->dport };
-	bool swapped, hairpin = flow_is_hairpin(flow, &pkt->src, &pkt->dst);
+	struct flow_end a = { &key->a, key->port_a }, b = { &key->b, key->port_b };
 
+	if (!end_above(a, b))
+		return false;
+	SWAP(key->a, key->b);
+	SWAP(key->port_a, key->port_b);
+	return true;
+}
+
+/* The key of the partner of a translated row: the tuple as it leaves. pkt still has the tuple
+ * of the row. In pkt->key2; 1: the leaving source stands as b. Verified once. */
+__weak __noinline int flow_key_partner(struct packet *pkt, struct mg_flow *flow)
+{
+	struct mg_flow_key *key;
+	bool hairpin;
+
+	if (!pkt || !flow)
+		return 0;
+	key = &pkt->key2;
+	hairpin = flow_is_hairpin(flow, &pkt->src, &pkt->dst);
 	pkt->xlat = flow->xlat;
+	key->proto = pkt->proto;
+	key->space = flow->flags & MG_FLOW_HOST && flow->flags & MG_FLOW_REPLY ? MG_KEY_HOST : 0;
+	__builtin_memset(key->pad, 0, sizeof(key->pad));
+	key->a = pkt->src;
+	key->b = pkt->dst;
+	key->port_a = pkt->sport;
+	key->port_b = pkt->dport;
 	if (flow->flags & MG_FLOW_SNAT) {
 		if (hairpin)
-			dst.addr = &pkt->src;
-		src = (struct flow_end){ &pkt->xlat, flow->way[1] };
+			key->b = pkt->src;
+		key->a = flow->xlat;
+		key->port_a = flow->way[1];
 	} else {
 		if (hairpin)
-			src.addr = &pkt->dst;
-		dst = (struct flow_end){ &pkt->xlat, flow->way[1] };
+			key->a = pkt->dst;
+		key->b = flow->xlat;
+		key->port_b = flow->way[1];
 	}
 	if (pkt->flags & PKT_ICMP_QUERY) /* the identifier stands on both ends */
-		src.port = dst.port = flow->way[1];
-	swapped = flow_key_of(&pkt->key2, src, dst, pkt->proto);
-	if (flow->flags & MG_FLOW_HOST && flow->flags & MG_FLOW_REPLY)
-		pkt->key2.space = MG_KEY_HOST;
-	return swapped;
+		key->port_a = key->port_b = flow->way[1];
+	packet_forget();
+	return flow_key_order(key);
 }
 
 #endif

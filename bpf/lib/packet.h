@@ -14,6 +14,8 @@
 #ifndef MARGAY_LIB_PACKET_H
 #define MARGAY_LIB_PACKET_H
 
+#include <bpf/bpf_helpers.h>
+
 #include "abi/addr.h"
 #include "abi/event.h"
 #include "abi/flow.h"
@@ -164,5 +166,13 @@ struct packet {
 	__u32 reply_window;
 	__u32 reply_count;
 };
+
+/* What is known of the packet's fields is forgotten, and read from the row where it is needed next.
+ * To the verifier they are then any values, and all ways that led here are one; a value that stays
+ * in a register would be followed from here on by itself. Costs a load. */
+static __always_inline void packet_forget(void)
+{
+	barrier();
+}
 
 #endif

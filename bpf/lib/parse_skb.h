@@ -58,12 +58,14 @@ static __always_inline int parse_skb_steps(struct __sk_buff *skb, struct packet 
 	struct frame frame = frame_of(skb);
 	int r = parse_fixed(&frame, pkt);
 
+	packet_forget();
 	if (!r && (pkt->flags & PKT_WALK)) {
 		r = parse_skb_walk(skb, pkt);
 		frame = frame_of(skb);
 	}
 	if (!r)
 		r = parse_transport(&frame, pkt);
+	packet_forget();
 	if (!r && (pkt->flags & PKT_ICMP_ERROR))
 		r = parse_skb_inner(skb, pkt);
 	return r;

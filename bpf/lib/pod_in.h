@@ -84,13 +84,17 @@ __weak __noinline int forwarded_opens(struct packet *pkt)
 	return r ? r : MG_FINAL_NEXT;
 }
 
+static __always_inline bool from_host(const struct packet *pkt)
+{
+	return pkt->flags & PKT_FROM_HOST;
+}
+
 static __always_inline int pod_in(struct __sk_buff *skb, struct packet *pkt)
 {
-	bool host = pkt->flags & PKT_FROM_HOST;
 	struct mg_flow *flow;
 	int r;
 
-	if (host && (pkt->flags & (PKT_MULTICAST | PKT_ICMP_ERROR)))
+	if (from_host(pkt) && (pkt->flags & (PKT_MULTICAST | PKT_ICMP_ERROR)))
 		return MG_FINAL_NEXT;
 	if (pkt->flags & PKT_MULTICAST)
 		return -MG_DROP_NO_ROUTE;
@@ -100,14 +104,14 @@ static __always_inline int pod_in(struct __sk_buff *skb, struct packet *pkt)
 	}
 	r = frag_track(pkt);
 	if (r)
-		return host ? MG_FINAL_NEXT : r;
+		return from_host(pkt) ? MG_FINAL_NEXT : r;
 	flow_key_near(pkt);
 	flow = flow_find(pkt);
 	if (flow)
 		return known_in(skb, pkt, flow);
 	if (service_translated(pkt))
 		return MG_FINAL_NEXT;
-	return host ? host_opens(pkt) : forwarded_opens(pkt);
+	return from_host(pkt) ? host_opens(pkt) : forwarded_opens(pkt);
 }
 
 #endif

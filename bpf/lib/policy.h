@@ -124,11 +124,11 @@ static __always_inline __u32 set_in_force(__u32 slot, __u32 column, __u32 stage)
 }
 
 /* Writes down the deciding rule; is the verdict an allowance? */
-static __always_inline bool verdict_allows(struct packet *pkt, __u32 side, __u32 number)
+static __always_inline bool verdict_allows(struct packet *pkt, __u32 side)
 {
+	__u32 number = pkt->verdict[side];
 	struct mg_verdict *verdict;
 
-	pkt->verdict[side] = number;
 	pkt->judged[side].rule = MG_RULE_NONE;
 	if (number < MG_VERDICT_FIRST)
 		return number == MG_VERDICT_ALLOW;
@@ -140,17 +140,19 @@ static __always_inline bool verdict_allows(struct packet *pkt, __u32 side, __u32
 	return verdict->action == MG_ACTION_ALLOW;
 }
 
-/* Is an unknown owner why this verdict denies? Unless an address of no rule's net would have got
- * another: then the rule that names the net has decided. */
-static __always_inline bool unknown_denied(struct packet *pkt, __u32 set, __u32 number,
-					   const struct mg_ident *peer)
+/* Is an unknown owner why this side's verdict denies? Unless an address of no rule's net would have
+ * got another: then the rule that names the net has decided. */
+static __always_inline bool unknown_denied(struct packet *pkt, __u32 side)
 {
+	const struct mg_ident *peer = side == PKT_OUT ? &pkt->to : &pkt->from;
+	__u32 set = pkt->judged[side].set;
+
 	if (!ident_unknown(peer))
 		return false;
 	if (set < MG_SET_FIRST || peer->identity == MG_IDENT_UNKNOWN4 ||
 	    peer->identity == MG_IDENT_UNKNOWN6)
 		return true;
-	return number ==
+	return pkt->verdict[side] ==
 	       classify(pkt, set, pkt->family == 4 ? MG_IDENT_UNKNOWN4 : MG_IDENT_UNKNOWN6);
 }
 
@@ -180,26 +182,28 @@ static __always_inline __u32 side_staged_stage(__u32 side)
 }
 
 /* One side of a judgement: 0, or the reason of the denial. An endpoint without a set in force is
- * not ready, whatever its row says. */
+ * not ready, whatever its row says. What is found out goes into the packet and is read back from
+ * there, which spares stack. */
 static __always_inline int judge_side(struct packet *pkt, __u32 column, __u32 side)
 {
-	__u32 slot = side_slot(pkt, side), number;
-	struct mg_ident *peer = side == PKT_OUT ? &pkt->to : &pkt->from;
-	__u32 set = set_in_force(slot, column, side_stage(side));
+	struct mg_judged *judged = &pkt->judged[side];
 	bool allowed;
 
-	pkt->judged[side].set = set;
-	pkt->judged[side].staged_set = set_in_force(slot, column, side_staged_stage(side));
-	pkt->judged[side].staged_rule = MG_RULE_NONE;
-	if (set == MG_SET_NONE)
+	judged->set = set_in_force(side_slot(pkt, side), column, side_stage(side));
+	packet_forget();
+	judged->staged_set = set_in_force(side_slot(pkt, side), column, side_staged_stage(side));
+	judged->staged_rule = MG_RULE_NONE;
+	packet_forget();
+	if (judged->set == MG_SET_NONE)
 		return -MG_DROP_NOT_READY;
-	number = side_verdict(pkt, set, side);
-	allowed = verdict_allows(pkt, side, number);
-	trace_step(side == PKT_OUT ? MG_STEP_EGRESS : MG_STEP_INGRESS, set, number,
-		   pkt->judged[side].rule);
+	pkt->verdict[side] = side_verdict(pkt, judged->set, side);
+	packet_forget();
+	allowed = verdict_allows(pkt, side);
+	trace_step(side == PKT_OUT ? MG_STEP_EGRESS : MG_STEP_INGRESS, judged->set,
+		   pkt->verdict[side], judged->rule);
 	if (allowed)
 		return 0;
-	if (unknown_denied(pkt, set, number, peer))
+	if (unknown_denied(pkt, side))
 		return -MG_DROP_UNKNOWN_PEER;
 	return side == PKT_OUT ? -MG_DROP_POLICY_EGRESS : -MG_DROP_POLICY_INGRESS;
 }
@@ -244,14 +248,17 @@ __weak __noinline int judge_staged(struct packet *pkt, __u32 column, __u32 sides
 {
 	if (!pkt)
 		return 0;
-	for (__u32 side = 0; side < 2; side++)
-		if (sides & (1U << side))
-			judge_staged_side(pkt, column, side);
+	if (sides & PKT_JUDGE_OUT)
+		judge_staged_side(pkt, column, PKT_OUT);
+	packet_forget();
+	if (sides & PKT_JUDGE_IN)
+		judge_staged_side(pkt, column, PKT_IN);
 	return 0;
 }
 
 /* Judges the sides asked for (PKT_JUDGE_*) with pkt->from and pkt->to complete and slots set.
- * A pod reaches itself. */
+ * A pod reaches itself. No loop: its counter and all that follows from it would stand on the stack.
+ */
 __weak __noinline int judge(struct packet *pkt, __u32 column, __u32 sides)
 {
 	int r = 0;
@@ -260,9 +267,11 @@ __weak __noinline int judge(struct packet *pkt, __u32 column, __u32 sides)
 		return -MG_DROP_INTERNAL;
 	if (sides == (PKT_JUDGE_OUT | PKT_JUDGE_IN) && pkt->src_slot == pkt->dst_slot)
 		return 0;
-	for (__u32 side = 0; side < 2 && !r; side++)
-		if (sides & (1U << side))
-			r = judge_side(pkt, column, side);
+	if (sides & PKT_JUDGE_OUT)
+		r = judge_side(pkt, column, PKT_OUT);
+	packet_forget();
+	if (!r && sides & PKT_JUDGE_IN)
+		r = judge_side(pkt, column, PKT_IN);
 	if (pkt->judged[PKT_OUT].staged_set || pkt->judged[PKT_IN].staged_set)
 		judge_staged(pkt, column, sides);
 	return r;
