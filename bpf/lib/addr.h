@@ -30,17 +30,23 @@ static __always_inline void ident_exact(const union mg_addr *addr, struct mg_ide
 	}
 }
 
-/* Of an address without an exact row: the longest net's, else the world's. */
-static __always_inline void ident_net(const union mg_addr *addr, struct mg_ident *ret_ident)
+/* Of an address without an exact row: the longest net's, else the world's. Verified once; before
+ * 6.3 ret_ident must have been written to. */
+__weak __noinline int ident_net(const union mg_addr *addr, struct mg_ident *ret_ident)
 {
-	struct mg_prefix key = { .len = MG_ADDR_BITS, .addr = *addr };
-	struct mg_ident *row = bpf_map_lookup_elem(&mg_nets, &key);
+	struct mg_prefix key = { .len = MG_ADDR_BITS };
+	struct mg_ident *row;
 
+	if (!addr || !ret_ident)
+		return 0;
+	key.addr = *addr;
+	row = bpf_map_lookup_elem(&mg_nets, &key);
 	__builtin_memset(ret_ident, 0, sizeof(*ret_ident));
 	if (row)
 		*ret_ident = *row;
 	else
 		ret_ident->identity = addr_family(addr) == 4 ? MG_IDENT_WORLD4 : MG_IDENT_WORLD6;
+	return 0;
 }
 
 /* Fills what ident_exact() left open. */

@@ -209,13 +209,16 @@ static __always_inline int decap(struct __sk_buff *skb, struct packet *pkt)
 	return 0;
 }
 
-/* Step of from_tunnel: a packet that the idle device opened; in_node by the tunnel's key. */
-static __always_inline int decap_by_device(struct __sk_buff *skb, struct packet *pkt)
+/* Step of from_tunnel: a packet that the idle device opened; in_node by the tunnel's key. Verified
+ * once, for the sake of its stack. */
+__weak __noinline int decap_by_device(struct __sk_buff *skb, struct packet *pkt)
 {
 	struct bpf_tunnel_key key = {};
 	union mg_addr far;
 	struct mg_ident ident;
 
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
 	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6)) {
 		if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0))
 			return -MG_DROP_FOREIGN_TUNNEL;

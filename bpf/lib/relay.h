@@ -31,7 +31,7 @@
 /* Is this address of a block of that node, whatever pod has it? */
 static __always_inline bool relay_block_of(const union mg_addr *addr, __u32 node)
 {
-	struct mg_ident net;
+	struct mg_ident net = {};
 
 	ident_net(addr, &net);
 	return net.flags & MG_ADDR_BLOCK && net.node == node;

@@ -88,21 +88,34 @@ static __always_inline bool nat_port_possible(const struct mg_local *local,
 }
 
 /* To a local pod, as a router: what has no hop left goes to the stack, which tells the sender. */
-static __always_inline int uplink_deliver(struct __sk_buff *skb, struct packet *pkt)
+static __always_inline int uplink_hand_over(struct __sk_buff *skb, struct packet *pkt,
+					    struct mg_ep *ep)
 {
-	struct mg_ep *ep;
 	int r = pkt->outer_length ? decap_finish(skb, pkt) : 0;
 
 	if (!r && pkt->ttl <= 1)
 		return MG_FINAL_STACK;
 	if (!r)
 		r = add_link(skb, pkt);
-	if (!r)
-		r = deliver_target(pkt, &ep);
+	if (!r && !(ep->flags & MG_EP_READY))
+		r = -MG_DROP_NOT_READY;
 	/* a device may have summed the bytes: only IPv4's own checksum balances the hop */
 	if (!r && pkt->family == 6)
 		r = ttl_decrement(skb, pkt);
 	return r ? r : deliver_in_place(skb, pkt, ep, pkt->family == 4);
+}
+
+/* Step for a packet to the pod at dst_slot, if that still has the address. Verified once. */
+__weak __noinline int uplink_deliver(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct mg_ep *ep;
+
+	if (!pkt)
+		return -MG_DROP_INTERNAL;
+	ep = endpoint_by_slot(pkt->dst_slot);
+	if (!ep || !endpoint_has(ep, &pkt->dst))
+		return -MG_DROP_BLACKHOLE;
+	return uplink_hand_over(skb, pkt, ep);
 }
 
 #endif

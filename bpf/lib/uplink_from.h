@@ -21,8 +21,11 @@ static __always_inline int check_tunnel(const struct packet *pkt, const struct m
 	return r && relay_trusted(pkt, from) ? 0 : r;
 }
 
-static __always_inline int check_from(const struct packet *pkt, const struct mg_ident *from)
+/* Verified once. from: what is known of the packet's source. */
+__weak __noinline int check_from(struct packet *pkt, struct mg_ident *from)
 {
+	if (!pkt || !from)
+		return -MG_DROP_INTERNAL;
 	if (from->flags & MG_ADDR_LOCAL && from->flags & (MG_ADDR_POD | MG_ADDR_HOST))
 		return -MG_DROP_LOCAL_CLAIMED;
 	return pkt->flags & PKT_FROM_TUNNEL ? check_tunnel(pkt, from) : 0;

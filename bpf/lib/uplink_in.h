@@ -36,17 +36,22 @@ static __always_inline int not_for_pods(struct __sk_buff *skb, struct packet *pk
 	return pkt->to.flags & MG_ADDR_LOCAL ? -MG_DROP_BLACKHOLE : relay(skb, pkt);
 }
 
-/* The source of a packet of a known flow: the row's way back, or a look-up that fills it. */
-static __always_inline int check_known(struct packet *pkt, struct mg_flow *flow)
+/* Is the source of a packet of a known flow where the row's way back leads? */
+static __always_inline bool source_known(const struct packet *pkt, const struct mg_flow *flow)
 {
 	__u32 back = !flow_direction(pkt, flow);
 	__u16 way = back ? flow->way[1] : flow->way[0];
+
+	return flow->flags & (MG_FLOW_WAY0_NODE << back) &&
+	       (!(pkt->flags & PKT_FROM_TUNNEL) || way == pkt->in_node);
+}
+
+/* The same by a look-up, which fills the way. */
+static __always_inline int check_source_known(struct packet *pkt, struct mg_flow *flow)
+{
 	struct mg_ident from, to;
 	int r;
 
-	if (flow->flags & (MG_FLOW_WAY0_NODE << back) &&
-	    (!(pkt->flags & PKT_FROM_TUNNEL) || way == pkt->in_node))
-		return 0;
 	ident_exact(&pkt->src, &from);
 	ident_complete(&pkt->src, &from);
 	ident_exact(&pkt->dst, &to);
@@ -56,38 +61,54 @@ static __always_inline int check_known(struct packet *pkt, struct mg_flow *flow)
 	if (from.flags &
 	    MG_ADDR_HOST) /* answers to a node go in the tunnel of the pod's own pool */
 		from.flags |= to.flags & ADDR_MODES;
-	if (back)
-		flow_keep_way(flow, &from, 1);
-	else
+	if (flow_direction(pkt, flow))
 		flow_keep_way(flow, &from, 0);
+	else
+		flow_keep_way(flow, &from, 1);
 	return 0;
 }
 
-static __always_inline int known_in(struct __sk_buff *skb, struct packet *pkt, struct mg_flow *flow,
-				    const struct mg_local *local)
+/* Step for a packet of a known flow of which more has to be found out than known_target() does.
+ * Verified once. */
+__weak __noinline int known_in(struct __sk_buff *skb, struct packet *pkt, struct mg_flow *flow)
 {
-	bool stack = flow->flags & MG_FLOW_VIA_STACK;
+	const struct mg_local *local = local_row();
+	bool stack;
 	int r;
 
+	pkt = packet_row(pkt);
+	if (!pkt || !flow || !local)
+		return -MG_DROP_INTERNAL;
+	stack = flow->flags & MG_FLOW_VIA_STACK;
 	if (flow->flags & FLOW_TRANSLATED)
 		return answer_in(skb, pkt, flow, local);
-	r = check_known(pkt, flow);
+	r = source_known(pkt, flow) ? 0 : check_source_known(pkt, flow);
 	if (r)
 		return r;
 	r = flow_recheck(pkt, flow);
 	if (r)
 		return reset_in(skb, pkt, local, r);
 	flow_way(pkt, flow, local);
-	if (!is_local_pod(&pkt->to)) {
-		flow_update(pkt, flow);
+	flow_update(pkt, flow);
+	if (!is_local_pod(&pkt->to))
 		return not_for_pods(skb, pkt);
-	}
-	if (flow_settled(pkt, flow))
-		flow_touch(pkt, flow);
-	else
-		flow_update(pkt, flow);
 	pkt->dst_slot = pkt->to.slot;
 	return stack ? MG_FINAL_STACK : uplink_deliver(skb, pkt);
+}
+
+/* The endpoint that gets a packet of which nothing else has to be found out, as most are: of a
+ * settled flow to a pod of this node, with nothing changed since its last packet. */
+static __always_inline struct mg_ep *known_target(struct packet *pkt, const struct mg_flow *flow)
+{
+	__u32 at = flow_direction(pkt, flow);
+	struct mg_ep *ep;
+
+	if (!flow_settled(pkt, flow) || flow->flags & (FLOW_TRANSLATED | MG_FLOW_VIA_STACK) ||
+	    flow->flags & (MG_FLOW_WAY0_NODE << at) || !source_known(pkt, flow) ||
+	    !flow_unchanged(pkt, flow))
+		return NULL;
+	ep = endpoint_by_slot(at ? flow->way[1] : flow->way[0]);
+	return ep && endpoint_has(ep, &pkt->dst) ? ep : NULL;
 }
 
 static __always_inline int new_in(struct __sk_buff *skb, struct packet *pkt,
@@ -115,12 +136,16 @@ static __always_inline int new_in(struct __sk_buff *skb, struct packet *pkt,
 	return r ? r : uplink_deliver(skb, pkt);
 }
 
-static __always_inline int error_in(struct __sk_buff *skb, struct packet *pkt,
-				    const struct mg_local *local)
+/* Verified once. */
+__weak __noinline int error_in(struct __sk_buff *skb, struct packet *pkt)
 {
+	const struct mg_local *local = local_row();
 	struct mg_ident from;
 	int r;
 
+	pkt = packet_row(pkt);
+	if (!pkt || !local)
+		return -MG_DROP_INTERNAL;
 	ident_exact(&pkt->src, &from);
 	if (pkt->flags & PKT_FROM_TUNNEL)
 		ident_complete(&pkt->src, &from);
@@ -156,11 +181,44 @@ static __always_inline int host_in(struct packet *pkt)
 	return r ? r : MG_FINAL_STACK;
 }
 
-static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet *pkt,
-					   const struct mg_local *local)
+/* Step for a packet without a row. Verified once. */
+__weak __noinline int unknown_in(struct __sk_buff *skb, struct packet *pkt)
 {
-	bool own = addr_is_own(local, &pkt->dst);
+	const struct mg_local *local = local_row();
+	int r;
+
+	pkt = packet_row(pkt);
+	if (!pkt || !local)
+		return -MG_DROP_INTERNAL;
+	if (front_has_ports(pkt->proto)) {
+		r = service_new_in(pkt);
+		if (r)
+			return r == -MG_DROP_NO_BACKEND ? service_refuse_in(skb, pkt) : r;
+		if (pkt->flags & PKT_REWRITE_DST)
+			return service_pass(skb, pkt);
+	}
+	return addr_is_own(local, &pkt->dst) && !pkt->host ? host_in(pkt) : new_in(skb, pkt, local);
+}
+
+/* Step for a fragment that came before its first one: r says so. The host puts its own together, in
+ * any order; without the first one, which is judged, they are nothing. Verified once. */
+__weak __noinline int fragment_in(struct packet *pkt, int r)
+{
+	const struct mg_local *local = local_row();
+
+	pkt = packet_row(pkt);
+	if (!pkt || !local)
+		return -MG_DROP_INTERNAL;
+	if (addr_is_own(local, &pkt->dst))
+		return host_in(pkt);
+	ident_exact(&pkt->dst, &pkt->to);
+	return is_local_pod(&pkt->to) || pkt->flags & PKT_FROM_TUNNEL ? r : host_in(pkt);
+}
+
+static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet *pkt)
+{
 	struct mg_flow *flow;
+	struct mg_ep *ep;
 	int r;
 
 	r = frag_track(pkt);
@@ -170,27 +228,19 @@ static __always_inline int uplink_in_steps(struct __sk_buff *skb, struct packet 
 			return r;
 	}
 	if (pkt->flags & PKT_ICMP_ERROR)
-		return error_in(skb, pkt, local);
-	/* the host puts its own fragments together, in any order; without the first one, which is
-	 * judged, they are nothing */
-	if (own && r)
-		return host_in(pkt);
-	if (r) {
-		ident_exact(&pkt->dst, &pkt->to);
-		return is_local_pod(&pkt->to) || pkt->flags & PKT_FROM_TUNNEL ? r : host_in(pkt);
-	}
+		return error_in(skb, pkt);
+	if (r)
+		return fragment_in(pkt, r);
 	flow_key_near(pkt);
 	flow = flow_find(pkt);
-	if (flow)
-		return known_in(skb, pkt, flow, local);
-	if (front_has_ports(pkt->proto)) {
-		r = service_new_in(pkt);
-		if (r)
-			return r == -MG_DROP_NO_BACKEND ? service_refuse_in(skb, pkt) : r;
-		if (pkt->flags & PKT_REWRITE_DST)
-			return service_pass(skb, pkt);
-	}
-	return own && !pkt->host ? host_in(pkt) : new_in(skb, pkt, local);
+	if (!flow)
+		return unknown_in(skb, pkt);
+	ep = known_target(pkt, flow);
+	if (!ep)
+		return known_in(skb, pkt, flow);
+	flow_touch(pkt, flow);
+	pkt->dst_slot = ep->slot;
+	return uplink_hand_over(skb, pkt, ep);
 }
 
 /* Where it came in: an uplink, or a tunnel, where the endpoint for all interfaces judges. */
@@ -209,7 +259,7 @@ static __always_inline int uplink_in(struct __sk_buff *skb, struct packet *pkt,
 	int r, opened;
 
 	enter(pkt, local);
-	r = uplink_in_steps(skb, pkt, local);
+	r = uplink_in_steps(skb, pkt);
 	if (!pkt->outer_length || (r != MG_FINAL_STACK && r != MG_FINAL_NEXT))
 		return r;
 	/* the stack gets it without its tunnel */
