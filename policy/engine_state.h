@@ -145,6 +145,14 @@ void lists_resort(struct engine *engine);
 void lists_soil_inside(struct engine *engine, const struct netset *set);
 void lists_resolve(struct engine *engine);
 void want_clear(struct engine *engine, struct want *want);
+enum policy_direction stage_direction(enum mg_stage stage);
+/* Is the policy one of those that judge at the stage, where it applies? */
+bool entry_judges(const struct engine *engine, const struct policy_entry *entry,
+		  enum mg_stage stage);
+enum rule_action tier_end(const struct tier *tier, enum mg_stage stage);
+/* What holds where nothing applies, or everything passes. */
+bool endpoint_ends_in_deny(const struct endpoint *endpoint, enum mg_stage stage);
+bool endpoint_is_host(const struct endpoint *endpoint);
 
 /* restore.c: NO_IDENTITY where there was no row */
 uint16_t known_get(const struct engine *engine, const struct mg_prefix *prefix, bool net);

@@ -295,7 +295,7 @@ void facts_unref(struct facts_table *table, struct facts *facts)
 	facts_free(table, facts);
 }
 
-static const char *set_lookup(const struct tag_set *set, const char *key)
+const char *tag_set_lookup(const struct tag_set *set, const char *key)
 {
 	size_t low = 0, high = set->count;
 
@@ -319,7 +319,7 @@ const char *facts_lookup(void *ctx, const char *key)
 	const char *value = NULL;
 
 	for (int i = 0; !value && i < 3; i++)
-		value = set_lookup(facts->set[i], key);
+		value = tag_set_lookup(facts->set[i], key);
 	return value;
 }
 

@@ -67,6 +67,9 @@ void facts_table_done(struct facts_table *table);
 struct facts *facts_intern(struct facts_table *table, const struct engine_facts *from);
 void facts_unref(struct facts_table *table, struct facts *facts);
 
+/* The value of a key; NULL: absent. */
+const char *tag_set_lookup(const struct tag_set *set, const char *key);
+
 /* selector_lookup over struct facts. */
 const char *facts_lookup(void *facts, const char *key);
 

@@ -194,7 +194,7 @@ static uint32_t stage_bit(enum mg_stage stage)
 	return POLICY_AT_NORMAL;
 }
 
-static enum policy_direction stage_direction(enum mg_stage stage)
+enum policy_direction stage_direction(enum mg_stage stage)
 {
 	return stage == MG_STAGE_UNTRACKED_OUT || stage == MG_STAGE_FORWARD_OUT ||
 			       stage == MG_STAGE_NORMAL_OUT || stage == MG_STAGE_WORKLOAD_OUT ||
@@ -224,7 +224,7 @@ static bool superseded(const struct engine *e, const struct policy *policy)
 	return false;
 }
 
-static bool judges(const struct engine *e, const struct policy_entry *entry, enum mg_stage stage)
+bool entry_judges(const struct engine *e, const struct policy_entry *entry, enum mg_stage stage)
 {
 	const struct policy *policy = entry->policy;
 
@@ -238,15 +238,19 @@ static bool judges(const struct engine *e, const struct policy_entry *entry, enu
 }
 
 /* What no rule of an untracked or preDNAT policy decides goes on to the other stages. */
-static void push_tier_end(part_vec *parts, const struct tier *tier, enum mg_stage stage)
+enum rule_action tier_end(const struct tier *tier, enum mg_stage stage)
 {
-	vec_push(parts,
-		 (struct set_part){ .kind = STEP_TIER,
-				    .action = stage <= MG_STAGE_PREDNAT ? RULE_PASS : tier->action,
-				    .tier = tier->number });
+	return stage <= MG_STAGE_PREDNAT ? RULE_PASS : tier->action;
 }
 
-static bool is_host(const struct endpoint *endpoint)
+static void push_tier_end(part_vec *parts, const struct tier *tier, enum mg_stage stage)
+{
+	vec_push(parts, (struct set_part){ .kind = STEP_TIER,
+					   .action = tier_end(tier, stage),
+					   .tier = tier->number });
+}
+
+bool endpoint_is_host(const struct endpoint *endpoint)
 {
 	return endpoint->facts->kind == ENGINE_HOST_END;
 }
@@ -272,12 +276,12 @@ static void gather(struct engine *e, const struct endpoint *endpoint, enum mg_st
 		struct policy_entry *entry = endpoint->applies.v[i];
 		struct cpol *cpol;
 
-		if (!judges(e, entry, stage))
+		if (!entry_judges(e, entry, stage))
 			continue;
 		if (tier && tier != entry->tier)
 			push_tier_end(parts, tier, stage);
 		tier = entry->tier;
-		if (is_host(endpoint) && entry->near[direction])
+		if (endpoint_is_host(endpoint) && entry->near[direction])
 			cpol = cpol_get_both(&e->compiler, entry->policy, direction);
 		else
 			cpol = cpol_get(&e->compiler, entry->policy, direction,
@@ -289,7 +293,7 @@ static void gather(struct engine *e, const struct endpoint *endpoint, enum mg_st
 }
 
 /* What holds where nothing applies, or everything passes. */
-static bool ends_in_deny(const struct endpoint *endpoint, enum mg_stage stage)
+bool endpoint_ends_in_deny(const struct endpoint *endpoint, enum mg_stage stage)
 {
 	return endpoint->default_deny &&
 	       (stage == MG_STAGE_NORMAL_IN || stage == MG_STAGE_NORMAL_OUT ||
@@ -312,7 +316,7 @@ static bool needs_staged(const struct engine *e, const struct endpoint *endpoint
 /* The stages of an endpoint's kind. */
 static bool has_stage(const struct engine *e, const struct endpoint *endpoint, enum mg_stage stage)
 {
-	if (is_host(endpoint))
+	if (endpoint_is_host(endpoint))
 		return stage < MG_STAGE_WORKLOAD_IN;
 	if (stage_staged(stage))
 		return needs_staged(e, endpoint);
@@ -323,7 +327,7 @@ static uint32_t fixed_set(const struct endpoint *endpoint, enum mg_stage stage)
 {
 	if (stage <= MG_STAGE_FORWARD_OUT)
 		return MG_SET_NONE;
-	return ends_in_deny(endpoint, stage) ? MG_SET_DROP_ALL : MG_SET_ALLOW_ALL;
+	return endpoint_ends_in_deny(endpoint, stage) ? MG_SET_DROP_ALL : MG_SET_ALLOW_ALL;
 }
 
 static struct want want_of(struct engine *e, const struct endpoint *endpoint, enum mg_stage stage)
@@ -339,8 +343,9 @@ static struct want want_of(struct engine *e, const struct endpoint *endpoint, en
 		return want;
 	}
 	vec_push(&parts, (struct set_part){ .kind = STEP_END,
-					    .action = ends_in_deny(endpoint, stage) ? RULE_DENY
-										    : RULE_ALLOW });
+					    .action = endpoint_ends_in_deny(endpoint, stage)
+							      ? RULE_DENY
+							      : RULE_ALLOW });
 	want.set = set_get(&e->sets, parts.v, parts.n, of_both_ends(&parts));
 	want.number = want.set->num.number;
 	vec_done(&parts);

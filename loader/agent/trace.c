@@ -13,6 +13,7 @@
 #include "agent/server.h"
 #include "agent/show.h"
 #include "agent/trace_flow.h"
+#include "agent/trace_nearest.h"
 #include "agent/trace_words.h"
 #include "agent/uplink.h"
 #include "base/arena.h"
@@ -38,10 +39,28 @@ static char *to_hex(const uint8_t *data, size_t size)
 	return text;
 }
 
-static json_t *answer_of(const struct agent *agent, const struct dp_trace_result *result,
-			 const struct trace_flow *flow)
+/* A question: the packet, the live flow that it is one of (proto 0: none), and what policy sees. */
+struct question {
+	struct dp_trace_packet packet;
+	struct trace_flow flow;
+	struct nearest_question connection;
+};
+
+static void put_nearest(const struct agent *agent, const struct trace_walk *walk, json_t *answer)
 {
-	struct trace_walk walk = { .flow = flow };
+	json_t *nearest = walk->denied.slot && walk->denied.proto
+				  ? trace_nearest(agent, &walk->denied)
+				  : NULL;
+
+	if (nearest)
+		json_object_set_new(answer, "nearest", nearest);
+}
+
+static json_t *answer_of(const struct agent *agent, const struct dp_trace_result *result,
+			 const struct question *question)
+{
+	const struct trace_flow *flow = question->flow.proto ? &question->flow : NULL;
+	struct trace_walk walk = { .flow = flow, .connection = question->connection };
 	json_t *steps = json_array(), *answer;
 	const char *next;
 
@@ -60,13 +79,16 @@ static json_t *answer_of(const struct agent *agent, const struct dp_trace_result
 			   "steps", steps);
 	if (flow)
 		json_object_set_new(answer, "flow", trace_flow_json(flow));
-	if (walk.reason)
+	if (walk.reason) {
 		json_object_set_new(answer, "reason", json_string(dp_reason_name(walk.reason)));
+		put_nearest(agent, &walk, answer);
+	}
 	if (next && !walk.reason) {
 		_cleanup_free_ char *packet = to_hex(result->data, result->size);
 
 		json_object_set_new(answer, "next_node", json_string(next));
 		json_object_set_new(answer, "packet", json_string(packet));
+		json_object_set_new(answer, "connection", trace_connection_json(&walk.connection));
 	}
 	return answer;
 }
@@ -190,10 +212,11 @@ static int place_of(struct agent *agent, const json_t *request, struct packet_sp
 	return 0;
 }
 
-/* Fills packet, and flow where the question is about a live one; data has room for FRAME_MAX. */
+/* Data has room for FRAME_MAX. */
 static int from_here(struct agent *agent, const json_t *request, uint8_t *data,
-		     struct dp_trace_packet *packet, struct trace_flow *flow, struct err *err)
+		     struct question *question, struct err *err)
 {
+	struct dp_trace_packet *packet = &question->packet;
 	bool want6 = json_integer_value(json_object_get(request, "family")) == 6;
 	struct packet_spec spec = { .sport = SOURCE_PORT };
 	int protocol = protocol_of(request), r;
@@ -216,16 +239,17 @@ static int from_here(struct agent *agent, const json_t *request, uint8_t *data,
 	spec.proto = (uint8_t)protocol;
 	spec.dport = (uint16_t)json_integer_value(json_object_get(request, "port"));
 	if (json_is_true(json_object_get(request, "flow"))) {
-		r = live_connection(agent, request, &spec, flow, err);
+		r = live_connection(agent, request, &spec, &question->flow, err);
 		if (r < 0)
 			return r;
 	}
 	packet->size = packet_build(&spec, data);
+	trace_connection_of(&spec, &question->connection);
 	return 0;
 }
 
 static int arrived(struct agent *agent, const json_t *request, uint8_t *data,
-		   struct dp_trace_packet *packet, struct trace_flow *flow, struct err *err)
+		   struct question *question, struct err *err)
 {
 	const char *hex = text_of(request, "packet");
 	size_t size = strlen(hex) / 2;
@@ -242,11 +266,12 @@ static int arrived(struct agent *agent, const json_t *request, uint8_t *data,
 	}
 	if (!agent->uplink_count)
 		return err_set(err, -ENODEV, "no uplink for a packet to come in");
-	*packet = (struct dp_trace_packet){ .prog = "from_netdev",
-					    .ifindex = (uint32_t)agent->uplinks[0].ifindex,
-					    .data = data,
-					    .size = size };
-	return trace_flow_read(agent, request, flow, err);
+	question->packet = (struct dp_trace_packet){ .prog = "from_netdev",
+						     .ifindex = (uint32_t)agent->uplinks[0].ifindex,
+						     .data = data,
+						     .size = size };
+	trace_connection_read(request, &question->connection);
+	return trace_flow_read(agent, request, &question->flow, err);
 }
 
 static void on_idle(evutil_socket_t fd, short what, void *context)
@@ -269,13 +294,13 @@ static int load(struct agent *agent, struct err *err)
 	return agent->trace ? 0 : dp_trace_load(agent->dp, &agent->trace, err);
 }
 
-static int run(struct agent *agent, const struct dp_trace_packet *packet,
-	       const struct trace_flow *flow, struct dp_trace_result *ret_result, struct err *err)
+static int run(struct agent *agent, const struct question *question,
+	       struct dp_trace_result *ret_result, struct err *err)
 {
-	int r = flow->proto ? trace_flow_copy(agent, flow) : 0;
+	int r = question->flow.proto ? trace_flow_copy(agent, &question->flow) : 0;
 
 	r = r ? err_errno(err, r, "trace: copying the flow")
-	      : dp_trace_run(agent->trace, packet, ret_result, err);
+	      : dp_trace_run(agent->trace, &question->packet, ret_result, err);
 	dp_trace_clear(agent->trace);
 	return r;
 }
@@ -284,20 +309,18 @@ int trace_ask(struct agent *agent, const json_t *request, json_t **ret_answer, s
 {
 	uint8_t data[FRAME_MAX], out[FRAME_MAX];
 	struct dp_trace_result result = { .data = out, .data_room = sizeof(out) };
-	struct trace_flow flow = { 0 };
-	struct dp_trace_packet packet;
+	struct question question = { 0 };
 	int r;
 
-	r = json_object_get(request, "packet")
-		    ? arrived(agent, request, data, &packet, &flow, err)
-		    : from_here(agent, request, data, &packet, &flow, err);
+	r = json_object_get(request, "packet") ? arrived(agent, request, data, &question, err)
+					       : from_here(agent, request, data, &question, err);
 	if (!r)
 		r = load(agent, err);
 	if (!r)
-		r = run(agent, &packet, &flow, &result, err);
+		r = run(agent, &question, &result, err);
 	if (r < 0)
 		return r;
-	*ret_answer = answer_of(agent, &result, flow.proto ? &flow : NULL);
+	*ret_answer = answer_of(agent, &result, &question);
 	return 0;
 }
 

@@ -7,11 +7,13 @@
  *           "family":4}                       a new connection, from a pod of this node, or from
  *                                             or to the node itself
  *          with "flow":true                   a live one, the latest that fits; "source_port":N
- *          {"op":"trace","packet":"hex"}      a packet that came from another node's answer, and
- *                                             of a live connection that answer's "flow"
+ *          {"op":"trace","packet":"hex"}      a packet that came from another node's answer, with
+ *                                             that answer's "connection", and of a live
+ *                                             connection its "flow"
  * Answer   {"verdict":"allowed|dropped|forwarded","reason":...,"steps":[{"step":...,"text":...}],
  *           "rules":[...],"next_node":...,"packet":"hex",
- *           "flow":{"src","dst","proto","sport","dport"}}
+ *           "flow":{"src","dst","proto","sport","dport"},"connection":{the same},
+ *           "nearest":{...}}                  where policy denies (agent/trace_nearest.h)
  * forwarded: the way goes on at next_node, which is to be asked with the packet.
  */
 #ifndef MARGAY_AGENT_TRACE_H

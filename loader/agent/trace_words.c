@@ -68,13 +68,25 @@ static bool verdict_allows(const struct agent *agent, uint32_t number)
 	       verdict.action == MG_ACTION_ALLOW;
 }
 
+static void note_denial(struct trace_walk *walk, uint32_t slot, enum mg_stage stage, bool allowed)
+{
+	walk->denied = (struct nearest_question){ 0 };
+	if (allowed)
+		return;
+	walk->denied = walk->connection;
+	walk->denied.slot = slot;
+	walk->denied.stage = stage;
+}
+
 static char *judgement(const struct agent *agent, const struct mg_step *step, uint32_t slot,
-		       enum policy_direction way)
+		       enum policy_direction way, struct trace_walk *walk)
 {
 	bool allowed = verdict_allows(agent, step->b);
 	_cleanup_free_ char *who = slot_text(agent, slot);
 	_cleanup_free_ char *rule = rule_words(agent, step->c);
 
+	note_denial(walk, slot, way == POLICY_IN ? MG_STAGE_WORKLOAD_IN : MG_STAGE_WORKLOAD_OUT,
+		    allowed);
 	if (!rule && allowed)
 		rule = step->a == MG_SET_ALLOW_ALL ? xasprintf("no policy selects it")
 						   : xasprintf("without a rule");
@@ -111,13 +123,15 @@ static const char *stage_text(uint32_t stage)
 	return "?";
 }
 
-static char *host_judgement(const struct agent *agent, const struct mg_step *step)
+static char *host_judgement(const struct agent *agent, const struct mg_step *step,
+			    struct trace_walk *walk)
 {
 	bool allowed = verdict_allows(agent, step->b);
 	_cleanup_free_ char *rule = rule_words(agent, step->c);
 
 	const char *name = hosts_name_of_slot(agent, (uint16_t)step->a);
 
+	note_denial(walk, step->a & 0xffff, (enum mg_stage)(step->a >> 16), allowed);
 	if (!rule)
 		rule = xstrdup(allowed ? "no rule decides" : "no rule allows it");
 	return xasprintf("%s of host endpoint %s: %s (%s)", stage_text(step->a >> 16),
@@ -162,14 +176,18 @@ static char *flow_words(const struct agent *agent, const struct mg_step *step,
 			 in ? "; allowed by " : "", in ? in : "");
 }
 
-static char *service_words(const struct agent *agent, const struct mg_step *step)
+static char *service_words(const struct agent *agent, const struct mg_step *step,
+			   struct trace_walk *walk)
 {
 	const struct mg_back_key key = { .set = step->a, .slot = step->b };
 	char text[ADDR_TEXT_MAX] = "?";
 	struct mg_back back;
 
-	if (!dp_map_get(dp_get_map(agent->dp, "mg_backs"), &key, &back))
+	if (!dp_map_get(dp_get_map(agent->dp, "mg_backs"), &key, &back)) {
 		addr_format(&back.addr, text);
+		walk->connection.dst = back.addr;
+		walk->connection.dport = (uint16_t)step->c;
+	}
 	return xasprintf("a service: backend %s port %u", text, step->c);
 }
 
@@ -194,9 +212,9 @@ char *trace_words(const struct agent *agent, const struct mg_step *step, struct 
 		walk->dst_slot = step->b & 0xffff;
 		return identity_words(agent, "destination", step->a, step->b >> 16);
 	case MG_STEP_EGRESS:
-		return judgement(agent, step, walk->src_slot, POLICY_OUT);
+		return judgement(agent, step, walk->src_slot, POLICY_OUT, walk);
 	case MG_STEP_INGRESS:
-		return judgement(agent, step, walk->dst_slot, POLICY_IN);
+		return judgement(agent, step, walk->dst_slot, POLICY_IN, walk);
 	case MG_STEP_STAGED_EGRESS:
 		return staged_judgement(agent, step, walk->src_slot, POLICY_OUT);
 	case MG_STEP_STAGED_INGRESS:
@@ -233,12 +251,12 @@ char *trace_words(const struct agent *agent, const struct mg_step *step, struct 
 	case MG_STEP_RESET:
 		return xstrdup("the sender is told by a TCP reset");
 	case MG_STEP_HOST:
-		return host_judgement(agent, step);
+		return host_judgement(agent, step, walk);
 	case MG_STEP_FAILSAFE:
 		return xasprintf("failsafe port %u of %s", step->a,
 				 step->c ? "the far end" : "this node");
 	case MG_STEP_SERVICE:
-		return service_words(agent, step);
+		return service_words(agent, step, walk);
 	case MG_STEP_MAX:
 		break;
 	}

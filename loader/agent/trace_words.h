@@ -8,13 +8,16 @@
 #include "abi/event.h"
 #include "agent/agent.h"
 #include "agent/trace_flow.h"
+#include "policy/nearest.h"
 
 /* Which end a judgement belongs to, and how it ended: what the steps said so far. */
 struct trace_walk {
 	uint32_t src_slot, dst_slot;
 	uint32_t next_node;
 	uint32_t reason;
-	const struct trace_flow *flow; /* the live one that was copied; NULL: none */
+	const struct trace_flow *flow;	    /* the live one that was copied; NULL: none */
+	struct nearest_question connection; /* as policy sees it at this step; proto 0: not known */
+	struct nearest_question denied;	    /* by the last judgement; slot 0: by none */
 };
 
 /* The next step of the walk; the caller frees. */

@@ -210,6 +210,7 @@ static json_t *first_request(const struct question *question)
 
 static void show_answer(const json_t *answer)
 {
+	const json_t *nearest = json_object_get(answer, "nearest");
 	json_t *step;
 	size_t i;
 
@@ -217,6 +218,8 @@ static void show_answer(const json_t *answer)
 	json_array_foreach(json_object_get(answer, "steps"), i, step)
 		printf("  %-20s %s\n", json_text_or(step, "step", ""),
 		       json_text_or(step, "text", ""));
+	if (nearest)
+		printf("  %-20s %s\n", "nearest", json_text_or(nearest, "text", ""));
 }
 
 static int walk(struct question *question, json_t *answers, struct err *err)
@@ -237,8 +240,9 @@ static int walk(struct question *question, json_t *answers, struct err *err)
 		next = json_text_at(answer, "next_node");
 		node = next ? xstrdup(next) : NULL;
 		json_decref(request);
-		request = json_pack("{s:s,s:O*}", "packet", json_text_or(answer, "packet", ""),
-				    "flow", json_object_get(answer, "flow"));
+		request = json_pack("{s:s,s:O*,s:O*}", "packet", json_text_or(answer, "packet", ""),
+				    "flow", json_object_get(answer, "flow"), "connection",
+				    json_object_get(answer, "connection"));
 	}
 	json_decref(request);
 	free(node);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`margayctl trace --flow`: what happens to the next packet of a connection that is there, on one
-node, from node to node, and outside."""
+"""`margayctl trace`: what happens to the next packet of a connection that is there, on one node, from
+node to node, and outside; and what would have to be different where policy denies a new one."""
 import json
 import os
 import time
@@ -120,3 +120,42 @@ def test_revoked_by_a_change(cluster, pods, connection):
         assert live["reason"].startswith("policy-")
     finally:
         cluster["n1"].ctl("delete", "-f", path)
+
+
+NARROW = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: narrow, namespace: shop}
+spec:
+  podSelector: {}
+  policyTypes: [Ingress]
+  ingress:
+  - from: [{podSelector: {matchLabels: {tier: gold}}}]
+    ports: [{port: 7100}]
+  - from: [{podSelector: {matchLabels: {tier: frontend}}}]
+    ports: [{port: 8443}]
+"""
+
+
+@pytest.mark.parametrize("target, nodes", [("shop/backend", ["n1"]), ("shop/batch", ["n1", "n2"])])
+def test_nearest_rule(cluster, pods, target, nodes):
+    """Where the receiver's policy denies, the answer of its node names the rule that asks for the
+    fewest different things, and that question is allowed."""
+    cluster["n1"].apply(NARROW)
+    try:
+        def denied():
+            answers = trace(cluster, "shop/frontend", target)
+            return answers if answers[-1]["verdict"] == "dropped" else None
+        answers = wait_for(denied, "a denial")
+        assert [answer["node"] for answer in answers] == nodes
+        nearest = answers[-1]["nearest"]
+        assert nearest["if"] == [{"what": "label", "end": "source", "text": 'label tier == "gold" on the source'}]
+        assert (nearest["rule"]["name"], nearest["rule"]["rule"], nearest["action"]) == ("narrow", 0, "Allow")
+        text = cluster["n1"].ctl("trace", "shop/frontend", target, "--port", "22")
+        assert "allowed if port 8443 (NetworkPolicy shop/narrow, ingress rule 1)" in text
+        text = cluster["n1"].ctl("trace", "shop/frontend", target, "--port", "8443", "--protocol", "udp")
+        assert "allowed if protocol TCP (NetworkPolicy shop/narrow, ingress rule 1)" in text
+        allowed = json.loads(cluster["n1"].ctl("trace", "shop/frontend", target, "--port", "8443", "-o", "json"))
+        assert allowed[-1]["verdict"] == "allowed" and "nearest" not in allowed[-1]
+    finally:
+        cluster["n1"].ctl("delete", "-f", "-", stdin=NARROW)
