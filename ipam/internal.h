@@ -28,11 +28,12 @@
 #define COMMIT_TRIES 16	   /* conflicts in one tick before it yields */
 #define DOWN_MIN_MS 500	   /* first pause after the store went out of reach */
 #define DOWN_MAX_MS 15000
-#define TARGET_CALM_MS 60000 /* without a shortage: the reserve's target is halved */
-#define POOL_IDLE_MS 600000  /* without a pod: the reserve is given back */
-#define RECLAIM_AGE_MS 60000 /* an empty block of another is left alone this long */
-#define SHED_MS 10000	     /* between looks for surplus */
-#define FIXED_WAIT_MS 6000   /* a fixed address that still rests is waited for */
+#define TARGET_CALM_MS 60000  /* without a shortage: the reserve's target is halved */
+#define POOL_IDLE_MS 600000   /* without a pod: the reserve is given back */
+#define BLOCK_SPARE_MS 600000 /* empty beside others with room: the block is given back */
+#define RECLAIM_AGE_MS 60000  /* an empty block of another is left alone this long */
+#define SHED_MS 10000	      /* between looks for surplus */
+#define FIXED_WAIT_MS 6000    /* a fixed address that still rests is waited for */
 #define CALICO_V3 "projectcalico.org/v3"
 #define WANTED "wanted" /* secondary of a reserved address: the node that asks for it */
 #define DEFAULT_NETWORK "k8s-pod-network"
@@ -61,9 +62,11 @@ struct entry {
 struct cached_block {
 	struct mg_prefix cidr; /* key */
 	struct block *block;
-	bool stale;  /* read again before use */
-	bool seen;   /* by the list in work */
-	bool affine; /* has its BlockAffinity */
+	bool stale;	/* read again before use */
+	bool seen;	/* by the list in work */
+	bool affine;	/* has its BlockAffinity */
+	bool leaving;	/* spare for so long that it is given back: nothing is taken from it */
+	__u64 spare_ms; /* since when nothing needs it; 0: something does */
 	UT_hash_handle hh;
 };
 

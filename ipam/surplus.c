@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a node gives back: reserve beyond need, idle pools, blocks it may not have any more. */
+#include <errno.h>
 #include <string.h>
 
 #include "base/inet.h"
@@ -80,44 +81,125 @@ void shed_surplus(struct ipam *ipam)
 
 /* --- blocks ---------------------------------------------------------------------------------- */
 
-static bool has_entries(const struct ipam *ipam, const struct mg_prefix *cidr)
+/* Addresses of the block that this node holds ahead of need; -EBUSY: others of its, too. */
+static int held_ahead(const struct ipam *ipam, const struct mg_prefix *cidr)
+{
+	struct entry *entry, *next;
+	int count = 0;
+
+	HASH_ITER(hh, ipam->entries, entry, next) {
+		if (memcmp(&entry->block, cidr, sizeof(*cidr)))
+			continue;
+		if (entry->state != ENTRY_RESERVE || entry->pinned)
+			return -EBUSY;
+		count++;
+	}
+	return count;
+}
+
+static void unreserve_block(struct ipam *ipam, const struct mg_prefix *cidr)
 {
 	struct entry *entry, *next;
 
 	HASH_ITER(hh, ipam->entries, entry, next)
 		if (!memcmp(&entry->block, cidr, sizeof(*cidr)))
+			entry_set(ipam, entry, ENTRY_UNRESERVING, NULL);
+}
+
+static const struct pool *pool_of(const struct ipam *ipam, const struct cached_block *cached)
+{
+	union mg_addr first = cached->cidr.addr;
+
+	return pools_of(ipam->pools, &first);
+}
+
+static void mature(struct ipam *ipam, struct cached_block *cached)
+{
+	block_mature(cached->block, ipam->now(ipam->now_arg), ipam->pools->cooldown_ms);
+}
+
+/* Another block of the node's has room for what may come. */
+static bool has_room_beside(struct ipam *ipam, const struct cached_block *cached)
+{
+	struct cached_block *other, *next;
+
+	HASH_ITER(hh, ipam->blocks, other, next) {
+		if (other == cached || other->stale || !block_is_of(other->block, ipam->node) ||
+		    pool_of(ipam, other) != pool_of(ipam, cached))
+			continue;
+		mature(ipam, other);
+		if (other->block->fifo_count * 2 >= other->block->size)
 			return true;
+	}
 	return false;
 }
 
-static bool is_unwanted(struct ipam *ipam, struct cached_block *cached)
+static bool is_calm(struct ipam *ipam, const struct pool *pool)
 {
-	union mg_addr first = cached->cidr.addr;
-	const struct pool *pool = pools_of(ipam->pools, &first);
+	const struct pool_note *note;
 
-	if (pool && (pool->disabled || pool_selects_node(pool, &ipam->labels)))
+	HASH_FIND_STR(ipam->notes, pool->name, note);
+	return !note || note->target <= pool_target_min(ipam, pool);
+}
+
+/* What a burst of pods needed and the calm after it does not: for a while already. Where nodes
+ * may not claim blocks by themselves, somebody gave it, and it stays. */
+static bool is_spare(struct ipam *ipam, struct cached_block *cached, const struct pool *pool)
+{
+	__u64 now = ipam->now(ipam->now_arg);
+
+	if (!ipam->pools->auto_blocks || !is_calm(ipam, pool) || !has_room_beside(ipam, cached))
 		return false;
-	block_mature(cached->block, ipam->now(ipam->now_arg), ipam->pools->cooldown_ms);
-	return block_is_empty(cached->block);
+	if (!cached->spare_ms || cached->spare_ms > now)
+		cached->spare_ms = now;
+	cached->leaving = now - cached->spare_ms >= BLOCK_SPARE_MS;
+	return true;
+}
+
+/* Nobody is in the block; ahead: addresses that this node holds there ahead of need. */
+static bool is_unwanted(struct ipam *ipam, struct cached_block *cached, unsigned int ahead)
+{
+	const struct pool *pool = pool_of(ipam, cached);
+
+	if (pool && pool->disabled)
+		return false;
+	mature(ipam, cached);
+	if (cached->block->size - cached->block->fifo_count != ahead)
+		return false;
+	if (!pool || !pool_selects_node(pool, &ipam->labels))
+		return !ahead;
+	return is_spare(ipam, cached, pool);
+}
+
+static int look_at_block(struct ipam *ipam, struct cached_block *cached, struct err *err)
+{
+	int ahead = held_ahead(ipam, &cached->cidr);
+
+	if (!block_is_of(cached->block, ipam->node)) {
+		if (!ahead)
+			cached_drop(ipam, cached);
+		return 0;
+	}
+	if (ahead < 0 || cached->stale || !is_unwanted(ipam, cached, (unsigned int)ahead)) {
+		cached->spare_ms = 0;
+		cached->leaving = false;
+		return 0;
+	}
+	if (cached->spare_ms && !cached->leaving)
+		return 0;
+	if (!ahead)
+		return give_up_block(ipam, cached, err);
+	unreserve_block(ipam, &cached->cidr);
+	return 0;
 }
 
 int give_up_blocks(struct ipam *ipam, struct err *err)
 {
 	struct cached_block *cached, *next;
-	int r;
+	int r = 0;
 
-	HASH_ITER(hh, ipam->blocks, cached, next) {
-		if (has_entries(ipam, &cached->cidr))
-			continue;
-		if (!block_is_of(cached->block, ipam->node)) {
-			cached_drop(ipam, cached);
-			continue;
-		}
-		if (cached->stale || !is_unwanted(ipam, cached))
-			continue;
-		r = give_up_block(ipam, cached, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	HASH_ITER(hh, ipam->blocks, cached, next)
+		if (r >= 0)
+			r = look_at_block(ipam, cached, err);
+	return r;
 }

@@ -41,7 +41,7 @@ static bool may_give(const struct ipam *ipam, const struct cached_block *cached)
 {
 	if (cached->stale)
 		return true;
-	return block_is_of(cached->block, ipam->node) &&
+	return !cached->leaving && block_is_of(cached->block, ipam->node) &&
 	       block_next(cached->block, is_unusable, ipam) >= 0;
 }
 

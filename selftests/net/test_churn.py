@@ -115,7 +115,10 @@ def held_by(node):
     held["identities"] = int(re.search(r"^margay_identities (\d+)$", metrics, re.M)[1])
     held["addresses known"] = int(re.search(r"^margay_addresses (\d+)$", metrics, re.M)[1])
     held["files of the agent"] = len(node.sh("find /var/lib/margay /run/margay -type f -not -path '*/store/*'").split())
-    held["files of the store"] = len(node.sh("find /var/lib/margay/store -type f -not -path '*/log/*' -not -path '*/tmp/*'").split())
+    files = node.sh("find /var/lib/margay/store -type f -not -path '*/log/*' -not -path '*/tmp/*'").split()
+    # A burst takes one block more for each node and family, and calm gives it back: that many and no more.
+    held["blocks"] = sum("/objects/" in file and "/IPAMBlock/" in file for file in files)
+    held["files of the store"] = sum("/IPAMBlock/" not in file and "/BlockAffinity/" not in file for file in files)
     return held
 
 
