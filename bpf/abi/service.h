@@ -18,8 +18,8 @@
  * The scope is who asks: pods and nodes of the cluster, or everybody else. A cluster address has a
  * frontend of the first alone, an external one of both, which differ under policy Local. A node
  * port stands once for all nodes' addresses, at the family's unspecified one (0.0.0.0 v4-mapped, or
- *::), and so does a pod's host port for those of this node (MG_FRONT_OWN). A host port that is
- * for one address stands there, at a loopback address too: sockets of the node alone ask those.
+ *::), and so does a pod's host port for those of this node (MG_FRONT_OWN). A host port for one
+ * address stands there; at a loopback address no packet finds it, since none has to come there.
  */
 #ifndef MARGAY_ABI_SERVICE_H
 #define MARGAY_ABI_SERVICE_H
@@ -29,12 +29,13 @@
 /* mg_front_key.scope */
 #define MG_FRONT_NEAR 0 /* for pods and nodes of the cluster */
 #define MG_FRONT_FAR 1	/* for everybody else */
+#define MG_FRONT_SELF 2 /* for sockets of the node itself: at a loopback address */
 
 struct mg_front_key {
 	union mg_addr addr;
 	__be16 port;
 	__u8 proto; /* IPPROTO_TCP, UDP or SCTP */
-	__u8 scope; /* MG_FRONT_NEAR, _FAR */
+	__u8 scope; /* MG_FRONT_NEAR, _FAR, _SELF */
 	__u8 pad[4];
 };
 

@@ -154,7 +154,7 @@ static __always_inline struct mg_front *sock_front(const struct sock_end *end, _
 		return front_find(&end->addr, end->port, proto, MG_FRONT_NEAR);
 	if (slot)
 		return NULL;
-	front = front_exact(&end->addr, end->port, proto, MG_FRONT_NEAR);
+	front = front_exact(&end->addr, end->port, proto, MG_FRONT_SELF);
 	return front ? front
 		     : front_node_port(addr_family(&end->addr), end->port, proto, MG_FRONT_NEAR);
 }

@@ -312,6 +312,13 @@ struct service_walk {
 	json_t *list;
 };
 
+static const char *scope_text(uint8_t scope)
+{
+	if (scope == MG_FRONT_SELF)
+		return "node";
+	return scope == MG_FRONT_FAR ? "outside" : "cluster";
+}
+
 /* taken_by: another service has the address, port and protocol. */
 static void add_service(void *context, const struct service_view *view)
 {
@@ -319,9 +326,9 @@ static void add_service(void *context, const struct service_view *view)
 	json_t *row = json_pack("{s:s,s:s,s:o,s:i,s:s,s:s,s:i,s:i,s:o}", "service", view->service,
 				"name", view->port, "address", addr_json(&view->key.addr), "port",
 				ntohs(view->key.port), "protocol", proto_text(view->key.proto),
-				"for", view->key.scope == MG_FRONT_FAR ? "outside" : "cluster",
-				"set", (int)view->row.set, "affinity", (int)view->row.affinity,
-				"backends", backends_json(walk->agent, &view->row));
+				"for", scope_text(view->key.scope), "set", (int)view->row.set,
+				"affinity", (int)view->row.affinity, "backends",
+				backends_json(walk->agent, &view->row));
 
 	json_object_set_new(row, "taken_by",
 			    view->taken_by ? json_string(view->taken_by) : json_null());

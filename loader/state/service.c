@@ -38,24 +38,31 @@ static void touch(struct services *services, struct proxied *service)
 
 /* --- services ----------------------------------------------------------------------------- */
 
-static struct proxied *proxied_get(struct services *services, const char *ns, const char *name)
+static struct proxied *keyed_get(struct services *services, const char *key)
 {
-	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
 	struct proxied *service;
 
 	HASH_FIND_STR(services->services, key, service);
 	if (service)
 		return service;
 	service = xcalloc(1, sizeof(*service));
-	service->key = TAKE_PTR(key);
+	service->key = xstrdup(key);
 	service->uid = xstrdup("");
 	HASH_ADD_KEYPTR(hh, services->services, service->key, strlen(service->key), service);
 	return service;
 }
 
+static struct proxied *proxied_get(struct services *services, const char *ns, const char *name)
+{
+	_cleanup_free_ char *key = xasprintf("%s/%s", ns, name);
+
+	return keyed_get(services, key);
+}
+
 static void facts_drop(struct services *services, struct proxied *service)
 {
 	claims_drop(services, service); /* they name the ports */
+	pod_drop(services, service);
 	for (size_t i = 0; i < service->ports.n; i++)
 		free(service->ports.v[i].name);
 	vec_done(&service->ports);
@@ -114,6 +121,26 @@ static void service_del(struct services *services, const char *ns, const char *n
 
 	facts_drop(services, service);
 	touch(services, service);
+}
+
+void services_ports_set(struct services *services, const struct host_ports *ports)
+{
+	struct proxied *pod = keyed_get(services, ports->key);
+
+	facts_drop(services, pod);
+	pod_take(services, pod, ports);
+	touch(services, pod);
+}
+
+void services_ports_del(struct services *services, const char *key)
+{
+	struct proxied *pod;
+
+	HASH_FIND_STR(services->services, key, pod);
+	if (!pod)
+		return;
+	facts_drop(services, pod);
+	touch(services, pod);
 }
 
 static void proxied_free(struct services *services, struct proxied *service)

@@ -17,6 +17,9 @@
  * ports, externalIPs and a load balancer's addresses (not of ipMode Proxy) have two: for clients of
  * the cluster to all endpoints, for others by externalTrafficPolicy.
  *
+ * Ports of the node that lead to its pods (services_ports_set()) are frontends too. Where both ask
+ * for one the pod has it: it was there first, or its ADD was refused.
+ *
  * Sources: Kubernetes API reference, Service v1 and EndpointSlice v1; "Virtual IPs and Service
  * Proxies" (traffic policies, terminating endpoints, session affinity); "Topology Aware Routing".
  */
@@ -46,6 +49,30 @@ void services_del(struct services *services, enum kind kind, const char *ns, con
 
 /* spec.externalIPs are not served: whoever may write a Service could take any address. */
 void services_refuse_external_ips(struct services *services, bool refuse);
+
+/* A port of this node for a pod of it (CNI conventions, portMappings). */
+struct host_port {
+	union mg_addr addr; /* zero: all of the node's */
+	uint16_t port;	    /* of the node */
+	uint16_t target;    /* of the pod */
+	uint8_t proto;	    /* IPPROTO_TCP, UDP or SCTP */
+	bool v4, v6;	    /* families it is for */
+};
+
+struct host_ports {
+	const char *key;	/* of the attachment; has no slash */
+	const char *name;	/* "namespace/pod" */
+	union mg_addr ip4, ip6; /* of the pod; zero: none */
+	const struct host_port *v;
+	size_t count;
+};
+
+/* In place of what was told for that key; a copy is kept. */
+void services_ports_set(struct services *services, const struct host_ports *ports);
+void services_ports_del(struct services *services, const char *key);
+/* "hostPort 80/TCP belongs to pod a/b": somebody else has one of them; the addresses do not matter.
+ * NULL: nobody has. The caller frees. */
+char *services_ports_taken(const struct services *services, const struct host_ports *want);
 
 /* What stands in the maps. Numbers before slots; at a start, or after services_forget(). */
 void services_restore_number(struct services *services, uint32_t number,
@@ -91,7 +118,7 @@ void services_grace_done(struct services *services, uint64_t build);
 /* --- for people --------------------------------------------------------------------------- */
 
 struct service_view {
-	const char *service; /* "namespace/name" */
+	const char *service; /* "namespace/name"; "pod namespace/name" of a host port */
 	const char *port;    /* its name; "" */
 	struct mg_front_key key;
 	struct mg_front row;

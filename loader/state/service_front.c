@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Frontends, and who asks for them. Where two services ask for one address, port and protocol, the
- * one whose name comes first has it, whatever came first in time: a fresh start gives the same. One
+ * one whose name comes first has it, whatever came first in time: a fresh start gives the same; a
+ * pod's host port comes before any. One
  * service that asks twice (an address of its externalIPs and of its load balancer) is heard once.
  */
 #include <stdlib.h>
@@ -34,7 +35,14 @@ static struct front *front_get(struct services *services, const struct mg_front_
 
 static int claim_cmp(const struct claim *a, const struct claim *b)
 {
+	if (a->service->pod != b->service->pod)
+		return a->service->pod ? -1 : 1;
 	return strcmp(a->service->key, b->service->key);
+}
+
+static const char *shown(const struct claim *claim)
+{
+	return claim->service->shown ? claim->service->shown : claim->service->key;
 }
 
 static bool has_claim(const struct front *front, const struct proxied *service)
@@ -148,13 +156,13 @@ void services_each(const struct services *services,
 
 	HASH_ITER(hh, services->fronts, front, next) {
 		DL_FOREACH(front->claims, claim)
-			each(ctx, &(struct service_view){
-					  .service = claim->service->key,
-					  .port = claim->port,
-					  .key = front->key,
-					  .row = claim->row,
-					  .taken_by = claim == front->claims
-							      ? NULL
-							      : front->claims->service->key });
+			each(ctx,
+			     &(struct service_view){ .service = shown(claim),
+						     .port = claim->port,
+						     .key = front->key,
+						     .row = claim->row,
+						     .taken_by = claim == front->claims
+									 ? NULL
+									 : shown(front->claims) });
 	}
 }

@@ -91,9 +91,10 @@ struct outside_addr {
 	bool balancer; /* a load balancer's: source ranges hold; else of externalIPs */
 };
 
-/* A Service, or the name of one that has slices. */
+/* A Service, the name of one that has slices, or a pod with host ports. */
 struct proxied {
-	char *key; /* "namespace/name" */
+	char *key;   /* "namespace/name"; of a pod its attachment's */
+	char *shown; /* NULL: the key */
 	char *uid;
 	bool known;
 	enum service_traffic internal;
@@ -107,6 +108,10 @@ struct proxied {
 	VEC(struct back_set *) sets;
 	VEC(struct claim *) claims;
 	struct slice_facts *slices;
+	bool pod;
+	VEC(struct host_port) host; /* of a pod; beside its ports */
+	union mg_addr ip4, ip6;	    /* of a pod */
+	struct proxied *prev_pod, *next_pod;
 	bool dirty;
 	struct proxied *next_dirty;
 	UT_hash_handle hh;
@@ -129,6 +134,7 @@ struct services {
 	struct front *fronts;
 	struct proxied *dirty;
 	struct front *dirty_fronts;
+	struct proxied *pods;	      /* with host ports */
 	VEC(struct mg_member) strays; /* rows of mg_members that were read and belong to no slot */
 	VEC(struct mg_range_key) stray_ranges; /* and of mg_ranges */
 	VEC(struct retired) retired;
@@ -191,6 +197,13 @@ bool service_has_endpoints(const struct proxied *service, const struct port_fact
 
 /* All of one service; its sets that are not wanted any more go. */
 void service_write(struct services *services, struct proxied *service);
+
+/* --- service_host.c ------------------------------------------------------------------------ */
+
+void pod_take(struct services *services, struct proxied *pod, const struct host_ports *from);
+void pod_drop(struct services *services, struct proxied *pod); /* what pod_take() made, if it did */
+/* The frontends of the port at this place of pod->host. */
+void pod_write(struct services *services, struct proxied *pod, size_t at);
 
 /* --- service_front.c ----------------------------------------------------------------------- */
 

@@ -160,6 +160,10 @@ void service_write(struct services *services, struct proxied *service)
 	for (size_t i = 0; i < count; i++)
 		former[i]->used = false;
 	for (size_t i = 0; service->known && i < service->ports.n; i++) {
+		if (service->pod) {
+			pod_write(services, service, i);
+			continue;
+		}
 		write_port(services, service, &service->ports.v[i], false);
 		write_port(services, service, &service->ports.v[i], true);
 	}

@@ -206,6 +206,8 @@ char *services_world_leads(const struct services_world *world, const struct mg_f
 		fputs("silent", out);
 	if (front->flags & MG_FRONT_SOURCES)
 		fputs(" sources", out);
+	if (front->flags & MG_FRONT_OWN)
+		fputs(" own", out);
 	if (front->affinity)
 		fprintf(out, " affinity=%u", front->affinity);
 	fclose(out);

@@ -42,8 +42,8 @@ void services_world_sync(struct services_world *world);
 /* NULL: there is no such row. */
 const struct mg_back *services_world_back(const struct services_world *world, uint32_t set,
 					  uint32_t slot);
-/* "10.0.0.1:80 10.0.0.2:80", sorted, with "silent", "sources" or "affinity=N" behind; "-": no
- * frontend. The caller frees. */
+/* "10.0.0.1:80 10.0.0.2:80", sorted, with "silent", "sources", "own" or "affinity=N" behind; "-":
+ * no frontend. The caller frees. */
 char *services_world_leads(const struct services_world *world, const struct mg_front_key *key);
 
 #endif
