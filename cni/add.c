@@ -11,6 +11,11 @@
 #include "cni/plugin.h"
 #include "cni/result.h"
 
+static bool same_ports(const struct attachment *a, const struct attachment *b)
+{
+	return a->ports == b->ports || (a->ports && b->ports && json_equal(a->ports, b->ports));
+}
+
 /* True if the agent holds old as it is recorded, and the kernel too: ADD came twice. */
 static bool still_stands(struct job *job, const struct attachment *old)
 {
@@ -21,6 +26,7 @@ static bool still_stands(struct job *job, const struct attachment *old)
 
 	if (!old->ready || strcmp(old->pod, job->attachment.pod) ||
 	    strcmp(old->pod_namespace, job->attachment.pod_namespace) ||
+	    !same_ports(old, &job->attachment) ||
 	    check_kernel(&job->wire, config->pin_dir, old, &ignored) < 0)
 		return false;
 	if (!again.external) {

@@ -121,6 +121,7 @@ static json_t *allocate_request(const struct cni_config *config,
 	put_if(request, "ipv6_pools", config->pools6);
 	put_if(request, "ips", config->ips);
 	put_if(request, "labels", config->labels);
+	put_if(request, "portMappings", attachment->ports);
 	if (config->bandwidth.ingress_rate || config->bandwidth.egress_rate)
 		json_object_set_new(request, "bandwidth", bandwidth_json(&config->bandwidth));
 	if (config->mac)

@@ -19,6 +19,7 @@ void attachment_done(struct attachment *attachment)
 {
 	json_decref(attachment->dns);
 	json_decref(attachment->labels);
+	json_decref(attachment->ports);
 	arena_free(attachment->arena);
 	memset(attachment, 0, sizeof(*attachment));
 }

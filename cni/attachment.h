@@ -51,6 +51,7 @@ struct attachment {
 	struct bandwidth bandwidth;
 	json_t *dns;	/* of the IPAM plugin; NULL */
 	json_t *labels; /* asked for in the configuration; NULL */
+	json_t *ports;	/* of the node that lead here (cni/ports.h); NULL */
 };
 
 void attachment_done(struct attachment *attachment);

@@ -12,6 +12,7 @@
 #include "cni/attachment.h"
 #include "cni/error.h"
 #include "cni/names.h"
+#include "cni/ports.h"
 #include "cni/wire.h"
 #include "dataplane/attach.h"
 #include "dataplane/netns.h"
@@ -281,6 +282,11 @@ static int check_bandwidth(const struct subject *s)
 	return bandwidth_check(s->wire, s->attachment, s->error);
 }
 
+static int check_ports(const struct subject *s)
+{
+	return ports_check(s->pin_dir, s->attachment, s->error);
+}
+
 static int check_namespace(const struct subject *s)
 {
 	struct err err;
@@ -298,8 +304,8 @@ int check_kernel(const struct wire *wire, const char *pin_dir, const struct atta
 		 struct cni_error *error)
 {
 	static int (*const checks[])(const struct subject *s) = {
-		check_namespace,  check_links,	  check_addresses, check_routes,
-		check_neighbours, check_programs, check_bandwidth, check_row,
+		check_namespace, check_links,	  check_addresses, check_routes, check_neighbours,
+		check_programs,	 check_bandwidth, check_row,	   check_ports,
 	};
 	struct subject subject = { wire, pin_dir, attachment, error };
 	int r = 0;

@@ -392,6 +392,7 @@ void cni_config_done(struct cni_config *config)
 {
 	json_decref(config->labels);
 	json_decref(config->ips);
+	json_decref(config->ports);
 	json_decref(config->tree);
 	arena_free(config->arena);
 	memset(config, 0, sizeof(*config));

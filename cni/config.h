@@ -63,6 +63,7 @@ struct cni_config {
 	const json_t *valid; /* cni.dev/valid-attachments, may be null; NULL: absent */
 	json_t *labels;	     /* own: object of strings; NULL */
 	json_t *ips;	     /* own: array of addresses without length; NULL */
+	json_t *ports;	     /* own: as cni/ports.h has them; NULL */
 	const char *mac;     /* NULL */
 	char *ignored;	     /* "a, b.c": keys without effect; NULL */
 };

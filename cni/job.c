@@ -438,6 +438,7 @@ void job_init(struct job *job, struct plugin *plugin)
 	attachment->uid = arena_strdup(attachment->arena, env->pod_uid);
 	attachment->bandwidth = plugin->config.bandwidth;
 	attachment->labels = json_incref(plugin->config.labels);
+	attachment->ports = json_incref(plugin->config.ports);
 	host_prefix(plugin->config.state_dir, prefix);
 	host_ifname(prefix, attachment->pod_namespace, attachment->pod, attachment->ifname,
 		    attachment->host_ifname);

@@ -10,6 +10,7 @@
 #include "cni/attachment.h"
 #include "cni/error.h"
 #include "cni/names.h"
+#include "cni/ports.h"
 
 static void put_text(json_t *tree, const char *key, const char *text)
 {
@@ -85,6 +86,8 @@ json_t *record_encode(const struct attachment *attachment)
 		json_object_set(tree, "dns", attachment->dns);
 	if (attachment->labels)
 		json_object_set(tree, "labels", attachment->labels);
+	if (attachment->ports)
+		json_object_set(tree, "portMappings", attachment->ports);
 	return tree;
 }
 
@@ -210,7 +213,8 @@ int record_decode(const json_t *tree, struct attachment *attachment)
 	    get_mac(tree, "host_mac", attachment->host_mac) < 0 ||
 	    get_addresses(tree, attachment) < 0 || get_routes(tree, attachment) < 0 ||
 	    bandwidth_read(json_object_get(tree, "bandwidth"), &attachment->bandwidth, &ignored) <
-		    0)
+		    0 ||
+	    ports_read(json_object_get(tree, "portMappings"), &attachment->ports, &ignored) < 0)
 		return -EBADMSG;
 	attachment->ready = json_is_true(json_object_get(tree, "ready"));
 	attachment->external = json_is_true(json_object_get(tree, "external"));

@@ -9,6 +9,7 @@
 #include "cni/env.h"
 #include "cni/error.h"
 #include "cni/names.h"
+#include "cni/ports.h"
 
 static int bad(struct cni_error *error, const char *key, const char *want)
 {
@@ -83,7 +84,9 @@ static int read_runtime(struct cni_config *config, const json_t *runtime, struct
 			r = bandwidth_read(value, &config->bandwidth, error);
 		else if (!strcmp(name, "dns") && json_is_object(value))
 			config->dns = value;
-		else if (strcmp(name, "portMappings")) /* those are portmap's, chained behind */
+		else if (!strcmp(name, "portMappings") && !config->ports)
+			r = ports_read(value, &config->ports, error);
+		else
 			cni_config_ignore(config, "runtimeConfig.", name);
 		if (r < 0)
 			return r;

@@ -10,7 +10,7 @@ struct cni_config;
 struct cni_env;
 struct cni_error;
 
-/* Fills ips, mac, labels and bandwidth of config; unknown keys go to its ignored. */
+/* Fills ips, mac, ports, labels and bandwidth of config; unknown keys go to its ignored. */
 int cni_request_read(struct cni_config *config, const struct cni_env *env, struct cni_error *error);
 
 /* Notes a key without effect. */

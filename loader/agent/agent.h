@@ -18,6 +18,7 @@
  *	tunnels.c	tunnel addresses from IPAM
  *	hosts.c		host endpoints: which judges at which interface
  *	endpoint.c	attachments of this node: slots, names, maps' rows
+ *	host_port.c	ports of the node that lead to its pods
  *	record.c	the plugin's records and what DEL could not tell
  *	pods.c		programs and queueing disciplines on pods' interfaces
  *	settings.c	FelixConfiguration: what is not a row of a map
@@ -74,6 +75,7 @@ struct duties;
 struct grace;
 struct history;
 struct host;
+struct host_port;
 struct http;
 struct kernel_drops;
 struct agent_pool;
@@ -152,6 +154,8 @@ struct endpoint {
 	uint8_t host_mac[6];
 	union mg_addr ip4;
 	union mg_addr ip6;
+	struct host_port *ports; /* of the node that lead here */
+	size_t port_count;
 	json_t *labels;		     /* object of strings; NULL: none */
 	struct server_call *waiting; /* commit, until the policy is in force */
 	UT_hash_handle hh;

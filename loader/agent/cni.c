@@ -11,6 +11,7 @@
 #include "agent/addresses.h"
 #include "agent/aside.h"
 #include "agent/endpoint.h"
+#include "agent/host_port.h"
 #include "agent/objects.h"
 #include "agent/quiet.h"
 #include "agent/record.h"
@@ -142,6 +143,18 @@ static int find_pod(struct agent *agent, struct endpoint *endpoint, struct objec
 	return r;
 }
 
+/* True: the call is answered. */
+static bool refuse_ports(struct agent *agent, struct server_call *call, struct endpoint *endpoint)
+{
+	struct err err;
+	int r = host_ports_check(agent, endpoint, &err);
+
+	if (r < 0)
+		server_fail(call, r == -EADDRINUSE ? CNI_NAME_TAKEN : CNI_INVALID_CONFIG, "%s",
+			    err.text);
+	return r < 0;
+}
+
 static void op_allocate(struct agent *agent, struct server_call *call, const json_t *request)
 {
 	const char *container = text_of(request, "container"), *ifname = text_of(request, "ifname");
@@ -163,6 +176,10 @@ static void op_allocate(struct agent *agent, struct server_call *call, const jso
 	endpoint_name(endpoint, request);
 	endpoint_wishes(endpoint, request);
 	endpoint->external = addresses != NULL;
+	if (refuse_ports(agent, call, endpoint)) {
+		forget_unfinished(agent, endpoint);
+		return;
+	}
 	if (find_pod(agent, endpoint, &pod) < 0) {
 		forget_unfinished(agent, endpoint);
 		server_fail(call, CNI_TRY_AGAIN, "another Pod of that name is known");
@@ -221,6 +238,9 @@ static void op_commit(struct agent *agent, struct server_call *call, const json_
 		server_answer(call, json_pack("{s:b}", "ok", 1));
 		return;
 	}
+	if (refuse_ports(agent, call, endpoint))
+		return;
+	host_ports_tell(agent, endpoint); /* from now on they are taken */
 	if (endpoint->waiting)
 		server_fail(endpoint->waiting, CNI_TRY_AGAIN, "asked again meanwhile");
 	endpoint->waiting = call;

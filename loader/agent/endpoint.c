@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/host_port.h"
 #include "agent/hosts.h"
 #include "agent/kernel_drops.h"
 #include "agent/move.h"
@@ -113,6 +114,7 @@ void endpoint_changed(struct agent *agent, struct endpoint *endpoint)
 	labels_sort(&row.labels);
 	endpoint->ready = false;
 	state_endpoint_set(agent->state, &row);
+	host_ports_tell(agent, endpoint);
 	kernel_drops_watch(agent, endpoint);
 	agent_dirty(agent, CHANGE_ENDPOINTS);
 }
@@ -122,6 +124,7 @@ static void endpoint_free(struct endpoint *endpoint)
 	if (endpoint->waiting)
 		server_fail(endpoint->waiting, 11, "the attachment was removed meanwhile");
 	json_decref(endpoint->labels);
+	free(endpoint->ports);
 	free(endpoint->key);
 	free(endpoint->container);
 	free(endpoint->ifname);
@@ -148,6 +151,7 @@ void endpoint_remove(struct agent *agent, struct endpoint *endpoint)
 	if (endpoint->committed && !has_successor(agent, endpoint))
 		publish_removed(agent, endpoint);
 	state_endpoint_del(agent->state, endpoint->slot);
+	host_ports_forget(agent, endpoint);
 	kernel_drops_forget(agent, endpoint);
 	agent->by_slot[endpoint->slot] = NULL;
 	HASH_DEL(agent->endpoints, endpoint);
@@ -282,6 +286,7 @@ void endpoint_wishes(struct endpoint *endpoint, const json_t *request)
 	const json_t *labels = json_object_get(request, "labels");
 
 	json_decref(endpoint->labels);
+	host_ports_take(endpoint, request);
 	endpoint->labels = json_is_object(labels) ? json_deep_copy(labels) : NULL;
 	endpoint->limits = (rate_of(bandwidth, "ingressRate") > 0 ? MG_EP_NO_PEER : 0) |
 			   (rate_of(bandwidth, "egressRate") > 0 ? MG_EP_THROUGH_STACK : 0);

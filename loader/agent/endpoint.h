@@ -17,7 +17,8 @@ struct endpoint *endpoint_of_ifindex(struct agent *agent, int ifindex);
 struct endpoint *endpoint_new(struct agent *agent, const char *container, const char *ifname,
 			      uint16_t slot);
 
-/* From a request or record: names; interface; labels and bandwidth; list of address texts. */
+/* From a request or record: names; interface; labels, bandwidth and ports; list of address texts.
+ */
 void endpoint_name(struct endpoint *endpoint, const json_t *request);
 void endpoint_fill(struct endpoint *endpoint, const json_t *record);
 void endpoint_wishes(struct endpoint *endpoint, const json_t *request);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/endpoint.h"
+#include "agent/host_port.h"
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -90,6 +91,9 @@ static struct endpoint *restore(struct agent *agent, const json_t *record)
 	endpoint_name(endpoint, record);
 	endpoint_fill(endpoint, record);
 	endpoint_wishes(endpoint, record);
+	if (json_is_true(json_object_get(record, "ready")) &&
+	    !json_array_size(json_object_get(record, "routes")))
+		host_ports_drop(endpoint); /* a further network of its container */
 	endpoint_addresses(endpoint, json_object_get(record, "addresses"));
 	endpoint->external = json_is_true(json_object_get(record, "external"));
 	/* A former agent was about to change the way its programs are attached. */

@@ -323,12 +323,13 @@ static const char *scope_text(uint8_t scope)
 static void add_service(void *context, const struct service_view *view)
 {
 	struct service_walk *walk = context;
-	json_t *row = json_pack("{s:s,s:s,s:o,s:i,s:s,s:s,s:i,s:i,s:o}", "service", view->service,
-				"name", view->port, "address", addr_json(&view->key.addr), "port",
-				ntohs(view->key.port), "protocol", proto_text(view->key.proto),
-				"for", scope_text(view->key.scope), "set", (int)view->row.set,
-				"affinity", (int)view->row.affinity, "backends",
-				backends_json(walk->agent, &view->row));
+	char text[ADDR_TEXT_MAX]; /* "::" is an address here */
+	json_t *row = json_pack(
+		"{s:s,s:s,s:o,s:i,s:s,s:s,s:i,s:i,s:o}", "service", view->service, "name",
+		view->port, "address", json_string(addr_format(&view->key.addr, text)), "port",
+		ntohs(view->key.port), "protocol", proto_text(view->key.proto), "for",
+		scope_text(view->key.scope), "set", (int)view->row.set, "affinity",
+		(int)view->row.affinity, "backends", backends_json(walk->agent, &view->row));
 
 	json_object_set_new(row, "taken_by",
 			    view->taken_by ? json_string(view->taken_by) : json_null());

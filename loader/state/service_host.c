@@ -43,7 +43,10 @@ static char *port_name(const struct host_port *port)
 	char text[ADDR_TEXT_MAX];
 
 	if (addr_is_zero(&port->addr))
-		return xasprintf("hostPort %s%u", !port->v4 ? ":::" : !port->v6 ? "0.0.0.0:" : "",
+		return xasprintf("hostPort %s%u",
+				 !port->v4   ? ":::"
+				 : !port->v6 ? "0.0.0.0:"
+					     : "",
 				 port->port);
 	addr_format(&port->addr, text);
 	return xasprintf(addr_is4(&port->addr) ? "hostPort %s:%u" : "hostPort [%s]:%u", text,
@@ -152,8 +155,7 @@ void pod_write(struct services *services, struct proxied *pod, size_t at)
 
 static bool overlaps(const struct host_port *a, const struct host_port *b)
 {
-	if (a->port != b->port || a->proto != b->proto ||
-	    !((a->v4 && b->v4) || (a->v6 && b->v6)))
+	if (a->port != b->port || a->proto != b->proto || !((a->v4 && b->v4) || (a->v6 && b->v6)))
 		return false;
 	return addr_is_zero(&a->addr) || addr_is_zero(&b->addr) || !addr_cmp(&a->addr, &b->addr);
 }
@@ -163,7 +165,8 @@ static const char *taken_by_pod(const struct services *services, const char *key
 {
 	const struct proxied *pod;
 
-	DL_FOREACH2(services->pods, pod, next_pod) {
+	DL_FOREACH2(services->pods, pod, next_pod)
+	{
 		for (size_t i = 0; strcmp(pod->key, key) != 0 && i < pod->host.n; i++) {
 			if (overlaps(&pod->host.v[i], port))
 				return pod->shown;

@@ -273,6 +273,7 @@ class FakeAgent:
             self.held[key] = {"addresses": addresses, "slot": self.slots, "ifindex": IFINDEX_BASE + self.slots,
                               "mtu": 1480, "network": request["network"]}
         held = self.held[key]
+        held["ports"] = request.get("portMappings", [])
         wanted = {"attach": self.wanted} if self.wanted else {}
         return {"ok": True, **wanted, **{k: held[k] for k in ("addresses", "slot", "ifindex", "mtu")}}
 
@@ -282,20 +283,34 @@ class FakeAgent:
             return {"ok": False, "code": 3, "msg": "unknown attachment"}
         held.update(ifindex=request["ifindex"], mac=request["mac"], cookie=request["netns_cookie"])
         self.write_row(held, request)
+        self.write_ports(held, held["ports"])
         return {"ok": True}
+
+    @staticmethod
+    def packed(held, version):
+        for text in held["addresses"]:
+            addr = ipaddress.ip_address(text.split("/")[0])
+            if addr.version == version:
+                return addr.packed if version == 6 else b"\0" * 10 + b"\xff\xff" + addr.packed
+        return bytes(16)
+
+    def write_ports(self, held, ports):
+        """struct mg_front_key, mg_front, mg_back of bpf/abi/service.h, at all addresses of the node, for the cluster."""
+        for number, port in enumerate(ports):
+            for version in (4, 6):
+                one = 100 * held["slot"] + 2 * number + (version == 6)
+                any_ = b"\0" * 10 + (b"\xff\xff" if version == 4 else b"\0\0") + b"\0" * 4
+                proto = {"tcp": 6, "udp": 17, "sctp": 132}[port["protocol"]]
+                self.update("mg_fronts", any_ + struct.pack(">HBB4x", port["hostPort"], proto, 0), struct.pack("=4I", one, 1, 0, 4))
+                self.update("mg_backs", struct.pack("=II", one, 0),
+                            self.packed(held, version) + struct.pack(">H6x", port["containerPort"]))
 
     def write_row(self, held, request, flags=1):
         """struct mg_ep of bpf/abi/endpoint.h"""
-        def packed(version):
-            for text in held["addresses"]:
-                addr = ipaddress.ip_address(text.split("/")[0])
-                if addr.version == version:
-                    return addr.packed if version == 6 else b"\0" * 10 + b"\xff\xff" + addr.packed
-            return bytes(16)
         mac = bytes.fromhex(request["mac"].replace(":", ""))
         host_mac = bytes.fromhex(request["host_mac"].replace(":", ""))
-        row = packed(4) + packed(6) + struct.pack("=QIIIH6s6s6x", request["netns_cookie"], request["ifindex"], flags,
-                                                  request["mtu"], held["slot"], mac, host_mac)
+        row = self.packed(held, 4) + self.packed(held, 6)
+        row += struct.pack("=QIIIH6s6s6x", request["netns_cookie"], request["ifindex"], flags, request["mtu"], held["slot"], mac, host_mac)
         assert len(row) == 72
         self.update("mg_ep", held["slot"], row)
         if request["ifindex"] != IFINDEX_BASE + held["slot"]:
@@ -305,7 +320,7 @@ class FakeAgent:
         def spell(data):
             return [f"0x{byte:02x}" for byte in data]
         self.host.run("bpftool", "map", "update", "pinned", f"/sys/fs/bpf/margay/maps/{name}", "key",
-                      *spell(struct.pack("=I", key)), "value", *spell(value))
+                      *spell(key if isinstance(key, bytes) else struct.pack("=I", key)), "value", *spell(value))
 
     def op_del(self, request):
         self.held.pop((request["container"], request["ifname"]), None)

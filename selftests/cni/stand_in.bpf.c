@@ -8,6 +8,8 @@
 #include "maps/drops.h"
 #include "maps/ep.h"
 #include "maps/ep_if.h"
+#include "maps/backs.h"
+#include "maps/fronts.h"
 
 static __always_inline int pass(void)
 {

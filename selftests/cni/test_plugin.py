@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import stat
+import struct
 
 import pytest
 
@@ -209,6 +210,30 @@ def test_add_twice(runtime, agent, sandbox, host):
     before, inside = host.snapshot(), pod.snapshot()
     assert runtime.add(pod) == first
     assert host.snapshot() == before and pod.snapshot() == inside
+
+
+def test_ports_are_told_and_kept(runtime, agent, sandbox, host):
+    """The agent hears of port mappings and the record has them; an ADD that asks for others makes the pair anew."""
+    pod, config = sandbox("front"), {"runtimeConfig": {"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "TCP"}]}}
+    want = [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp", "hostIP": ""}]
+    runtime.add(pod, **config)
+    assert agent.requests[0]["portMappings"] == want
+    record = os.path.join(host.state, "attachments", f"{pod.container}:eth0.json")
+    with open(record) as file:
+        assert json.load(file)["portMappings"] == want
+    runtime.add(pod, **config)
+    assert "del" not in agent.ops()
+    runtime.add(pod)
+    assert "del" in agent.ops() and "portMappings" not in agent.requests[-2]
+
+
+def test_check_misses_a_port(runtime, agent, sandbox, host):
+    ports = [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}, {"hostPort": 53, "containerPort": 5353, "protocol": "udp"}]
+    pod = sandbox("front")
+    result = runtime.add(pod, runtimeConfig={"portMappings": ports})
+    runtime.check(pod, result)
+    agent.update("mg_backs", struct.pack("=II", 103, 0), bytes(24))  # the second one's, of IPv6
+    assert code_of(runtime.check, pod, result) == 102
 
 
 def test_add_twice_mends_what_was_taken_away(runtime, agent, sandbox, host):

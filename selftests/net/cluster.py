@@ -199,9 +199,11 @@ class Place:
 class Pod(Place):
     """A network namespace filled by the CNI plugin of a node."""
 
-    def __init__(self, node, name, namespace="default", args=None, uid=None, ifname="eth0"):
+    def __init__(self, node, name, namespace="default", args=None, uid=None, ifname="eth0", ports=()):
+        """ports: mappings as the capability portMappings has them."""
         super().__init__(f"{namespace}-{name}", node.cluster, mounts=False)
         self.node, self.pod, self.namespace, self.ifname = node, name, namespace, ifname
+        self.ports = list(ports)
         self.container = f"{node.name}-{namespace}-{name}-{self.pid}"
         self.args = f"K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name};IgnoreUnknown=1" if args is None else args
         if uid:
@@ -311,6 +313,8 @@ class Node(Place):
         """Runs the plugin as a container runtime does; returns its result (ADD), or its error object."""
         config = dict(config or self.cluster.network)
         plugin = dict(config["plugins"][0], cniVersion=config["cniVersion"], name=config["name"])
+        if pod.ports:
+            plugin["runtimeConfig"] = {"portMappings": pod.ports}
         if pod.result is not None and command in ("DEL", "CHECK"):
             plugin["prevResult"] = pod.result
         env = {"CNI_COMMAND": command, "CNI_CONTAINERID": pod.container, "CNI_NETNS": f"/proc/{pod.pid}/ns/net",

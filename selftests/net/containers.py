@@ -15,8 +15,7 @@ from cluster import wait_for
 ROOT = "/var/lib/rootfs"
 LIST = {
     "cniVersion": "1.0.0", "name": "margay",
-    "plugins": [{"type": "margay", "ipam": {"type": "margay-ipam"}, "capabilities": {"ips": True, "mac": True}},
-                {"type": "portmap", "capabilities": {"portMappings": True}}],
+    "plugins": [{"type": "margay", "ipam": {"type": "margay-ipam"}, "capabilities": {"ips": True, "mac": True, "portMappings": True}}],
 }
 CONF = """[network]
 network_backend = "cni"

@@ -150,12 +150,41 @@ def test_labels_live_on_over_a_restart_of_the_agent(hosts):
     label(hosts.n3, "spare", "role-")
 
 
-def test_published_port(hosts):
-    hosts.p1.run("shown", "-p", "8080:80")
+def check_published(hosts, network=None):
+    hosts.p1.run("shown", "-p", "8080:80", network=network)
     hosts.p1.serve("shown", 80, "hello from the port")
     for place in (hosts.n3, hosts.cluster.outside):
         assert place.run("socat", "-T2", "-u", "TCP:10.10.0.1:8080,connect-timeout=2", "-").strip() == "hello from the port"
     # A container of another host reaches it by the host's address too.
+    assert hosts.p3.tcp("spare", "10.10.0.1", 8080) == "hello from the port"
+    hosts.p1.remove("shown")
+
+
+def test_published_port(hosts):
+    """By the capability portMappings, with the host's forwarding switch off."""
+    hosts.n1.sysctl(net__ipv4__ip_forward=0)
+    check_published(hosts)
+    assert "8080" not in hosts.n1.ctl("service", "show")
+
+
+def test_published_by_portmap(hosts):
+    """A list that leaves ports to the chained plugin works as it did."""
+    hosts.n1.sysctl(net__ipv4__ip_forward=1)
+    capabilities = {"ips": True, "mac": True}
+    plugins = [dict(LIST["plugins"][0], capabilities=capabilities), {"type": "portmap", "capabilities": {"portMappings": True}}]
+    hosts.n1.run("tee", "/etc/cni/net.d/30-mapped.conflist", stdin=json.dumps(dict(LIST, name="mapped", plugins=plugins)))
+    check_published(hosts, "mapped")
+
+
+def test_published_in_two_networks(hosts):
+    """The network that has the default routes has the ports, also after a restart of the agent."""
+    hosts.n1.run("tee", "/etc/cni/net.d/30-second.conflist", stdin=json.dumps(dict(LIST, name="second")))
+    hosts.p1.run("shown", "-p", "8080:80", network="margay,second")
+    hosts.p1.serve("shown", 80, "hello from the port")
+    rows = sorted(hosts.n1.ctl("service", "show").splitlines())
+    hosts.n1.kill_agent()
+    hosts.n1.start_agent()
+    assert sorted(hosts.n1.ctl("service", "show").splitlines()) == rows
     assert hosts.p3.tcp("spare", "10.10.0.1", 8080) == "hello from the port"
     hosts.p1.remove("shown")
 

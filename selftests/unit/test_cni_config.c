@@ -175,13 +175,29 @@ static void config_of_calico(void **state)
 			    "log_file_path, datastore_type, nodename, policy, kubernetes");
 }
 
+/* host port, container's port, protocol, address */
+static void expect_mapping(const json_t *ports, size_t at, const char *want)
+{
+	const json_t *entry = json_array_get(ports, at);
+	char got[100];
+
+	snprintf(got, sizeof(got), "%d %d %s %s",
+		 (int)json_integer_value(json_object_get(entry, "hostPort")),
+		 (int)json_integer_value(json_object_get(entry, "containerPort")),
+		 json_string_value(json_object_get(entry, "protocol")),
+		 json_string_value(json_object_get(entry, "hostIP")));
+	assert_string_equal(got, want);
+}
+
 static void config_request_of_the_runtime(void **state)
 {
 	static const char text[] =
 		"{" HEAD ",\"runtimeConfig\":{\"ips\":[\"10.0.0.5/24\",\"fd00::5\"],"
 		"\"mac\":\"02:11:22:33:44:55\",\"bandwidth\":{\"ingressRate\":1000,"
 		"\"ingressBurst\":8000},"
-		"\"portMappings\":[],\"aliases\":{\"k8s\":[\"x\"]}},"
+		"\"portMappings\":[{\"hostPort\":8080,\"containerPort\":80,"
+		"\"protocol\":\"TCP\"},{\"hostPort\":53,\"containerPort\":5353,\"protocol\":"
+		"\"udp\",\"hostIP\":\"FD00::0:1\"}],\"aliases\":{\"k8s\":[\"x\"]}},"
 		"\"args\":{\"cni\":{\"ips\":[\"10.9.9.9\"],\"labels\":[{\"key\":\"app\","
 		"\"value\":\"web\"}]}}}";
 	_cleanup_config_ struct cni_config config = { 0 };
@@ -193,6 +209,9 @@ static void config_request_of_the_runtime(void **state)
 	assert_int_equal(json_array_size(config.ips), 2);
 	assert_string_equal(json_string_value(json_array_get(config.ips, 0)), "10.0.0.5");
 	assert_string_equal(json_string_value(json_array_get(config.ips, 1)), "fd00::5");
+	expect_mapping(config.ports, 0, "8080 80 tcp ");
+	expect_mapping(config.ports, 1, "53 5353 udp fd00::1");
+	assert_int_equal(json_array_size(config.ports), 2);
 	assert_string_equal(config.mac, "02:11:22:33:44:55");
 	assert_int_equal(config.bandwidth.ingress_rate, 1000);
 	assert_int_equal(config.bandwidth.ingress_burst, 8000);
@@ -255,6 +274,20 @@ static void config_refused(void **state)
 		{ "{" HEAD ",\"ipam\":{\"assign_ipv4\":\"maybe\"}}", CNI_BAD_CONFIG,
 		  "ipam.assign_ipv4" },
 		{ "{" HEAD ",\"ipam\":{\"ipv4_pools\":[1]}}", CNI_BAD_CONFIG, "ipam.ipv4_pools" },
+		{ "{" HEAD ",\"runtimeConfig\":{\"portMappings\":{}}}", CNI_BAD_CONFIG,
+		  "portMappings" },
+		{ "{" HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":0,"
+		  "\"containerPort\":1}]}}",
+		  CNI_BAD_CONFIG, "hostPort" },
+		{ "{" HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":1,"
+		  "\"containerPort\":65536}]}}",
+		  CNI_BAD_CONFIG, "containerPort" },
+		{ "{" HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":1,"
+		  "\"containerPort\":1,\"protocol\":\"icmp\"}]}}",
+		  CNI_BAD_CONFIG, "protocol" },
+		{ "{" HEAD ",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":1,"
+		  "\"containerPort\":1,\"hostIP\":\"10.0.0\"}]}}",
+		  CNI_BAD_CONFIG, "hostIP" },
 		{ "{" HEAD ",\"runtimeConfig\":{\"ips\":[\"10.0.0\"]}}", CNI_BAD_CONFIG,
 		  "runtimeConfig.ips" },
 		{ "{" HEAD ",\"runtimeConfig\":{\"ips\":[\"10.0.0.1\",\"10.0.0.2\"]}}",

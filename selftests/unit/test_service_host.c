@@ -125,14 +125,16 @@ static void test_loopback(void **state)
 
 		tell(&world, "c1:eth0", &port, 1);
 		expect_both(&world, addrs[i], "-");
-		expect(&world, addrs[i], IPPROTO_TCP, MG_FRONT_SELF, i ? POD6 ":8080" : POD4 ":8080");
+		expect(&world, addrs[i], IPPROTO_TCP, MG_FRONT_SELF,
+		       i ? POD6 ":8080" : POD4 ":8080");
 	}
 }
 
 /* Told again it is written no more, and a new agent finds numbers and slots as they are. */
 static void test_kept(void **state)
 {
-	const struct host_port ports[] = { port_at("", 80, IPPROTO_TCP), port_at("", 80, IPPROTO_SCTP),
+	const struct host_port ports[] = { port_at("", 80, IPPROTO_TCP),
+					   port_at("", 80, IPPROTO_SCTP),
 					   port_at("", 80, IPPROTO_TCP) };
 	_cleanup_services_world_ struct services_world world = services_world_new();
 
@@ -167,10 +169,12 @@ static void test_other_pod(void **state)
 	(void)state;
 	tell(&world, "c1:eth0", ports, 2);
 	assert_null(services_ports_taken(world.services, &own));
-	expect_taken(&world, port_at("", 80, IPPROTO_TCP), "hostPort 80/TCP belongs to pod shop/web");
+	expect_taken(&world, port_at("", 80, IPPROTO_TCP),
+		     "hostPort 80/TCP belongs to pod shop/web");
 	expect_taken(&world, port_at("fd10::1", 80, IPPROTO_TCP),
 		     "hostPort [fd10::1]:80/TCP belongs to pod shop/web");
-	expect_taken(&world, port_at("", 81, IPPROTO_TCP), "hostPort 81/TCP belongs to pod shop/web");
+	expect_taken(&world, port_at("", 81, IPPROTO_TCP),
+		     "hostPort 81/TCP belongs to pod shop/web");
 	expect_taken(&world, port_at("", 80, IPPROTO_UDP), NULL);
 	expect_taken(&world, port_at("", 82, IPPROTO_TCP), NULL);
 	expect_taken(&world, port_at("10.10.0.2", 81, IPPROTO_TCP), NULL);
