@@ -22,13 +22,14 @@ enum {
 #define MG_ADDR_LOCAL (1U << 2) /* lives on this node */
 #define MG_ADDR_POOL (1U << 3)	/* in an enabled pool */
 #define MG_ADDR_ANY_POOL                                                                           \
-	(1U << 4)		  /* in a pool, disabled ones included: no source NAT towards it   \
-				   */
-#define MG_ADDR_NAT_OUT (1U << 5) /* its pool has natOutgoing */
-#define MG_ADDR_BLOCK (1U << 6)	  /* from a block row: the node is right, the pod is not known */
-#define MG_ADDR_IPIP (1U << 7)	  /* pool: ipipMode is not Never */
-#define MG_ADDR_VXLAN (1U << 8)	  /* pool: vxlanMode is not Never */
-#define MG_ADDR_CROSS (1U << 9)	  /* pool: CrossSubnet: native within the subnet */
+	(1U << 4)		    /* in a pool, disabled ones included: no source NAT towards it \
+				     */
+#define MG_ADDR_NAT_OUT (1U << 5)   /* its pool has natOutgoing */
+#define MG_ADDR_BLOCK (1U << 6)	    /* from a block row: the node is right, the pod is not known */
+#define MG_ADDR_IPIP (1U << 7)	    /* pool: ipipMode is not Never */
+#define MG_ADDR_VXLAN (1U << 8)	    /* pool: vxlanMode is not Never */
+#define MG_ADDR_CROSS (1U << 9)	    /* pool: CrossSubnet: native within the subnet */
+#define MG_ADDR_PORTLESS (1U << 10) /* a node's own, at which node ports do not hold */
 
 struct mg_ident {
 	__u16 identity;

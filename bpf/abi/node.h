@@ -29,6 +29,9 @@
 #define MG_LOCAL_HOST_POLICY (1U << 12) /* one of the two, or a host endpoint judges somewhere */
 /* Pods' UDP sockets reach services when they connect or send, as their TCP sockets do. */
 #define MG_LOCAL_CONNECT_UDP (1U << 13)
+/* Node ports do not hold at 127.0.0.0/8; at ::1. */
+#define MG_LOCAL_PORTLESS4 (1U << 14)
+#define MG_LOCAL_PORTLESS6 (1U << 15)
 
 #define MG_NAT_RANGES 4
 

@@ -41,14 +41,15 @@ static __always_inline struct mg_front *front_node_port(__u32 family, __be16 por
 	return front_exact(&any, port, proto, scope);
 }
 
-/* Does a node port hold at this address? */
+/* Does a node port hold at this address, or a host port? */
 static __always_inline bool front_holds_at(const struct mg_front *front, const union mg_addr *addr)
 {
-	__u16 want = MG_ADDR_HOST | (front->flags & MG_FRONT_OWN ? MG_ADDR_LOCAL : 0);
+	bool own = front->flags & MG_FRONT_OWN;
+	__u16 other = own ? MG_ADDR_LOCAL : MG_ADDR_PORTLESS;
 	struct mg_ident ident;
 
 	ident_exact(addr, &ident);
-	return (ident.flags & want) == want;
+	return (ident.flags & (MG_ADDR_HOST | other)) == (MG_ADDR_HOST | (own ? other : 0));
 }
 
 /* The frontend at an address; NULL: there is none. */

@@ -142,10 +142,23 @@ static __always_inline int sock_refuse(__u32 reason)
 	return SOCK_REFUSE;
 }
 
+/* The node port at the family's loopback addresses. */
+static __always_inline struct mg_front *sock_node_port(const struct mg_local *local,
+						       const struct sock_end *end, __u8 proto)
+{
+	__u32 family = addr_family(&end->addr);
+	__u32 portless = family == 4 ? MG_LOCAL_PORTLESS4 : MG_LOCAL_PORTLESS6;
+	struct mg_front *front = front_node_port(family, end->port, proto, MG_FRONT_NEAR);
+
+	if (front && local->flags & portless && !(front->flags & MG_FRONT_OWN))
+		return NULL;
+	return front;
+}
+
 /* The frontend that a socket of the slot means. The node's loopback addresses have its node ports
  * and what stands at them; those of a pod, and the unspecified address, are the pod's own. */
-static __always_inline struct mg_front *sock_front(const struct sock_end *end, __u8 proto,
-						   __u32 slot)
+static __always_inline struct mg_front *
+sock_front(const struct mg_local *local, const struct sock_end *end, __u8 proto, __u32 slot)
 {
 	bool inner = addr_is_unspecified(&end->addr) || addr_is_loopback(&end->addr);
 	struct mg_front *front;
@@ -155,8 +168,7 @@ static __always_inline struct mg_front *sock_front(const struct sock_end *end, _
 	if (slot)
 		return NULL;
 	front = front_exact(&end->addr, end->port, proto, MG_FRONT_SELF);
-	return front ? front
-		     : front_node_port(addr_family(&end->addr), end->port, proto, MG_FRONT_NEAR);
+	return front ? front : sock_node_port(local, end, proto);
 }
 
 /* True: pick has the backend. sends: by sendmsg(), which asks each time. */
@@ -188,7 +200,7 @@ static __always_inline int sock_reach(struct bpf_sock_addr *ctx, bool is6, bool 
 	if (!local || !sock_is_served(ctx, local, &slot))
 		return SOCK_PASS;
 	sock_end_read(ctx, is6, &end);
-	front = sock_front(&end, ctx->protocol, slot);
+	front = sock_front(local, &end, ctx->protocol, slot);
 	if (!front) {
 		if (!sends)
 			sock_show_plain(ctx, &end);

@@ -180,6 +180,41 @@ static READER(read_failsafes)
 		*failsafes = (struct felix_failsafes){ json_array_size(value), list };
 }
 
+static void read_net_list(struct decode *d, const struct path *path, const json_t *value,
+			  struct felix_nets *nets)
+{
+	static const struct field net = { .flags = FIELD_HOST_OK };
+	struct mg_prefix *list = arena_array(d->arena, json_array_size(value), sizeof(*list));
+	const size_t bad = d->bad;
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)value, i, one) {
+		const struct path place = { .up = path, .index = i };
+
+		read_prefix(d, &place, one, &net, &list[i]);
+	}
+	if (d->bad == bad)
+		*nets = (struct felix_nets){ .count = json_array_size(value), .v = list };
+}
+
+/* A list of nets, or the one word "primary". A list with a mistake: the default, all addresses. */
+static READER(read_nets)
+{
+	const char *first = json_string_value(json_array_get(value, 0));
+	struct felix_nets *nets = at;
+
+	(void)field;
+	if (!json_is_array(value))
+		complain_type(d, path, value, "a list");
+	else if (json_array_size(value) > FELIX_NETS_MAX)
+		complain(d, path, "has more than %d entries", FELIX_NETS_MAX);
+	else if (json_array_size(value) == 1 && first && !strcmp(first, "primary"))
+		*nets = (struct felix_nets){ .primary = true };
+	else
+		read_net_list(d, path, value, nets);
+}
+
 static READER(read_timeout)
 {
 	const char *text = json_string_value(value);
@@ -224,6 +259,7 @@ static READER(read_timeouts)
 #define OWN_nat_ports .json = FIELD_JSON_EITHER
 /* a list of objects: the reader says what is wrong with it */
 #define OWN_failsafes .json = FIELD_JSON_ANY
+#define OWN_nets .json = FIELD_JSON_ANY
 #define OWN_timeouts .json = FIELD_JSON_OBJECT, .shape = &timeout_shape
 
 /* --- the table ------------------------------------------------------------------------------ */

@@ -59,6 +59,15 @@ extern const struct felix_failsafe felix_failsafe_in[9], felix_failsafe_out[9];
 #define FELIX_FAILSAFES_IN { 9, felix_failsafe_in }
 #define FELIX_FAILSAFES_OUT { 9, felix_failsafe_out }
 
+/* Where node ports hold: kube-proxy's nodePortAddresses. */
+struct felix_nets {
+	size_t count; /* 0: at every address of every node */
+	const struct mg_prefix *v;
+	bool primary; /* nothing else: at each node's first address of a family alone */
+};
+
+#define FELIX_NETS_MAX 256
+
 /* So many in so many seconds. */
 struct felix_rate {
 	uint32_t count;

@@ -11,12 +11,13 @@
 
 #define PREFIX "FELIX_"
 
-enum form { FORM_BOOL, FORM_INT, FORM_TEXT, FORM_PORTS, FORM_PAIRS };
+enum form { FORM_BOOL, FORM_INT, FORM_TEXT, FORM_LIST, FORM_PORTS, FORM_PAIRS };
 
 #define FORM_pattern FORM_TEXT
 #define FORM_rate FORM_TEXT
 #define FORM_nat_address FORM_TEXT
 #define FORM_nat_ports FORM_TEXT
+#define FORM_nets FORM_LIST
 #define FORM_failsafes FORM_PORTS
 #define FORM_timeouts FORM_PAIRS
 
@@ -147,7 +148,8 @@ static json_t *items_of(const char *list, enum form form)
 		if (form == FORM_PAIRS)
 			add_pair(out, item);
 		else
-			json_array_append_new(out, port_of(item));
+			json_array_append_new(out, form == FORM_LIST ? json_string(item)
+								     : port_of(item));
 		free(item);
 	}
 	return out;
@@ -160,6 +162,7 @@ static json_t *value_of(const char *text, enum form form)
 		return bool_of(text);
 	case FORM_INT:
 		return int_of(text);
+	case FORM_LIST:
 	case FORM_PORTS:
 	case FORM_PAIRS:
 		return items_of(text, form);

@@ -136,6 +136,8 @@ static void put_owner(const struct state *state, const struct item *item, struct
 		row->node = place_number(state, item->place);
 		row->flags =
 			(uint16_t)(item->flags & ITEM_NODE ? MG_ADDR_HOST | here : MG_ADDR_POD);
+		if (item->flags & ITEM_NODE && !peer_has_ports(state, item->place, &item->addr[0]))
+			row->flags |= MG_ADDR_PORTLESS;
 	}
 }
 

@@ -256,6 +256,9 @@ void place_hold(struct state *state, uint16_t place);
 void place_drop(struct state *state, uint16_t place);
 /* 0: no such node (yet). */
 uint16_t place_number(const struct state *state, uint16_t place);
+/* Do node ports hold at this address of the node at a place? (nodePortAddresses) */
+bool peer_has_ports(const struct state *state, uint16_t place, const union mg_addr *addr);
+void peers_touch(struct state *state); /* rows of nodes' addresses are to be looked at */
 const struct peer *peer_self(const struct state *state); /* NULL: no object yet */
 void peers_leave(struct state *state);			 /* before items_free() */
 void peers_free(struct state *state);

@@ -132,6 +132,33 @@ uint16_t place_number(const struct state *state, uint16_t place)
 	return place ? state->places.v[place]->number : 0;
 }
 
+/* --- node ports ---------------------------------------------------------------------------- */
+
+bool peer_has_ports(const struct state *state, uint16_t place, const union mg_addr *addr)
+{
+	const struct felix_nets *nets = &state->params.node_port_addresses;
+	const struct peer *peer = place ? state->places.v[place] : NULL;
+	union mg_addr first;
+
+	if (nets->primary && peer) {
+		first = addr_is4(addr) ? peer->v4.addr : peer->v6.addr;
+		return !addr_cmp(&first, addr);
+	}
+	for (size_t i = 0; i < nets->count; i++) {
+		if (prefix_is4(&nets->v[i]) == addr_is4(addr) && prefix_contains(&nets->v[i], addr))
+			return true;
+	}
+	return !nets->count;
+}
+
+void peers_touch(struct state *state)
+{
+	for (const struct peer *peer = state->peers; peer; peer = peer->hh.next) {
+		for (size_t i = 0; i < peer->items.n; i++)
+			touch_addr(state, &peer->items.v[i]->addr[0]);
+	}
+}
+
 /* --- objects ------------------------------------------------------------------------------- */
 
 #define NODE_ADDRS_MAX 64

@@ -59,11 +59,20 @@ void state_free(struct state *state)
 
 /* --- objects ------------------------------------------------------------------------------- */
 
+static bool limits_node_ports(const struct felix_params *params)
+{
+	return params->node_port_addresses.primary || params->node_port_addresses.count;
+}
+
 static void felix_refresh(struct state *state)
 {
+	bool limited = limits_node_ports(&state->params);
+
 	felix_merge(&state->params, felix_config_of(state->felix_default),
 		    felix_config_of(state->felix_node));
 	felix_overlay(&state->params, felix_config_of(state->felix_environment));
+	if (limited || limits_node_ports(&state->params))
+		peers_touch(state);
 }
 
 void state_environment_set(struct state *state, const struct object *object)
@@ -220,6 +229,28 @@ static uint32_t to_host_flags(const struct felix_params *params)
 	return 0;
 }
 
+/* Node ports hold at the loopback addresses of a family where none is left out, or its own net is
+ * named. */
+static uint32_t loopback_flags(const struct felix_nets *nets)
+{
+	static const struct mg_prefix loopbacks[] = {
+		{ .len = MG_V4_PREFIX_BITS + 8,
+		  .addr.b = { [10] = 0xff, [11] = 0xff, [12] = 127 } },
+		{ .len = MG_ADDR_BITS, .addr.b = { [15] = 1 } },
+	};
+	uint32_t flags = MG_LOCAL_PORTLESS4 | MG_LOCAL_PORTLESS6;
+
+	if (!nets->primary && !nets->count)
+		return 0;
+	for (size_t i = 0; i < nets->count; i++) {
+		bool v4 = prefix_is4(&nets->v[i]);
+
+		if (prefix_overlaps(&nets->v[i], &loopbacks[!v4]))
+			flags &= ~(v4 ? MG_LOCAL_PORTLESS4 : MG_LOCAL_PORTLESS6);
+	}
+	return flags;
+}
+
 static uint32_t local_flags(const struct state *state, const struct state_node_facts *facts)
 {
 	const struct felix_params *params = &state->params;
@@ -235,7 +266,8 @@ static uint32_t local_flags(const struct state *state, const struct state_node_f
 	       (params->connect_time == FELIX_CONNECT_ALL ? MG_LOCAL_CONNECT_UDP : 0) |
 	       (facts->flows_new_until ? MG_LOCAL_FLOWS_NEW : 0) |
 	       (facts->flow_events ? MG_LOCAL_FLOW_EVENTS : 0) |
-	       (facts->host_policy ? MG_LOCAL_HOST_POLICY : 0) | to_host_flags(params);
+	       (facts->host_policy ? MG_LOCAL_HOST_POLICY : 0) | to_host_flags(params) |
+	       loopback_flags(&params->node_port_addresses);
 }
 
 /* Design section 5: away from node ports (30,000-32,767) and ephemeral ports (32,768-60,999). */

@@ -228,6 +228,31 @@ def test_node_port_of_the_node(world):
     assert json.loads(pod.run("python3", SOCKETS, "ask", "tcp", "10.10.0.1", 30080))["answers"] == ["far"]
 
 
+def test_node_port_addresses(world):
+    """Node ports at the addresses alone that the configuration names, loopback ones among them."""
+    node, pod = world.cluster["n1"], world.pods["client"]
+
+    def reached(place, address, how="tcp"):
+        return json.loads(place.run("python3", SOCKETS, "ask", how, address, 30080)).get("answers") == ["far"]
+
+    def limit(*nets):
+        node.apply(json.dumps({"apiVersion": "projectcalico.org/v3", "kind": "FelixConfiguration", "metadata": {"name": "default"},
+                               "spec": {"nodePortAddresses": nets}}))
+    world.serve("far", spec="type: NodePort", ports=(30080, 30081))
+    try:
+        limit("10.10.0.2/32", "::1/128")
+        wait_for(lambda: not reached(node, "10.10.0.1"), "the port is gone at 10.10.0.1")
+        assert {address: reached(node, address) for address in ("127.0.0.1", "::1", "fd10::1", "10.10.0.2")} == \
+            {"127.0.0.1": False, "::1": True, "fd10::1": False, "10.10.0.2": True}
+        assert not reached(pod, "10.10.0.1") and reached(pod, "10.10.0.2")
+        limit("primary")
+        wait_for(lambda: reached(node, "10.10.0.1"), "the port is back at 10.10.0.1")
+        assert not reached(node, "127.0.0.1") and reached(node, "fd10::1")
+    finally:
+        node.ctl("delete", "felixconfiguration", "default", check=False)
+    wait_for(lambda: reached(node, "127.0.0.1"), "the port is back at 127.0.0.1")
+
+
 def test_all_are_reached(world):
     world.serve("near", "far")
     for how, family in HOWS:

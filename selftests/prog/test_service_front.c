@@ -115,6 +115,29 @@ static void test_host_port(void **state)
 	}
 }
 
+/* Not at an address that nodePortAddresses leaves out; a host port holds there all the same. */
+static void test_portless(void **state)
+{
+	(void)state;
+	EACH_PROTOCOL(proto, family)
+	{
+		const struct mg_ident ident = { .flags = MG_ADDR_HOST | MG_ADDR_LOCAL |
+							 MG_ADDR_PORTLESS };
+		struct wire_spec spec = asks_node(proto, NODE_OWN, family);
+		struct wire_spec there = translated(&spec, place_addr(POD_B, family));
+		union mg_addr own = place_addr(NODE_OWN, family);
+
+		uplink_again(&node, 0, 4);
+		fixture_put(&node, "mg_addrs", &own, &ident);
+		serve_node_port(proto, family);
+		expect_no_service(&spec);
+		uplink_again(&node, 0, 4);
+		fixture_put(&node, "mg_addrs", &own, &ident);
+		serve_flagged(proto, family, MG_FRONT_OWN);
+		delivers(SLOT_A, &spec, &there, SLOT_B);
+	}
+}
+
 /* An external address with the same port goes before the node port. */
 static void test_exact_first(void **state)
 {
@@ -182,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_node_port),     cmocka_unit_test(test_node_port_elsewhere),
 		cmocka_unit_test(test_exact_first),   cmocka_unit_test(test_far_alone),
 		cmocka_unit_test(test_source_ranges), cmocka_unit_test(test_host_port),
+		cmocka_unit_test(test_portless),
 	};
 
 	return cmocka_run_group_tests(tests, uplink_setup, scene_teardown);

@@ -102,10 +102,11 @@ static void assert_row(const struct world *world, const char *ip, const char *wa
 	if (state_addr_row(world->state, &addr, 7, &row) < 0)
 		snprintf(text, sizeof(text), "-");
 	else
-		snprintf(text, sizeof(text), "%u %u%s%s%s %s", row.node, row.slot,
+		snprintf(text, sizeof(text), "%u %u%s%s%s%s %s", row.node, row.slot,
 			 row.flags & MG_ADDR_POD ? " pod" : "",
 			 row.flags & MG_ADDR_HOST ? " host" : "",
-			 row.flags & MG_ADDR_LOCAL ? " local" : "", owner ? owner : "-");
+			 row.flags & MG_ADDR_LOCAL ? " local" : "",
+			 row.flags & MG_ADDR_PORTLESS ? " portless" : "", owner ? owner : "-");
 	assert_string_equal(text, want);
 }
 
@@ -126,6 +127,71 @@ static void test_nodes_come_late(void **unused)
 	assert_row(&world, "192.168.0.2", "-");
 	state_object_del(world.state, KIND_WORKLOAD_ENDPOINT, "default", "w1");
 	assert_row(&world, "10.0.0.1", "-");
+}
+
+/* Whether rows of nodes' addresses are told to be looked at. */
+static void count_touched(void *ctx, const struct mg_prefix *prefix, bool net)
+{
+	(void)prefix;
+	*(unsigned int *)ctx += !net;
+}
+
+static void set_node_port_addresses(struct world *world, const char *list, unsigned int touched)
+{
+	unsigned int count = 0;
+
+	state_touched_done(world->state);
+	set(world,
+	    "--- {apiVersion: projectcalico.org/v3, kind: FelixConfiguration, metadata: {name: "
+	    "default}, spec: {nodePortAddresses: [%s]}}",
+	    list);
+	state_touched(world->state, count_touched, &count);
+	assert_int_equal(count, touched);
+}
+
+static uint32_t portless(const struct world *world)
+{
+	const struct state_node_facts facts = { 0 };
+	struct mg_local row;
+
+	state_local_row(world->state, &facts, &row);
+	return row.flags & (MG_LOCAL_PORTLESS4 | MG_LOCAL_PORTLESS6);
+}
+
+/* nodePortAddresses: which of the nodes' addresses have node ports, and loopback ones. Source:
+ * Kubernetes documentation, kube-proxy's --nodeport-addresses. */
+static void test_node_port_addresses(void **unused)
+{
+	const uint32_t none = MG_LOCAL_PORTLESS4 | MG_LOCAL_PORTLESS6;
+	_cleanup_world_ struct world world = world_new();
+
+	(void)unused;
+	set_node(&world, "n1", "192.168.0.1");
+	set(&world, "--- {apiVersion: v1, kind: Node, metadata: {name: n2}, status: {addresses: "
+		    "[{type: InternalIP, address: 192.168.0.2}, {type: InternalIP, address: "
+		    "'fd10::2'}, {type: ExternalIP, address: 203.0.113.2}]}}");
+	set_node_port_addresses(&world, "", 0);
+	assert_row(&world, "192.168.0.2", "2 0 host -");
+	assert_int_equal(portless(&world), 0);
+	set_node_port_addresses(&world, "192.168.0.0/16, 127.0.0.0/8", 4);
+	assert_row(&world, "192.168.0.1", "1 0 host local -");
+	assert_row(&world, "192.168.0.2", "2 0 host -");
+	assert_row(&world, "203.0.113.2", "2 0 host portless -");
+	assert_row(&world, "fd10::2", "2 0 host portless -");
+	assert_int_equal(portless(&world), MG_LOCAL_PORTLESS6);
+	/* every IPv6 address is no IPv4 address */
+	set_node_port_addresses(&world, "'::/0', 203.0.113.2/32", 4);
+	assert_row(&world, "192.168.0.1", "1 0 host local portless -");
+	assert_row(&world, "203.0.113.2", "2 0 host -");
+	assert_row(&world, "fd10::2", "2 0 host -");
+	assert_int_equal(portless(&world), MG_LOCAL_PORTLESS4);
+	set_node_port_addresses(&world, "primary", 4);
+	assert_row(&world, "192.168.0.2", "2 0 host -");
+	assert_row(&world, "fd10::2", "2 0 host -");
+	assert_row(&world, "203.0.113.2", "2 0 host portless -");
+	assert_int_equal(portless(&world), none);
+	set_node_port_addresses(&world, "", 4);
+	assert_row(&world, "203.0.113.2", "2 0 host -");
 }
 
 /* What an agent wrote comes before what the Pod says, an endpoint of this node before both. */
@@ -401,10 +467,15 @@ static void test_bytes_a_service(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nodes_come_late),	    cmocka_unit_test(test_precedence),
-		cmocka_unit_test(test_done_and_leftover),   cmocka_unit_test(test_moving_address),
-		cmocka_unit_test(test_many_addresses),	    cmocka_unit_test(test_kept_pods),
-		cmocka_unit_test(test_incremental_is_full), cmocka_unit_test(test_bytes_a_pod),
+		cmocka_unit_test(test_nodes_come_late),
+		cmocka_unit_test(test_precedence),
+		cmocka_unit_test(test_node_port_addresses),
+		cmocka_unit_test(test_done_and_leftover),
+		cmocka_unit_test(test_moving_address),
+		cmocka_unit_test(test_many_addresses),
+		cmocka_unit_test(test_kept_pods),
+		cmocka_unit_test(test_incremental_is_full),
+		cmocka_unit_test(test_bytes_a_pod),
 		cmocka_unit_test(test_bytes_a_service),
 	};
 
