@@ -49,6 +49,11 @@ struct ipam_sweep *ipam_sweep_new(__u64 grace_ms, ipam_sweep_told told, void *ar
 	return sweep;
 }
 
+void ipam_sweep_set_grace(struct ipam_sweep *sweep, __u64 grace_ms)
+{
+	sweep->grace_ms = grace_ms;
+}
+
 void ipam_sweep_free(struct ipam_sweep *sweep)
 {
 	if (sweep)

@@ -38,6 +38,8 @@ typedef void (*ipam_sweep_told)(void *arg, const json_t *record);
 
 /* told may be NULL. */
 struct ipam_sweep *ipam_sweep_new(__u64 grace_ms, ipam_sweep_told told, void *arg);
+/* From the next look on; what was seen before counts. */
+void ipam_sweep_set_grace(struct ipam_sweep *sweep, __u64 grace_ms);
 void ipam_sweep_free(struct ipam_sweep *sweep); /* accepts NULL */
 DEFINE_CLEANUP(struct ipam_sweep *, ipam_sweep_free)
 #define _cleanup_ipam_sweep_ _cleanup_(ipam_sweep_free_p)

@@ -352,12 +352,13 @@ int objects_pod(struct agent *agent, const char *ns, const char *name, const cha
 /* --- following ----------------------------------------------------------------------------- */
 
 /* Nobody here reads these: the allocator asks the store itself (there is a handle for each pod),
- * and so do the duties, which Services call for. */
+ * and so do the duties, which Services call for; margay-controller has an object of its own. */
 static bool is_read(enum kind kind)
 {
 	return kind == KIND_SERVICE ||
 	       (kind_info(kind)->effect && kind != KIND_IPAM_HANDLE &&
-		kind != KIND_BLOCK_AFFINITY && kind != KIND_LEASE && kind != KIND_SERVICE_CIDR);
+		kind != KIND_BLOCK_AFFINITY && kind != KIND_LEASE && kind != KIND_SERVICE_CIDR &&
+		kind != KIND_KUBE_CONTROLLERS_CONFIG);
 }
 
 static size_t wanted_kinds(struct store_query *queries)

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from test_margayctl import CALICO_DENY, DENY, NODE, POOL, TOP, Ctl, rows  # noqa: E402
+
+BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +86,66 @@ def test_where_the_kubeconfig_is(ctl, server):
     assert ctl("get", "ippool", "-o", "name", "--config", config) == ""
     # A program that it names for credentials is run.
     assert ctl("get", "ippool", "-o", "name", "--datastore", f"kubernetes:{server}/exec") == ""
+
+
+CONTROLLERS = """
+apiVersion: projectcalico.org/v3
+kind: KubeControllersConfiguration
+metadata: {name: default}
+spec: {controllers: {node: {leakGracePeriod: 10m, hostEndpoint: {autoCreate: %s, templates: [%s]}}}}
+"""
+DATA = "{generateName: data, interfaceCIDRs: [192.0.2.0/24], nodeSelector: rack == 'a'}"
+
+
+def node(name, address, **labels):
+    return json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {
+        "name": name, "labels": labels, "annotations": {"projectcalico.org/IPv4Address": address}}})
+
+
+@pytest.fixture
+def controller(ctl, server, tmp_path):
+    log = tmp_path / "log"
+    with open(log, "wb") as out, subprocess.Popen([os.path.join(BUILD, "margay-controller"), "--datastore", f"kubernetes:{server}/kubeconfig"],
+                                                  stdout=out, stderr=out) as process:
+        yield log
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for(condition, what, timeout=30):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, what() if callable(what) else what
+        time.sleep(0.1)
+
+
+def test_host_endpoints_of_nodes(ctl, server, controller):
+    """What KubeControllersConfiguration asks for is there, follows nodes, and is gone with it; what somebody made himself stays."""
+    def endpoints():
+        return {item["metadata"]["name"]: item for item in json.loads(ctl("get", "hostendpoint", "-o", "json"))["items"]}
+
+    ctl.apply(node("n1", "192.0.2.1/24", rack="a") + "\n---\n" + node("n2", "198.51.100.2/24", rack="a") + "\n---\n" +
+              "{apiVersion: projectcalico.org/v3, kind: HostEndpoint, metadata: {name: mine}, spec: {node: n1, interfaceName: eth0}}\n---\n" +
+              CONTROLLERS % ("Enabled", DATA))
+    expected = {"mine", "n1-auto-hep", "n2-auto-hep", "n1-data-auto-hep"}
+    wait_for(lambda: set(endpoints()) == expected, lambda: f"{set(endpoints())}\n{controller.read_text()}")
+    made = endpoints()["n1-data-auto-hep"]
+    assert made["spec"] == {"node": "n1", "expectedIPs": ["192.0.2.1"], "profiles": ["projectcalico-default-allow"]}
+    assert made["metadata"]["labels"] == {"rack": "a", "projectcalico.org/created-by": "calico-kube-controllers"}
+
+    ctl("label", "hostendpoint", "n2-auto-hep", "rack=other", "--overwrite")
+    wait_for(lambda: endpoints()["n2-auto-hep"]["metadata"]["labels"]["rack"] == "a", "a label that somebody changed is the node's again")
+    ctl("label", "node", "n1", "rack=b", "--overwrite")
+    wait_for(lambda: "n1-data-auto-hep" not in endpoints() and endpoints()["n1-auto-hep"]["metadata"]["labels"]["rack"] == "b", "n1 is in another rack")
+    ctl("delete", "node", "n2")
+    wait_for(lambda: set(endpoints()) == {"mine", "n1-auto-hep"}, lambda: f"n2's is gone: {set(endpoints())}")
+
+    control_keeping(server, [{"match": "DELETE .*hostendpoints", "times": 1, "status": 500}])
+    ctl.apply(CONTROLLERS % ("Disabled", ""))
+    wait_for(lambda: set(endpoints()) == {"mine"}, lambda: f"all are gone, at the second try: {set(endpoints())}\n{controller.read_text()}")
+    assert "host endpoints are not as they should be" in controller.read_text()
+
+
+def control_keeping(server, faults):
+    """Faults to come, without emptying the store."""
+    (server / "control").write_text(json.dumps({"reset": control.reset, "faults": faults}))

@@ -204,6 +204,38 @@ def test_an_agent_ends_at_its_node(kube, pods, agent_of_n1):
     kube.kubectl("annotate", "pod", "goal", "-n", "default", "cni.projectcalico.org/test-")
 
 
+def controllers(mode):
+    return {"apiVersion": "projectcalico.org/v3", "kind": "KubeControllersConfiguration", "metadata": {"name": "default"},
+            "spec": {"controllers": {"node": {"hostEndpoint": {"autoCreate": mode}}}}}
+
+
+def test_automatic_host_endpoints(kube, pods):
+    """Switched on, each node is protected by policy that selects its labels; pods go on; switched off, nothing of it is left."""
+    n1, n3 = kube.nodes["n1"], kube.nodes["n3"]
+    n1.start("python3", "-m", "http.server", "8099", "--directory", "/opt/cni")
+
+    def reaches():
+        return n3.try_run("curl", "-fsS", "-m", "3", "-o", "/dev/null", "http://10.10.0.1:8099/").returncode == 0
+
+    wait_for(reaches, "the node serves")
+    kube.apply({"apiVersion": "projectcalico.org/v3", "kind": "GlobalNetworkPolicy", "metadata": {"name": "no-8099"}, "spec": {
+        "selector": "projectcalico.org/created-by == 'calico-kube-controllers' && kubernetes.io/hostname == 'n1'", "types": ["Ingress"],
+        "ingress": [{"action": "Deny", "protocol": "TCP", "destination": {"ports": [8099]}}, {"action": "Allow"}]}}, controllers("Enabled"))
+    try:
+        def made():
+            return {item["metadata"]["name"]: item["spec"] for item in kube.get("hostendpoints.projectcalico.org")}
+        wait_for(lambda: set(made()) == {"n1-auto-hep", "n3-auto-hep"}, lambda: f"one a node: {made()}\n{logs(kube)}", 30, 0.3)
+        assert made()["n1-auto-hep"]["interfaceName"] == "*" and "10.10.0.1" in made()["n1-auto-hep"]["expectedIPs"]
+        wait_for(lambda: not reaches(), "the policy holds at n1", 30, 0.3)
+        assert kube.fetch("far", addresses(pods["goal"])[0]) == "goal"
+        assert kube.exec("near", "hostname").stdout.strip() == "near", "n1's kubelet answers"
+        kube.apply(controllers("Disabled"))
+        wait_for(lambda: not made(), lambda: f"all are gone: {made()}", 30, 0.3)
+        wait_for(reaches, "it serves again", 30, 0.3)
+    finally:
+        kube.kubectl("delete", "kubecontrollersconfigurations.projectcalico.org/default", "globalnetworkpolicies.projectcalico.org/no-8099")
+
+
 def test_rolling_the_daemonset(kube, pods):
     """New agents on all nodes, one node after the other: a stream between pods goes on without a loss."""
     address = addresses(pods["goal"])[0]

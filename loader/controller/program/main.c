@@ -4,9 +4,9 @@
  * the one that holds the lease (controller/lease.h). It needs no capability and touches no kernel
  * object: it reads and writes the datastore alone.
  *
- * Nodes are watched, so that what a node held that is gone is given back at once; everything else
- * is looked at twice a grace period (ipam/sweep.h). The store's own connections are served
- * meanwhile.
+ * Nodes are watched, so that what a node held that is gone is given back at once, and host
+ * endpoints follow them (hosts.h); everything else is looked at twice a grace period
+ * (ipam/sweep.h). The store's own connections are served meanwhile.
  */
 #include <argp.h>
 #include <errno.h>
@@ -28,9 +28,11 @@
 #include "base/log.h"
 #include "base/rpc.h"
 #include "controller/lease.h"
+#include "controller/program/hosts.h"
 #include "datastore/follow.h"
 #include "datastore/store.h"
 #include "ipam/sweep.h"
+#include "model/controllers.h"
 
 #define TICK_MS 2000
 #define AGAIN_MS 5000
@@ -38,6 +40,8 @@
 #define HURRY_MS 300000
 #define HURRY_PAUSE_MS 20000
 #define GRACE_SECONDS_MAX 86400
+#define NEVER_MS (UINT64_MAX / 2)
+#define PAUSE_MS_MAX (GRACE_SECONDS_MAX * 500LL)
 /* A turn may wait for a server that does not answer; the lease is gone by then. */
 #define ALIVE_SECONDS 120
 
@@ -48,10 +52,12 @@ struct controller {
 	long grace_seconds;
 	struct store *store;
 	struct lease lease;
-	struct follow *nodes; /* while the lease is held */
+	struct follow *follow; /* while the lease is held, as the two below */
+	struct hosts *hosts;
 	struct ipam_sweep *sweep;
 	long long look_due; /* rpc_now() */
 	long long hurry_until;
+	bool synced; /* what is followed was read whole */
 	bool failed; /* told already */
 };
 
@@ -130,17 +136,35 @@ static void keep_lease(struct controller *controller)
 
 /* --- the chores ---------------------------------------------------------------------------- */
 
-static void on_nodes(const struct store_event *events, size_t count, bool synced, void *arg)
+/* How long an address may be without a pod: the cluster's object goes before our settings. */
+static uint64_t grace_ms(const struct controller *controller)
 {
-	struct controller *controller = arg;
+	const struct kube_controllers *config = hosts_config(controller->hosts);
 
-	(void)synced;
-	for (size_t i = 0; i < count; i++) {
-		if (events[i].type != STORE_DELETED)
-			continue;
+	if (!config || !(config->has & CONTROLLERS_HAS_LEAK_GRACE))
+		return (uint64_t)controller->grace_seconds * 1000;
+	return config->leak_grace_ms ? config->leak_grace_ms : NEVER_MS;
+}
+
+static void on_event(struct controller *controller, const struct store_event *event)
+{
+	hosts_event(controller->hosts, event);
+	if (event->kind->id == KIND_KUBE_CONTROLLERS_CONFIG) {
+		ipam_sweep_set_grace(controller->sweep, grace_ms(controller));
+		controller->look_due = 0;
+	} else if (event->kind->id == KIND_NODE && event->type == STORE_DELETED) {
 		controller->look_due = 0;
 		controller->hurry_until = rpc_now() + HURRY_MS;
 	}
+}
+
+static void on_events(const struct store_event *events, size_t count, bool synced, void *arg)
+{
+	struct controller *controller = arg;
+
+	for (size_t i = 0; i < count; i++)
+		on_event(controller, &events[i]);
+	controller->synced |= synced;
 }
 
 static void on_released(void *arg, const json_t *record)
@@ -153,17 +177,24 @@ static void on_released(void *arg, const json_t *record)
 
 static void take_up(struct controller *controller)
 {
-	const struct store_query query = { .kind = store_kind(KIND_NODE) };
-	const struct follow_args args = {
-		.queries = &query, .count = 1, .fn = on_nodes, .arg = controller
+	const struct store_query queries[] = {
+		{ .kind = store_kind(KIND_KUBE_CONTROLLERS_CONFIG) },
+		{ .kind = store_kind(KIND_NODE) },
+		{ .kind = store_kind(KIND_HOST_ENDPOINT),
+		  .labels = AUTO_HOST_LABEL "=" AUTO_HOST_MAKER },
 	};
+	const struct follow_args args = { .queries = queries,
+					  .count = sizeof(queries) / sizeof(queries[0]),
+					  .fn = on_events,
+					  .arg = controller };
 	struct err err = { 0 };
 
 	log_info("has the cluster's chores", "identity", controller->identity, NULL);
-	controller->sweep =
-		ipam_sweep_new((__u64)controller->grace_seconds * 1000, on_released, controller);
+	controller->hosts = hosts_new(controller->store);
+	controller->sweep = ipam_sweep_new(grace_ms(controller), on_released, controller);
 	controller->look_due = 0;
-	if (follow_open(controller->store, &args, &controller->nodes, &err) < 0)
+	controller->synced = false;
+	if (follow_open(controller->store, &args, &controller->follow, &err) < 0)
 		say_failure(controller, "nodes cannot be watched", &err);
 }
 
@@ -172,15 +203,18 @@ static void lay_down(struct controller *controller)
 	if (!controller->sweep)
 		return;
 	log_info("has the cluster's chores no more", NULL);
-	follow_close(controller->nodes);
+	follow_close(controller->follow);
 	ipam_sweep_free(controller->sweep);
-	controller->nodes = NULL;
+	hosts_free(controller->hosts);
+	controller->follow = NULL;
 	controller->sweep = NULL;
+	controller->hosts = NULL;
 }
 
 static long long pause_ms(const struct controller *controller, bool failed)
 {
-	long long pause = controller->grace_seconds * 500LL;
+	const uint64_t half = grace_ms(controller) / 2;
+	long long pause = half < PAUSE_MS_MAX ? (long long)half : PAUSE_MS_MAX;
 
 	if (rpc_now() < controller->hurry_until && pause > HURRY_PAUSE_MS)
 		pause = HURRY_PAUSE_MS;
@@ -203,6 +237,7 @@ static void look(struct controller *controller)
 static void work(struct controller *controller)
 {
 	const long long now = rpc_now();
+	struct err err = { 0 };
 
 	if (!lease_is_held(&controller->lease, now)) {
 		lay_down(controller);
@@ -210,6 +245,8 @@ static void work(struct controller *controller)
 	}
 	if (!controller->sweep)
 		take_up(controller);
+	if (controller->synced && hosts_work(controller->hosts, &err) < 0)
+		say_failure(controller, "host endpoints are not as they should be", &err);
 	if (now >= controller->look_due)
 		look(controller);
 }
@@ -236,9 +273,9 @@ static void wait_for_store(struct controller *controller)
 		if (poll(&poll_fd, 1, timeout < 0 ? 0 : timeout) < 0)
 			return;
 		store_dispatch(controller->store, &err);
-		if (controller->nodes)
-			follow_dispatch(controller->nodes, &err);
-		if (controller->nodes && !controller->look_due)
+		if (controller->follow)
+			follow_dispatch(controller->follow, &err);
+		if (controller->follow && !controller->look_due)
 			return;
 	}
 }
