@@ -10,6 +10,8 @@
 
 #define PARAMETER "bpfConnectTimeLoadBalancing"
 
+/* What is given is a cgroup2 folder, or one below which a hierarchy is mounted: /sys/fs/cgroup, as
+ * that of a host in a container, is either. */
 static int find_cgroup(const struct agent *agent, char path[PATH_MAX], struct err *err)
 {
 	const char *given = agent->config.cgroup ? agent->config.cgroup
@@ -17,7 +19,8 @@ static int find_cgroup(const struct agent *agent, char path[PATH_MAX], struct er
 
 	if (!*given)
 		return dp_cgroup_find(path, err);
-	snprintf(path, PATH_MAX, "%s", given);
+	if (dp_cgroup_find_in(given, path, NULL) < 0)
+		snprintf(path, PATH_MAX, "%s", given);
 	return 0;
 }
 

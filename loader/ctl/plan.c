@@ -363,7 +363,7 @@ static void plan_sockets(struct host_plan *plan)
 		return;
 	}
 	snprintf(path, sizeof(path), "%s", given);
-	if (*given || dp_cgroup_find(path, NULL) == 0)
+	if (dp_cgroup_find_in(*given ? given : "/", path, NULL) == 0 || *given)
 		row(plan, "attach", path,
 		    "socket programs, for processes of this cgroup and those below: connect, "
 		    "sendmsg, recvmsg, getpeername, of IPv4 and IPv6");

@@ -33,7 +33,16 @@ static const struct {
 
 #define HOOKS (sizeof(hooks) / sizeof(hooks[0]))
 
-int dp_cgroup_find(char ret_path[PATH_MAX], struct err *err)
+static bool is_at_or_below(const char *path, const char *folder)
+{
+	size_t size = strlen(folder);
+
+	while (size && folder[size - 1] == '/')
+		size--;
+	return !strncmp(path, folder, size) && (path[size] == '/' || !path[size]);
+}
+
+int dp_cgroup_find_in(const char *folder, char ret_path[PATH_MAX], struct err *err)
 {
 	_cleanup_fclose_ FILE *mounts = fopen("/proc/self/mounts", "re");
 	char line[PATH_MAX + 256];
@@ -42,12 +51,17 @@ int dp_cgroup_find(char ret_path[PATH_MAX], struct err *err)
 	if (!mounts)
 		return err_errno(err, -errno, "/proc/self/mounts");
 	while (getmntent_r(mounts, &row, line, sizeof(line))) {
-		if (strcmp(row.mnt_type, "cgroup2") != 0)
+		if (strcmp(row.mnt_type, "cgroup2") != 0 || !is_at_or_below(row.mnt_dir, folder))
 			continue;
 		snprintf(ret_path, PATH_MAX, "%s", row.mnt_dir);
 		return 0;
 	}
 	return err_set(err, -ENOENT, "no cgroup2 file system is mounted");
+}
+
+int dp_cgroup_find(char ret_path[PATH_MAX], struct err *err)
+{
+	return dp_cgroup_find_in("/", ret_path, err);
 }
 
 static int open_cgroup(const char *path, int *ret_fd, __u64 *ret_id, struct err *err)

@@ -19,6 +19,8 @@ struct err;
 
 /* Where a cgroup2 hierarchy is mounted, the first of /proc/self/mounts. -ENOENT: nowhere. */
 int dp_cgroup_find(char ret_path[PATH_MAX], struct err *err);
+/* The same of those mounted at a folder or below it. */
+int dp_cgroup_find_in(const char *folder, char ret_path[PATH_MAX], struct err *err);
 
 /* path: a cgroup2 folder. 1: something was attached or swapped, 0: all was as it should be.
  * -ENOENT: the group did not load, -ENOTDIR: no cgroup2 folder, -EPERM: another's program is there

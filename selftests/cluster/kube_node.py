@@ -50,6 +50,7 @@ class KubeNode(Node):
         self._bind_folders()
         self._fake_switches()
         self._make_cgroups()
+        self._own_sockets()
         self.sh("mount --make-rshared /")
 
     def _bind_folders(self):
@@ -75,6 +76,17 @@ class KubeNode(Node):
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if os.path.exists(f"{top}/tasks") and os.path.exists(f"{top}/{name}"):
                     self._copy(f"{top}/{name}", f"{top}/{os.path.dirname(self.pods_cgroup)}/{name}", f"{top}/{self.pods_cgroup}/{name}")
+
+    def _own_sockets(self):
+        """Its own cgroup stands for the root of the cgroup2 hierarchy: programs for sockets are attached there, and never above."""
+        with open("/proc/mounts") as rows:
+            top = next((row.split()[1] for row in rows if row.split()[2] == "cgroup2"), None)
+        if top:
+            self.cgroup, self.cgroup_top = f"{top}/{self.pods_cgroup}", top
+            self.sh(f"mkdir -p {self.cgroup}/{self.pods_cgroup} && mount --bind {self.cgroup} {top}")
+
+    def start_agent(self, *options, env=None, **more):
+        return super().start_agent(*options, env={"MARGAY_CGROUP": CGROUPS} | (env or {}), **more)
 
     @staticmethod
     def _copy(source, *targets):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster that gets its network by `kubectl apply -f build/margay.yaml`: image, init step, agent as a DaemonSet, rights of its account."""
+import ipaddress
 import json
 import os
 import subprocess
@@ -202,6 +203,35 @@ def test_an_agent_ends_at_its_node(kube, pods, agent_of_n1):
         assert "forbidden" in done.stderr, kind
     kube.kubectl("annotate", "node", "n1", "cni.projectcalico.org/test-")
     kube.kubectl("annotate", "pod", "goal", "-n", "default", "cni.projectcalico.org/test-")
+
+
+def backends(kube, pod):
+    """Whom the established TCP sockets of a pod are connected to, as the kernel has it."""
+    rows = kube.exec(pod, "cat", "/proc/net/tcp").stdout.splitlines()[1:]
+    found = [row.split()[2].split(":") for row in rows if row.split()[3] == "01"]
+    return {f"{ipaddress.IPv4Address(bytes.fromhex(address)[::-1])}:{int(port, 16)}" for address, port in found}
+
+
+def test_services_at_connect_time(kube, pods):
+    """Programs stand at the node's cgroup, that is to say not at the agent's container's: host processes reach services, and a pod's socket has the
+    backend's address, not the service's. No program of ours is at the machine's own cgroups."""
+    kube.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "goal", "namespace": "default"},
+                "spec": {"selector": {"app": "goal"}, "ports": [{"port": 80, "targetPort": 8080}]}})
+    service, backend = kube.one("service", "goal")["spec"]["clusterIP"], addresses(pods["goal"])[0] + ":8080"
+    try:
+        for node in kube.nodes.values():
+            wait_for(lambda node=node: node.try_run("curl", "-fsS", "-m", "3", f"http://{service}/").stdout.strip() == "goal",
+                     lambda node=node: f"{node.name} itself reaches the service\n{logs(kube)}", 30, 0.3)
+            shown = node.run("bpftool", "-j", "cgroup", "show", node.cgroup_top)
+            assert {one["name"] for one in json.loads(shown)} >= {"sock_connect4", "sock_connect6"}, shown
+        for pod_name in ("near", "far"):
+            kube.router.start(find("kubectl"), "--kubeconfig", f"{kube.api}/kubeconfig", "exec", pod_name, "--", "sh", "-c", f"sleep 60 | nc {service} 80")
+            wait_for(lambda pod_name=pod_name: backend in backends(kube, pod_name), lambda pod_name=pod_name: f"{pod_name}: {backends(kube, pod_name)}")
+        above = os.path.dirname(os.path.dirname(kube.nodes["n1"].cgroup))
+        ours = subprocess.run(["bpftool", "-j", "cgroup", "show", above], capture_output=True, text=True, check=True).stdout.strip()
+        assert "sock_connect" not in ours, ours
+    finally:
+        kube.kubectl("delete", "service", "goal", "-n", "default")
 
 
 def controllers(mode):
