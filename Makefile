@@ -172,7 +172,7 @@ check-net: all longer-rows ## tests between namespaces (root)
 # What the cluster is made of is built once (selftests/kube/build); where it cannot be, the tests are skipped and say so.
 check-cluster: image manifests ## a real Kubernetes cluster of two nodes in namespaces (root, Go; builds Kubernetes once)
 	$(Q)selftests/kube/build || echo "Kubernetes' programs are not built: no cluster"
-	$(Q)selftests/run cluster selftests/cluster
+	$(Q)TEST_JOBS=1 CASE_TIMEOUT=900 TEST_TIMEOUT=2400 selftests/run cluster selftests/cluster
 check-kernels: all $(PROG) bench-tools ## packet and net tests, instruction counts under Debian's kernels (KERNELS="6.1")
 	$(Q)selftests/kernels/run $(PROG)
 check-fast: lint all ## lint, unit, packet fixtures: for every commit
