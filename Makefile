@@ -134,7 +134,7 @@ TESTLIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard selftests/lib/*.c))
 $(UNIT) $(PROG) $(BENCH): $(BUILD)/%: $(BUILD)/%.o $(TESTLIB_OBJ) $(BUILD)/libctl.a $(ARCHIVES)
 	$(call say,LINK,$@) $(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ -lcmocka $(SYSTEM_LIBS) -o $@
 $(BUILD)/selftests/unit/test_privileges: $(BUILD)/loader/agent/privileges.o
-$(BUILD)/selftests/unit/test_counters: $(BUILD)/loader/agent/counters_flow.o
+$(BUILD)/selftests/unit/test_counters: $(BUILD)/loader/agent/counters_flow.o $(BUILD)/loader/agent/counters_kept.o
 $(PROG:%=%.o) $(BENCH:%=%.o) $(TESTLIB_OBJ): $(if $(BPF_SRC),$(SKEL))
 
 tests: $(UNIT) $(PROG) $(BENCH) ## build the test programs

@@ -80,6 +80,7 @@ struct http;
 struct kernel_drops;
 struct agent_pool;
 struct counter_mark;
+struct counters;
 struct packet_log;
 struct pool_change;
 struct policy_diff;
@@ -253,6 +254,8 @@ struct agent {
 	struct sweep *sweep;		    /* of the flow tables */
 	struct counter_mark *counter_marks; /* by rule number: counts never go back */
 	uint32_t counter_mark_count;
+	struct counters *counters;	   /* as the metrics last had them; NULL: not yet */
+	long long counters_good_until;	   /* us, monotonic */
 	struct kernel_drops *kernel_drops; /* while a watcher wants them; else NULL */
 	struct event *signals[2];
 	struct dp_trace *trace; /* the trace copy; NULL: not loaded */

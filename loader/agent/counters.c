@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "abi/digest.h"
 #include "agent/agent.h"
@@ -73,6 +74,7 @@ static void hold(struct agent *agent, struct counters *counters)
 
 		if (!digest)
 			continue;
+		counters->digest[i] = *digest;
 		if (memcmp(digest, &mark->digest, sizeof(*digest)))
 			*mark = (struct counter_mark){ .digest = *digest };
 		keep_most(&mark->packets, &counters->rule[i].packets);
@@ -89,6 +91,7 @@ struct counters *counters_read(struct agent *agent)
 	counters->end = engine_rules_end(agent->engine);
 	counters->limit = map->entries;
 	counters->rule = xcalloc(counters->end + 1, sizeof(*counters->rule));
+	counters->digest = xcalloc(counters->end + 1, sizeof(*counters->digest));
 	/* The map before the rows: a flow that ends between is missed once, not counted twice. */
 	dp_map_each(map, add_stats, data);
 	dp_map_each(dp_get_map(agent->dp, "mg_flow_e"), add_row, counters);
@@ -102,11 +105,36 @@ void counters_free(struct counters *counters)
 	if (!counters)
 		return;
 	free(counters->rule);
+	free(counters->digest);
 	free(counters);
+}
+
+static long long now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+const struct counters *counters_recent(struct agent *agent)
+{
+	long long began = now_us();
+
+	if (agent->counters && began < agent->counters_good_until) {
+		counters_follow(agent->counters, agent->engine);
+		return agent->counters;
+	}
+	counters_free(agent->counters);
+	agent->counters = counters_read(agent);
+	agent->counters_good_until = counters_good_until(began, now_us());
+	return agent->counters;
 }
 
 void counters_stop(struct agent *agent)
 {
+	counters_free(agent->counters);
+	agent->counters = NULL;
 	free(agent->counter_marks);
 	agent->counter_marks = NULL;
 	agent->counter_mark_count = 0;

@@ -14,12 +14,13 @@
 
 #include "abi/flow.h"
 #include "abi/policy.h"
-#include "policy/rule.h"
+#include "policy/engine.h"
 
 struct agent;
 
 struct counters {
 	struct mg_rule_stats *rule; /* by number */
+	struct mg_digest *digest;   /* whose count it is */
 	uint32_t end;		    /* above every rule's number */
 	uint32_t limit;		    /* rules from here on are judged and not counted */
 };
@@ -27,6 +28,17 @@ struct counters {
 /* Reads the map and every flow: work by their rows. Never fails; what cannot be read is zero. */
 struct counters *counters_read(struct agent *agent);
 void counters_free(struct counters *counters); /* accepts NULL */
+
+/* The same for whoever asks again and again: what was read last is given again until
+ * COUNTERS_SHARE times as long has passed as the reading took, so that however many flows there are
+ * the loop gives it no more than that part of its time. The agent's; until the next call. */
+#define COUNTERS_SHARE 20
+const struct counters *counters_recent(struct agent *agent);
+
+/* Rules that came since have counted nothing: also those that were given a number again. */
+void counters_follow(struct counters *counters, const struct engine *engine);
+/* Times of any clock. */
+long long counters_good_until(long long began, long long ended);
 void counters_stop(struct agent *agent);
 
 /* Adds what a live flow's row holds. */

@@ -86,7 +86,7 @@ static void put_sum(FILE *out, const struct policy_metric *metric, const struct 
 
 void policy_metrics(struct agent *agent, FILE *out)
 {
-	struct counters *counters = counters_read(agent);
+	const struct counters *counters = counters_recent(agent);
 	size_t count;
 	struct counter_sum *sums = counters_by_policy(agent, counters, &count);
 
@@ -99,5 +99,4 @@ void policy_metrics(struct agent *agent, FILE *out)
 		    "Rules in force beyond the map of counters: judged, not counted.");
 	fprintf(out, "margay_policy_rules_uncounted %u\n", counters_left_out(agent));
 	free(sums);
-	counters_free(counters);
 }

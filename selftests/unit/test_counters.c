@@ -147,13 +147,70 @@ static void test_numbers(void **state)
 	engine_free(engine);
 }
 
+/* --- kept ----------------------------------------------------------------------------------- */
+
+static void settle(struct engine *engine)
+{
+	const struct plan *plan;
+	struct err err;
+
+	do {
+		assert_int_equal(engine_build(engine, &plan, &err), 0);
+		engine_applied(engine);
+		engine_grace_done(engine, engine_applied_build(engine));
+	} while (engine_pending(engine));
+}
+
+/* What was read stays with its rule, and nothing of it goes to one that has the number now. */
+static void test_follow(void **state)
+{
+	struct engine_endpoint endpoint = { .facts = { .kind = ENGINE_POD, .namespace = "a" } };
+	struct engine *engine = engine_new(NULL);
+	struct policy *first = policy_with_rules(), *second = policy_with_rules();
+	struct counters kept = { .rule = xcalloc(1, sizeof(*kept.rule)),
+				 .digest = xcalloc(1, sizeof(*kept.digest)) };
+	uint32_t number;
+
+	(void)state;
+	second->uid = "another";
+	second->name = "another";
+	assert_int_equal(engine_endpoint_set(engine, 1, &endpoint), 0);
+	engine_policy_set(engine, policy_ref(first));
+	settle(engine);
+	number = engine_rule_number(engine, first, POLICY_IN, 1);
+	counters_follow(&kept, engine);
+	assert_in_range(number, 1, kept.end - 1);
+	kept.rule[number].packets = 7;
+	counters_follow(&kept, engine);
+	assert_int_equal(kept.rule[number].packets, 7);
+	engine_policy_del(engine, first->group, first->kind, "", first->name);
+	settle(engine);
+	engine_policy_set(engine, policy_ref(second));
+	settle(engine);
+	assert_int_equal(engine_rule_number(engine, second, POLICY_IN, 1), number);
+	counters_follow(&kept, engine);
+	assert_int_equal(kept.rule[number].packets, 0);
+	free(kept.rule);
+	free(kept.digest);
+	policy_unref(first);
+	policy_unref(second);
+	engine_free(engine);
+}
+
+/* A reading that begins when the last one is no longer good leaves the rest of the time alone. */
+static void test_share(void **state)
+{
+	(void)state;
+	assert_int_equal(counters_good_until(1000, 1500), 1000 + 500 * COUNTERS_SHARE);
+	assert_int_equal(counters_good_until(1000, 1000), 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pods),
-		cmocka_unit_test(test_translated),
-		cmocka_unit_test(test_nobody),
-		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_pods),   cmocka_unit_test(test_translated),
+		cmocka_unit_test(test_nobody), cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_follow), cmocka_unit_test(test_share),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
