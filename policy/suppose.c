@@ -314,3 +314,19 @@ unsigned int suppose_cost(const struct supposition *s)
 {
 	return suppose_things(s) * (SUPPOSE_NEEDS + 1) + s->need_count;
 }
+
+void suppose_offer(struct supposed_best *best, const struct supposition *trial)
+{
+	if (best->found && suppose_cost(trial) >= suppose_cost(&best->supposition))
+		return;
+	best->supposition = *trial;
+	best->found = true;
+}
+
+int suppose_take(const struct supposed_best *best, struct supposition *ret_supposition)
+{
+	if (!best->found)
+		return -ENOENT;
+	*ret_supposition = best->supposition;
+	return 0;
+}

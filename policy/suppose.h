@@ -76,6 +76,16 @@ void supposed_end_init(struct supposed_end *end, const struct engine *engine,
 unsigned int suppose_things(const struct supposition *supposition);
 unsigned int suppose_cost(const struct supposition *supposition);
 
+/* The cheapest of several trials, the first of those that cost the same. */
+struct supposed_best {
+	struct supposition supposition;
+	bool found;
+};
+
+void suppose_offer(struct supposed_best *best, const struct supposition *trial);
+/* -ENOENT: none was offered, and the supposition stays. */
+int suppose_take(const struct supposed_best *best, struct supposition *ret_supposition);
+
 /* selector_lookup over struct supposed_end. */
 const char *suppose_lookup(void *end, const char *key);
 bool suppose_holds(const struct supposed_end *end, const struct selector *selector);

@@ -89,26 +89,21 @@ static bool find_member(struct supposition *s, const struct rule *rule, bool dst
 {
 	const struct rule_end *end = dst ? &rule->dst : &rule->src;
 	const struct atom *atom = suppose_service(s, end->service);
-	struct supposition best, trial;
-	bool found = false;
+	struct supposed_best best = { .found = false };
 
 	for (uint32_t i = 0; atom && i < atom->member_count; i++) {
-		trial = *s;
+		struct supposition trial = *s;
+
 		if (!may_be(s, &atom->member[i], dst) ||
 		    !addr_cmp(&atom->member[i].addr, &s->end[dst].addr) == other)
 			continue;
 		become_member(&trial, &atom->member[i], dst);
-		if (need_member(&trial, s, end, dst) < 0 || !suppose_needs_hold(&trial) ||
-		    !suppose_is_member(&trial, end->service, dst) ||
-		    (dst && !suppose_proto_fits(&trial, rule, trial.proto)) ||
-		    (found && suppose_cost(&trial) >= suppose_cost(&best)))
-			continue;
-		best = trial;
-		found = true;
+		if (need_member(&trial, s, end, dst) == 0 && suppose_needs_hold(&trial) &&
+		    suppose_is_member(&trial, end->service, dst) &&
+		    (!dst || suppose_proto_fits(&trial, rule, trial.proto)))
+			suppose_offer(&best, &trial);
 	}
-	if (found)
-		*s = best;
-	return found;
+	return suppose_take(&best, s) == 0;
 }
 
 /* Another one of the service, whoever that is; a destination's port is part of it. */
@@ -181,25 +176,19 @@ static int set_proto(struct supposition *s, const struct rule *rule, int proto)
 int suppose_match(struct supposition *s, const struct rule *rule)
 {
 	const int tried[] = { rule->proto, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
-	struct supposition best, trial = *s;
-	bool found = false;
+	struct supposed_best best = { .found = false };
 
 	if (rule->ip_version && (rule->ip_version == 4) != addr_is4(&s->end[1].addr))
 		return -ENOENT;
 	if (suppose_proto_fits(s, rule, s->proto) || rule->dst.service)
 		return match_rest(s, rule);
 	for (unsigned int i = 0; i < sizeof(tried) / sizeof(tried[0]); i++) {
-		trial = *s;
-		if (tried[i] == RULE_ANY || set_proto(&trial, rule, tried[i]) < 0 ||
-		    (found && suppose_cost(&trial) >= suppose_cost(&best)))
-			continue;
-		best = trial;
-		found = true;
+		struct supposition trial = *s;
+
+		if (tried[i] != RULE_ANY && set_proto(&trial, rule, tried[i]) == 0)
+			suppose_offer(&best, &trial);
 	}
-	if (!found)
-		return -ENOENT;
-	*s = best;
-	return 0;
+	return suppose_take(&best, s);
 }
 
 /* --- out of a rule's reach ----------------------------------------------------------------- */

@@ -111,21 +111,15 @@ static int solve_all(struct supposition *s, bool dst, const struct selector *sel
 
 static int solve_any(struct supposition *s, bool dst, const struct selector *selector, bool want)
 {
-	struct supposition best, trial;
-	bool found = false;
+	struct supposed_best best = { .found = false };
 
 	for (unsigned int i = 0; i < selector->count; i++) {
-		trial = *s;
-		if (solve(&trial, dst, selector->kids[i], want) < 0 ||
-		    (found && suppose_cost(&trial) >= suppose_cost(&best)))
-			continue;
-		best = trial;
-		found = true;
+		struct supposition trial = *s;
+
+		if (solve(&trial, dst, selector->kids[i], want) == 0)
+			suppose_offer(&best, &trial);
 	}
-	if (!found)
-		return -ENOENT;
-	*s = best;
-	return 0;
+	return suppose_take(&best, s);
 }
 
 static int solve(struct supposition *s, bool dst, const struct selector *selector, bool want)

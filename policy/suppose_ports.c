@@ -67,27 +67,21 @@ static int other_port(struct supposition *s, const struct supposed_need *need)
 static int by_name(struct supposition *s, const struct supposed_need *need)
 {
 	const struct supposed_need protocol = { .what = SUPPOSE_PROTOCOL, .holds = true };
-	struct supposition best, trial;
-	bool found = false;
+	struct supposed_best best = { .found = false };
 
 	for (unsigned int i = 0; i < SUPPOSE_PORT_PROTOS; i++) {
-		trial = *s;
+		struct supposition trial = *s;
+
 		trial.proto = suppose_port_protos[i];
 		if (trial.proto == s->proto || suppose_need(&trial, &protocol) < 0)
 			continue;
 		if (!suppose_port_fits(&trial, need->end, need->dst) &&
 		    other_port(&trial, need) < 0)
 			continue;
-		if (!suppose_needs_hold(&trial) ||
-		    (found && suppose_cost(&trial) >= suppose_cost(&best)))
-			continue;
-		best = trial;
-		found = true;
+		if (suppose_needs_hold(&trial))
+			suppose_offer(&best, &trial);
 	}
-	if (!found)
-		return -ENOENT;
-	*s = best;
-	return 0;
+	return suppose_take(&best, s);
 }
 
 int suppose_port(struct supposition *s, const struct rule_end *end, bool dst, bool want)
