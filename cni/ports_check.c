@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <endian.h>
-#include <netinet/in.h>
-#include <string.h>
+#include <stdint.h>
 
 #include "abi/service.h"
 #include "base/err.h"
 #include "base/inet.h"
+#include "base/json.h"
 #include "cni/attachment.h"
 #include "cni/error.h"
 #include "cni/ports.h"
@@ -28,20 +28,9 @@ static __be16 number(const json_t *mapping, const char *key)
 	return htobe16((uint16_t)json_integer_value(json_object_get(mapping, key)));
 }
 
-static const char *text_of(const json_t *mapping, const char *key)
+static const char *protocol(const json_t *mapping)
 {
-	const char *text = json_string_value(json_object_get(mapping, key));
-
-	return text ? text : "";
-}
-
-static __u8 protocol(const json_t *mapping)
-{
-	const char *text = text_of(mapping, "protocol");
-
-	return !strcmp(text, "udp")    ? IPPROTO_UDP
-	       : !strcmp(text, "sctp") ? IPPROTO_SCTP
-				       : IPPROTO_TCP;
+	return json_text_or(mapping, "protocol", "");
 }
 
 static int differs(const struct maps *maps, const struct port *port, const char *what)
@@ -49,8 +38,8 @@ static int differs(const struct maps *maps, const struct port *port, const char 
 	char text[ADDR_TEXT_MAX];
 
 	return cni_fail(maps->error, CNI_CHECK_FAILED, "host port %u/%s at %s %s",
-			be16toh(number(port->mapping, "hostPort")),
-			text_of(port->mapping, "protocol"), addr_format(&port->addr, text), what);
+			be16toh(number(port->mapping, "hostPort")), protocol(port->mapping),
+			addr_format(&port->addr, text), what);
 }
 
 /* The frontend for the node's own sockets at a loopback address, else for the cluster. */
@@ -58,7 +47,7 @@ static int check_port(const struct maps *maps, const struct port *port)
 {
 	struct mg_front_key key = { .addr = port->addr,
 				    .port = number(port->mapping, "hostPort"),
-				    .proto = protocol(port->mapping),
+				    .proto = transport_of(protocol(port->mapping)),
 				    .scope = MG_FRONT_NEAR };
 	struct mg_back_key at = { 0 };
 	struct mg_front front;
@@ -80,7 +69,7 @@ static int check_port(const struct maps *maps, const struct port *port)
 static int check_family(const struct maps *maps, const json_t *mapping, const union mg_addr *pod)
 {
 	struct port port = { .pod = *pod, .mapping = mapping };
-	const char *text = text_of(mapping, "hostIP");
+	const char *text = json_text_or(mapping, "hostIP", "");
 
 	if (addr_is_zero(pod))
 		return 0;

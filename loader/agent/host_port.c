@@ -8,16 +8,10 @@
 
 #include "base/arena.h"
 #include "base/inet.h"
+#include "base/json.h"
 #include "state/service.h"
 
 /* --- from JSON ---------------------------------------------------------------------------- */
-
-static const char *text_of(const json_t *mapping, const char *key)
-{
-	const char *text = json_string_value(json_object_get(mapping, key));
-
-	return text ? text : "";
-}
 
 /* 0: none. */
 static uint16_t port_of(const json_t *mapping, const char *key)
@@ -27,19 +21,10 @@ static uint16_t port_of(const json_t *mapping, const char *key)
 	return port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0;
 }
 
-static uint8_t proto_of(const json_t *mapping)
-{
-	const char *text = text_of(mapping, "protocol");
-
-	return !strcmp(text, "udp")    ? IPPROTO_UDP
-	       : !strcmp(text, "sctp") ? IPPROTO_SCTP
-				       : IPPROTO_TCP;
-}
-
 /* "0.0.0.0" and "::" are all addresses of a family, no address all of both. */
 static int read_address(const json_t *mapping, struct host_port *port)
 {
-	const char *text = text_of(mapping, "hostIP");
+	const char *text = json_text_or(mapping, "hostIP", "");
 	int r = *text ? addr_parse(text, &port->addr) : 0;
 
 	port->v4 = !*text || addr_is4(&port->addr);
@@ -49,32 +34,31 @@ static int read_address(const json_t *mapping, struct host_port *port)
 	return r;
 }
 
+void host_ports_drop(struct endpoint *endpoint)
+{
+	free(endpoint->ports);
+	endpoint->ports = NULL;
+	endpoint->port_count = 0;
+}
+
 void host_ports_take(struct endpoint *endpoint, const json_t *request)
 {
 	const json_t *list = json_object_get(request, "portMappings");
 	json_t *mapping;
 	size_t i;
 
-	free(endpoint->ports);
-	endpoint->ports = json_array_size(list)
-				  ? xcalloc(json_array_size(list), sizeof(*endpoint->ports))
-				  : NULL;
-	endpoint->port_count = 0;
+	host_ports_drop(endpoint);
+	if (json_array_size(list))
+		endpoint->ports = xcalloc(json_array_size(list), sizeof(*endpoint->ports));
 	json_array_foreach((json_t *)list, i, mapping) {
 		struct host_port port = { .port = port_of(mapping, "hostPort"),
 					  .target = port_of(mapping, "containerPort"),
-					  .proto = proto_of(mapping) };
+					  .proto = transport_of(
+						  json_text_or(mapping, "protocol", "")) };
 
 		if (port.port && port.target && !read_address(mapping, &port))
 			endpoint->ports[endpoint->port_count++] = port;
 	}
-}
-
-void host_ports_drop(struct endpoint *endpoint)
-{
-	free(endpoint->ports);
-	endpoint->ports = NULL;
-	endpoint->port_count = 0;
 }
 
 /* --- who may ------------------------------------------------------------------------------ */

@@ -283,11 +283,6 @@ json_t *show_routes(struct agent *agent)
 	return list;
 }
 
-static const char *proto_text(uint8_t proto)
-{
-	return proto == IPPROTO_TCP ? "TCP" : proto == IPPROTO_UDP ? "UDP" : "SCTP";
-}
-
 static json_t *backends_json(const struct agent *agent, const struct mg_front *front)
 {
 	const struct dp_map *map = dp_get_map(agent->dp, "mg_backs");
@@ -327,7 +322,7 @@ static void add_service(void *context, const struct service_view *view)
 	json_t *row = json_pack(
 		"{s:s,s:s,s:o,s:i,s:s,s:s,s:i,s:i,s:o}", "service", view->service, "name",
 		view->port, "address", json_string(addr_format(&view->key.addr, text)), "port",
-		ntohs(view->key.port), "protocol", proto_text(view->key.proto), "for",
+		ntohs(view->key.port), "protocol", transport_name(view->key.proto), "for",
 		scope_text(view->key.scope), "set", (int)view->row.set, "affinity",
 		(int)view->row.affinity, "backends", backends_json(walk->agent, &view->row));
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,4 +176,16 @@ union mg_addr addr_add(const union mg_addr *addr, __u64 n)
 		carry >>= 8;
 	}
 	return sum;
+}
+
+const char *transport_name(__u8 proto)
+{
+	return proto == IPPROTO_UDP ? "UDP" : proto == IPPROTO_SCTP ? "SCTP" : "TCP";
+}
+
+__u8 transport_of(const char *text)
+{
+	return !strcmp(text, "udp")    ? IPPROTO_UDP
+	       : !strcmp(text, "sctp") ? IPPROTO_SCTP
+				       : IPPROTO_TCP;
 }

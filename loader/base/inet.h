@@ -39,6 +39,11 @@ bool prefix_contains(const struct mg_prefix *prefix, const union mg_addr *addr);
 bool prefix_overlaps(const struct mg_prefix *a, const struct mg_prefix *b);
 unsigned int prefix_bits(const struct mg_prefix *prefix); /* as written: 0-32 or 0-128 */
 
+/* Of IPPROTO_TCP, UDP and SCTP: "TCP", "UDP", "SCTP", as Kubernetes' API writes them; and back from
+ * "tcp", "udp", "sctp", as CNI does. What is none of them counts as TCP. */
+const char *transport_name(__u8 proto);
+__u8 transport_of(const char *text);
+
 /* addr + n; wraps. */
 union mg_addr addr_add(const union mg_addr *addr, __u64 n);
 

@@ -262,11 +262,6 @@ static uint16_t choose_port(struct allot *allot, const struct service *service, 
 	return port;
 }
 
-static const char *protocol_name(uint8_t protocol)
-{
-	return protocol == IPPROTO_UDP ? "UDP" : protocol == IPPROTO_SCTP ? "SCTP" : "TCP";
-}
-
 /* The member of spec.ports that became this port. */
 static json_t *port_in(const json_t *spec, const struct service_port *port)
 {
@@ -278,7 +273,7 @@ static json_t *port_in(const json_t *spec, const struct service_port *port)
 		const char *protocol = json_string_value(json_object_get(item, "protocol"));
 
 		if (json_integer_value(json_object_get(item, "port")) == port->port &&
-		    !strcmp(protocol ? protocol : "TCP", protocol_name(port->protocol)))
+		    !strcmp(protocol ? protocol : "TCP", transport_name(port->protocol)))
 			return item;
 	}
 	return NULL;

@@ -12,11 +12,6 @@ static void put_text(json_t *object, const char *key, const char *text)
 		json_object_set_new(object, key, json_string(text));
 }
 
-static const char *protocol_name(uint8_t protocol)
-{
-	return protocol == IPPROTO_UDP ? "UDP" : protocol == IPPROTO_SCTP ? "SCTP" : "TCP";
-}
-
 static json_t *ports_json(const struct endpoint_slice *slice)
 {
 	json_t *list = json_array();
@@ -24,7 +19,7 @@ static json_t *ports_json(const struct endpoint_slice *slice)
 	for (size_t i = 0; i < slice->port_count; i++) {
 		const struct slice_port *port = &slice->ports[i];
 		json_t *item = json_pack("{s:s,s:s,s:i}", "name", port->name, "protocol",
-					 protocol_name(port->protocol), "port", port->port);
+					 transport_name(port->protocol), "port", port->port);
 
 		put_text(item, "appProtocol", port->app_protocol);
 		json_array_append_new(list, item);

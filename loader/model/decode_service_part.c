@@ -61,15 +61,6 @@ struct ports {
 	bool one; /* the list has one element: it needs no name */
 };
 
-static const char *protocol_name(uint8_t protocol)
-{
-	const struct enum_text *p = transport_protocols;
-
-	while (p->value != protocol)
-		p++;
-	return p->text;
-}
-
 static void check_name(struct decode *d, const struct path *path, const struct ports *ports,
 		       const struct service_port *port)
 {
@@ -93,7 +84,7 @@ static void check_number(struct decode *d, const struct path *path, const struct
 	for (size_t i = 0; i < service->port_count; i++)
 		if (service->ports[i].port == port->port &&
 		    service->ports[i].protocol == port->protocol)
-			complain(d, &number, "%s %u is given twice", protocol_name(port->protocol),
+			complain(d, &number, "%s %u is given twice", transport_name(port->protocol),
 				 port->port);
 }
 
@@ -114,7 +105,7 @@ static void check_node_port(struct decode *d, const struct path *path,
 		if (service->ports[i].node_port == port->node_port &&
 		    service->ports[i].protocol == port->protocol) {
 			complain_drop(d, &number, "%s %u is given twice",
-				      protocol_name(port->protocol), port->node_port);
+				      transport_name(port->protocol), port->node_port);
 			bad = true;
 		}
 	if (bad)

@@ -225,10 +225,7 @@ char *services_ports_taken(const struct services *services, const struct host_po
 		if (!pod && !service)
 			continue;
 		name = port_name(port);
-		return xasprintf("%s/%s belongs to %s%s", name,
-				 port->proto == IPPROTO_TCP   ? "TCP"
-				 : port->proto == IPPROTO_UDP ? "UDP"
-							      : "SCTP",
+		return xasprintf("%s/%s belongs to %s%s", name, transport_name(port->proto),
 				 pod ? pod : "service ", pod ? "" : service);
 	}
 	return NULL;
