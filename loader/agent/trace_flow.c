@@ -170,20 +170,29 @@ static uint16_t number_of(const json_t *json, const char *key)
 	return (uint16_t)json_integer_value(json_object_get(json, key));
 }
 
+int trace_tuple_read(const json_t *json, struct trace_flow *ret_flow)
+{
+	struct trace_flow flow = { .proto = (uint8_t)number_of(json, "proto"),
+				   .sport = number_of(json, "sport"),
+				   .dport = number_of(json, "dport") };
+
+	if (addr_parse(json_text_or(json, "src", ""), &flow.src) ||
+	    addr_parse(json_text_or(json, "dst", ""), &flow.dst))
+		return -EINVAL;
+	*ret_flow = flow;
+	return 0;
+}
+
 int trace_flow_read(struct agent *agent, const json_t *request, struct trace_flow *ret_flow,
 		    struct err *err)
 {
 	const json_t *json = json_object_get(request, "flow");
-	struct trace_flow flow = { 0 };
+	struct trace_flow flow;
 
 	if (!json_is_object(json))
 		return 0;
-	if (addr_parse(json_text_or(json, "src", ""), &flow.src) ||
-	    addr_parse(json_text_or(json, "dst", ""), &flow.dst))
+	if (trace_tuple_read(json, &flow) < 0)
 		return err_set(err, -EINVAL, "flow: src and dst must be addresses");
-	flow.proto = (uint8_t)number_of(json, "proto");
-	flow.sport = number_of(json, "sport");
-	flow.dport = number_of(json, "dport");
 	trace_flow_find(agent, &flow); /* without a row the programs will say so */
 	*ret_flow = flow;
 	return 0;

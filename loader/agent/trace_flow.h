@@ -31,9 +31,11 @@ int trace_flow_find(struct agent *agent, struct trace_flow *flow);
  * translated. Without a row nothing is copied, and the programs will say so. */
 int trace_flow_copy(struct agent *agent, const struct trace_flow *flow);
 
-/* The tuple for the next node's question, and what that one reads of it: nothing where the question
- * is about a new connection. */
+/* The tuple for the next node's question: {"src","dst","proto","sport","dport"}, and back.
+ * -EINVAL: no such object, or no addresses in it; ret_flow is as it was. */
 json_t *trace_flow_json(const struct trace_flow *flow);
+int trace_tuple_read(const json_t *json, struct trace_flow *ret_flow);
+/* What the next node reads: nothing where the question is about a new connection. */
 int trace_flow_read(struct agent *agent, const json_t *request, struct trace_flow *ret_flow,
 		    struct err *err);
 

@@ -5,17 +5,19 @@
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 
+#include "agent/trace_flow.h"
 #include "base/arena.h"
 #include "base/inet.h"
-#include "base/json.h"
 
 json_t *trace_connection_json(const struct nearest_question *connection)
 {
-	char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+	const struct trace_flow tuple = { .src = connection->src,
+					  .dst = connection->dst,
+					  .proto = connection->proto,
+					  .sport = connection->sport,
+					  .dport = connection->dport };
 
-	return json_pack("{s:s,s:s,s:i,s:i,s:i}", "src", addr_format(&connection->src, src), "dst",
-			 addr_format(&connection->dst, dst), "proto", connection->proto, "sport",
-			 connection->sport, "dport", connection->dport);
+	return trace_flow_json(&tuple);
 }
 
 /* An ICMP packet of ours asks for an echo. */
@@ -31,23 +33,17 @@ static void set_proto(struct nearest_question *connection, uint8_t proto)
 	connection->sport = connection->dport = 0;
 }
 
-static uint16_t number_of(const json_t *json, const char *key)
-{
-	return (uint16_t)json_integer_value(json_object_get(json, key));
-}
-
 void trace_connection_read(const json_t *request, struct nearest_question *ret_connection)
 {
-	const json_t *json = json_object_get(request, "connection");
-	struct nearest_question connection = { .sport = number_of(json, "sport"),
-					       .dport = number_of(json, "dport") };
+	struct trace_flow tuple;
 
 	*ret_connection = (struct nearest_question){ 0 };
-	if (addr_parse(json_text_or(json, "src", ""), &connection.src) ||
-	    addr_parse(json_text_or(json, "dst", ""), &connection.dst))
+	if (trace_tuple_read(json_object_get(request, "connection"), &tuple) < 0)
 		return;
-	set_proto(&connection, (uint8_t)number_of(json, "proto"));
-	*ret_connection = connection;
+	*ret_connection = (struct nearest_question){
+		.src = tuple.src, .dst = tuple.dst, .sport = tuple.sport, .dport = tuple.dport
+	};
+	set_proto(ret_connection, tuple.proto);
 }
 
 void trace_connection_of(const struct packet_spec *spec, struct nearest_question *ret_connection)
