@@ -12,6 +12,7 @@
 #include "agent/aside.h"
 #include "agent/endpoint.h"
 #include "agent/host_port.h"
+#include "agent/node.h"
 #include "agent/objects.h"
 #include "agent/quiet.h"
 #include "agent/record.h"
@@ -364,8 +365,7 @@ static void op_status(struct agent *agent, struct server_call *call, const json_
 
 static void op_node(struct agent *agent, struct server_call *call, const json_t *request)
 {
-	const struct store_key key = { .kind = store_kind_find("v1", "Node"),
-				       .name = agent->config.node };
+	const struct store_key key = node_key(agent);
 	_cleanup_json_ json_t *node = NULL;
 	json_t *cidrs = NULL;
 	struct err err;

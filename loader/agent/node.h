@@ -11,6 +11,8 @@ int node_start(struct agent *agent, struct err *err);
 void node_stop(struct agent *agent);
 /* Own addresses, tunnel addresses, and the kernel's way to each node, anew. */
 void node_refresh(struct agent *agent);
+/* Where this node's Node stands in the store. */
+struct store_key node_key(const struct agent *agent);
 /* The Node object is written behind this turn, and again until it was. */
 void node_changed(struct agent *agent);
 

@@ -80,7 +80,7 @@ static json_t *with_condition(const json_t *node, bool up)
 /* 1: it stands so already. */
 static int try_write(struct agent *agent, bool up, struct err *err)
 {
-	const struct store_key key = { .kind = store_kind(KIND_NODE), .name = agent->config.node };
+	const struct store_key key = node_key(agent);
 	_cleanup_json_ json_t *stored = NULL, *changed = NULL;
 	struct store_write write = { .op = STORE_UPDATE_STATUS };
 	int r = store_get(agent->store, &key, &stored, err);

@@ -138,14 +138,14 @@ static int try_node(struct agent *agent, const struct store_key *key, struct err
 		     : store_update(agent->store, object, NULL, err);
 }
 
-static struct store_key own_key(const struct agent *agent)
+struct store_key node_key(const struct agent *agent)
 {
 	return (struct store_key){ .kind = store_kind(KIND_NODE), .name = agent->config.node };
 }
 
 static int write_node(struct agent *agent, struct err *err)
 {
-	const struct store_key key = own_key(agent);
+	const struct store_key key = node_key(agent);
 	int r = -ESTALE;
 
 	for (unsigned int tries = 0; tries < 100 && (r == -ESTALE || r == -EEXIST); tries++)
@@ -243,15 +243,6 @@ bool node_look(struct agent *agent)
 	return true;
 }
 
-static int find_addresses(struct agent *agent, struct err *err)
-{
-	const struct store_key key = own_key(agent);
-	_cleanup_json_ json_t *stored = NULL;
-	int r = store_get(agent->store, &key, &stored, err);
-
-	return r < 0 && r != -ENOENT ? r : own_address_start(agent, stored, err);
-}
-
 int node_register(struct agent *agent, struct err *err)
 {
 	int r;
@@ -259,7 +250,7 @@ int node_register(struct agent *agent, struct err *err)
 	make_vtep_mac(agent);
 	agent->node_event = evtimer_new(agent->base, on_publish, agent);
 	event_priority_set(agent->node_event, AGENT_PRIORITIES - 1);
-	r = find_addresses(agent, err);
+	r = own_address_start(agent, err);
 	if (!r)
 		r = write_node(agent, err);
 	if (!r)

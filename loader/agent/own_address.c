@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/node.h"
 #include "base/inet.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -143,13 +144,31 @@ static void read_internal(const json_t *node, union mg_addr internal[2])
 	}
 }
 
-int own_address_start(struct agent *agent, const json_t *node, struct err *err)
+static bool asks_node(const struct agent *agent)
+{
+	return (agent->detect4 && detect_needs_node(agent->detect4)) ||
+	       (agent->detect6 && detect_needs_node(agent->detect6));
+}
+
+static int read_node(struct agent *agent, struct err *err)
+{
+	const struct store_key key = node_key(agent);
+	_cleanup_json_ json_t *node = NULL;
+	int r = store_get(agent->store, &key, &node, err);
+
+	if (!r)
+		read_internal(node, agent->internal);
+	return r == -ENOENT ? 0 : r;
+}
+
+int own_address_start(struct agent *agent, struct err *err)
 {
 	int r = read_setting(agent, false, err);
 
-	read_internal(node, agent->internal);
 	if (!r)
 		r = read_setting(agent, true, err);
+	if (!r && asks_node(agent))
+		r = read_node(agent, err);
 	if (!r)
 		r = find_at_start(agent, false, err);
 	if (!r)
@@ -211,6 +230,5 @@ bool own_address_node(struct agent *agent, const json_t *node)
 	if (!memcmp(internal, agent->internal, sizeof(internal)))
 		return false;
 	memcpy(agent->internal, internal, sizeof(internal));
-	return (agent->detect4 && detect_needs_node(agent->detect4)) ||
-	       (agent->detect6 && detect_needs_node(agent->detect6));
+	return asks_node(agent);
 }

@@ -8,8 +8,9 @@
 
 #include "agent/agent.h"
 
-/* Reads the settings and finds the addresses. node: the Node as stored, NULL: there is none. */
-int own_address_start(struct agent *agent, const json_t *node, struct err *err);
+/* Reads the settings and finds the addresses; asks the store for the Node where a method needs it.
+ */
+int own_address_start(struct agent *agent, struct err *err);
 void own_address_stop(struct agent *agent);
 
 /* Looks for them again; true: one is another now. */
