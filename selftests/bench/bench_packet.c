@@ -28,7 +28,6 @@
 #define REPEAT 200 /* a packet loses a hop a run */
 
 #define SINGLES 4000
-#define COLD_FLOWS 500
 
 static int open_node(void **state)
 {
@@ -291,30 +290,17 @@ static void test_many_rules(void **state)
 
 static void test_cold(void **state)
 {
-	static unsigned int cost[COLD_FLOWS], empty[COLD_FLOWS];
-	struct wire_spec spec;
-	struct wire wire;
-	int code;
+	unsigned int cost, empty;
 
 	(void)state;
 	scene_again(&node);
 	for (int round = 0; round < 3; round++) {
-		for (int i = 0; i < COLD_FLOWS; i++) {
-			spec = cost_udp(POD_B, 4);
-			spec.sport = (unsigned short)(1024 + i);
-			wire_make(&wire, &spec);
-			empty[i] = cost_empty(&wire, 1, 1, &code);
-			cost[i] = cost_run(fixture_program(&node, MG_HOOK_FROM_POD), &wire,
-					   MG_IFINDEX_BASE + SLOT_A, 1, &code);
-			assert_int_equal(code, TC_ACT_REDIRECT);
-		}
-		qsort(cost, COLD_FLOWS, sizeof(cost[0]), cost_order);
-		qsort(empty, COLD_FLOWS, sizeof(empty[0]), cost_order);
+		cost = cost_cold(IPPROTO_UDP, 0, &empty);
 		if (round != 1)
 			printf("# %-40s cold %4u ns (median; empty program: %u)\n",
 			       round ? "IPv4 transient flow, pod to pod"
 				     : "IPv4 new flow, pod to pod",
-			       cost[COLD_FLOWS / 2] - empty[COLD_FLOWS / 2], empty[COLD_FLOWS / 2]);
+			       cost, empty);
 	}
 }
 

@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "selftests/lib/cost.h"
@@ -60,6 +61,30 @@ struct wire_spec cost_udp(enum place to, int family)
 	spec.dport = 53;
 	spec.payload = 64;
 	return spec;
+}
+
+unsigned int cost_cold(unsigned char proto, unsigned char flags, unsigned int *ret_empty)
+{
+	static unsigned int cost[COST_COLD_FLOWS], empty[COST_COLD_FLOWS];
+	struct wire wire;
+	int code;
+
+	for (int i = 0; i < COST_COLD_FLOWS; i++) {
+		struct wire_spec spec = cost_udp(POD_B, 4);
+
+		spec.proto = proto;
+		spec.tcp_flags = flags;
+		spec.sport = (unsigned short)(1024 + i);
+		wire_make(&wire, &spec);
+		empty[i] = cost_empty(&wire, 1, 1, &code);
+		cost[i] = cost_run(fixture_program(&node, MG_HOOK_FROM_POD), &wire,
+				   MG_IFINDEX_BASE + SLOT_A, 1, &code);
+		assert_int_equal(code, TC_ACT_REDIRECT);
+	}
+	qsort(cost, COST_COLD_FLOWS, sizeof(cost[0]), cost_order);
+	qsort(empty, COST_COLD_FLOWS, sizeof(empty[0]), cost_order);
+	*ret_empty = empty[COST_COLD_FLOWS / 2];
+	return cost[COST_COLD_FLOWS / 2] - *ret_empty;
 }
 
 void cost_handshake(struct wire_spec *spec, int family)

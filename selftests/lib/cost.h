@@ -22,6 +22,12 @@ int cost_order(const void *x, const void *y);
 /* A datagram of pod A. */
 struct wire_spec cost_udp(enum place to, int family);
 
+/* COST_COLD_FLOWS flows of pod A to pod B, IPv4, with source ports from 1024, in turn and each run
+ * once, in from_pod: the median of their cost, the empty program's subtracted; that one's in
+ * ret_empty. flags: of TCP. */
+#define COST_COLD_FLOWS 500
+unsigned int cost_cold(unsigned char proto, unsigned char flags, unsigned int *ret_empty);
+
 /* Puts pod A's connection to pod B with these ports into the established table; spec becomes its
  * last segment. */
 void cost_handshake(struct wire_spec *spec, int family);
