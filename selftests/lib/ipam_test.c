@@ -282,6 +282,13 @@ int ipam_test_setup(void **state)
 	return 0;
 }
 
+int ipam_test_setup_loose(void **state)
+{
+	ipam_test_setup(state);
+	((struct ipam_test *)*state)->loose = true;
+	return 0;
+}
+
 int ipam_test_teardown(void **state)
 {
 	ipam_test_done(*state);

@@ -32,6 +32,7 @@ struct ipam_test {
 
 /* cmocka's set-up and tear-down of a case whose state is a struct ipam_test. */
 int ipam_test_setup(void **state);
+int ipam_test_setup_loose(void **state); /* where a commit of several objects may be cut */
 int ipam_test_teardown(void **state);
 
 void ipam_test_init(struct ipam_test *test);

@@ -147,6 +147,11 @@ static const json_t *endpoint(struct world *world, const char *name)
 	return json_object_get(world->stored, name);
 }
 
+static const char *label_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(json_at(object, "metadata.labels"), key));
+}
+
 static void assert_ips(const json_t *object, const char *expected)
 {
 	_cleanup_free_ char *text = NULL;
@@ -188,9 +193,7 @@ static void test_one_a_node(void **state)
 			    "projectcalico-default-allow");
 	assert_ips(made, "[\"10.1.0.1\",\"fd10::1\",\"10.244.0.1\"]");
 	assert_int_equal(json_object_size(json_at(made, "metadata.labels")), 3);
-	assert_string_equal(json_string_value(json_object_get(json_at(made, "metadata.labels"),
-							      "kubernetes.io/hostname")),
-			    "n1");
+	assert_string_equal(label_of(made, "kubernetes.io/hostname"), "n1");
 	assert_ips(endpoint(world, "n2-auto-hep"),
 		   "[\"10.1.0.2\",\"fd10::1\",\"10.244.0.1\",\"10.1.0.1\"]");
 	assert_int_equal(settle(world), 0);
@@ -207,10 +210,7 @@ static void test_follows_its_node(void **state)
 	assert_int_equal(settle(world), 0);
 	put_node(world, "n1", "b", "10.1.0.1/24");
 	assert_int_equal(settle(world), 1);
-	assert_string_equal(
-		json_string_value(json_object_get(
-			json_at(endpoint(world, "n1-auto-hep"), "metadata.labels"), "zone")),
-		"b");
+	assert_string_equal(label_of(endpoint(world, "n1-auto-hep"), "zone"), "b");
 	put_node(world, "n1", "b", "10.1.0.9/24");
 	assert_int_equal(settle(world), 1);
 	auto_host_del(world->hosts, KIND_NODE, "n1");
@@ -289,11 +289,8 @@ static void test_templates(void **state)
 	assert_non_null(made);
 	assert_null(json_text_at(made, "spec.interfaceName"));
 	assert_ips(made, "[\"10.1.0.1\",\"fd10::1\"]");
-	assert_string_equal(
-		json_string_value(json_object_get(json_at(made, "metadata.labels"), "net")),
-		"data");
-	assert_string_equal(
-		json_string_value(json_object_get(json_at(made, "metadata.labels"), "zone")), "x");
+	assert_string_equal(label_of(made, "net"), "data");
+	assert_string_equal(label_of(made, "zone"), "x");
 
 	/* the node is selected no more; the other one is now */
 	put_node(world, "n1", "b", "10.1.0.1/24");

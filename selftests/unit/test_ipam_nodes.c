@@ -14,14 +14,6 @@
 #include "base/json.h"
 #include "selftests/lib/ipam_test.h"
 
-/* The same rules hold where a commit of several objects may be cut in the middle. */
-static int setup_loose(void **state)
-{
-	ipam_test_setup(state);
-	((struct ipam_test *)*state)->loose = true;
-	return 0;
-}
-
 static const char *affinity(struct ipam_test *test, const char *block)
 {
 	const char *text =
@@ -448,7 +440,7 @@ static void test_fixed_store_down(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, ipam_test_setup, ipam_test_teardown)
-#define LOOSE(name) { #name " not atomic", name, setup_loose, ipam_test_teardown, NULL }
+#define LOOSE(name) { #name " not atomic", name, ipam_test_setup_loose, ipam_test_teardown, NULL }
 
 int main(void)
 {

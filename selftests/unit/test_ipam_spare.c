@@ -10,14 +10,6 @@
 
 #include "selftests/lib/ipam_test.h"
 
-/* Where a commit of several objects may be cut in the middle, too. */
-static int setup_loose(void **state)
-{
-	ipam_test_setup(state);
-	((struct ipam_test *)*state)->loose = true;
-	return 0;
-}
-
 static void del_many(struct ipam_test_node *node, int count)
 {
 	char name[16];
@@ -83,8 +75,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_spare_block, ipam_test_setup,
 						ipam_test_teardown),
-		{ "test_spare_block, not atomic", test_spare_block, setup_loose, ipam_test_teardown,
-		  NULL },
+		{ "test_spare_block, not atomic", test_spare_block, ipam_test_setup_loose,
+		  ipam_test_teardown, NULL },
 		cmocka_unit_test_setup_teardown(test_given_block_stays, ipam_test_setup,
 						ipam_test_teardown),
 	};
