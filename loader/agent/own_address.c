@@ -64,10 +64,19 @@ static int read_method(struct agent *agent, const char *method, struct own *own,
 	return 0;
 }
 
+/* How a family's address is found, where none is given. */
+static const char *method_of(const struct agent_config *config, bool v6)
+{
+	const char *text = v6 ? config->ip6 : config->ip4;
+
+	if (strcmp(text, "autodetect") != 0)
+		return text;
+	return v6 ? config->ip6_method : config->ip4_method;
+}
+
 static int read_setting(struct agent *agent, bool v6, struct err *err)
 {
 	const char *text = v6 ? agent->config.ip6 : agent->config.ip4;
-	const char *method = v6 ? agent->config.ip6_method : agent->config.ip4_method;
 	struct own own = own_of(agent, v6);
 	int r;
 
@@ -76,7 +85,7 @@ static int read_setting(struct agent *agent, bool v6, struct err *err)
 	r = given(agent, text, &own, err);
 	if (r != -ENOENT)
 		return r;
-	return read_method(agent, strcmp(text, "autodetect") ? text : method, &own, err);
+	return read_method(agent, method_of(&agent->config, v6), &own, err);
 }
 
 /* --- finding -------------------------------------------------------------------------------- */
@@ -100,19 +109,11 @@ static int find(struct agent *agent, bool v6, struct err *err)
 	return 0;
 }
 
-static bool is_first_found(const char *text, const char *method)
-{
-	return !strcmp(strcmp(text, "autodetect") ? text : method, "first-found");
-}
-
 /* A host of one family has no address of the other: that is worth a word only where somebody asked
  * for one by more than the built-in value. */
 static void say_nothing_found(const struct agent *agent, bool v6, const struct err *err)
 {
-	const struct agent_config *config = &agent->config;
-
-	if (v6 ? !is_first_found(config->ip6, config->ip6_method)
-	       : !is_first_found(config->ip4, config->ip4_method))
+	if (strcmp(method_of(&agent->config, v6), "first-found") != 0)
 		log_warning("no address found", "family", v6 ? "6" : "4", "why", err->text, NULL);
 }
 

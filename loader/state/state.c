@@ -59,19 +59,19 @@ void state_free(struct state *state)
 
 /* --- objects ------------------------------------------------------------------------------- */
 
-static bool limits_node_ports(const struct felix_params *params)
+static bool limits_node_ports(const struct felix_nets *nets)
 {
-	return params->node_port_addresses.primary || params->node_port_addresses.count;
+	return nets->primary || nets->count;
 }
 
 static void felix_refresh(struct state *state)
 {
-	bool limited = limits_node_ports(&state->params);
+	bool limited = limits_node_ports(&state->params.node_port_addresses);
 
 	felix_merge(&state->params, felix_config_of(state->felix_default),
 		    felix_config_of(state->felix_node));
 	felix_overlay(&state->params, felix_config_of(state->felix_environment));
-	if (limited || limits_node_ports(&state->params))
+	if (limited || limits_node_ports(&state->params.node_port_addresses))
 		peers_touch(state);
 }
 
@@ -240,7 +240,7 @@ static uint32_t loopback_flags(const struct felix_nets *nets)
 	};
 	uint32_t flags = MG_LOCAL_PORTLESS4 | MG_LOCAL_PORTLESS6;
 
-	if (!nets->primary && !nets->count)
+	if (!limits_node_ports(nets))
 		return 0;
 	for (size_t i = 0; i < nets->count; i++) {
 		bool v4 = prefix_is4(&nets->v[i]);
