@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/inet.h"
 
 static void digest_text(SHA_CTX *digest, const char *text)
@@ -50,8 +51,7 @@ void host_ifname(const char *prefix, const char *pod_namespace, const char *pod,
 		digest_text(&digest, ifname);
 	}
 	SHA1_Final(sum, &digest);
-	for (int i = 0; i < 6; i++)
-		snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+	hex_format(sum, 6, hex);
 	snprintf(ret_name, IFNAMSIZ, "%.*s", CNI_HOST_PREFIX_MAX, prefix);
 	hex[11] = '\0';
 	strncat(ret_name, hex, IFNAMSIZ - 1 - strlen(ret_name));

@@ -8,6 +8,7 @@
 #include "abi/reason.h"
 #include "agent/show.h"
 #include "base/arena.h"
+#include "base/hex.h"
 #include "base/inet.h"
 #include "dataplane/names.h"
 
@@ -40,11 +41,8 @@ bool event_dropped(const struct mg_event *event)
 static char *captured_hex(const struct mg_event *event)
 {
 	unsigned int size = event->captured < MG_EVENT_BYTES ? event->captured : MG_EVENT_BYTES;
-	char *text = xcalloc(size * 2 + 1, 1);
 
-	for (unsigned int i = 0; i < size; i++)
-		snprintf(text + i * 2, 3, "%02x", event->data[i]);
-	return text;
+	return hex_format(event->data, size, xcalloc(HEX_TEXT_SIZE(size), 1));
 }
 
 static bool policy_denied(const struct mg_event *event)

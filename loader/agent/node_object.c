@@ -14,6 +14,7 @@
 #include "agent/own_address.h"
 #include "agent/tunnels.h"
 #include "base/arena.h"
+#include "base/hex.h"
 #include "base/inet.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -188,8 +189,7 @@ static void new_guid(char text[33])
 	unsigned char bytes[16] = { 0 };
 
 	(void)!getrandom(bytes, sizeof(bytes), 0);
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	hex_format(bytes, sizeof(bytes), text);
 }
 
 /* What the first node of a cluster writes, and later ones complete: the cluster's lasting number

@@ -17,6 +17,7 @@
 #include "agent/trace_words.h"
 #include "agent/uplink.h"
 #include "base/arena.h"
+#include "base/hex.h"
 #include "base/inet.h"
 #include "base/log.h"
 #include "base/rpc.h"
@@ -29,15 +30,6 @@
 
 #define CODE_BAD_REQUEST 7
 #define CODE_TRY_AGAIN 11
-
-static char *to_hex(const uint8_t *data, size_t size)
-{
-	char *text = xcalloc(size * 2 + 1, 1);
-
-	for (size_t i = 0; i < size; i++)
-		snprintf(text + i * 2, 3, "%02x", data[i]);
-	return text;
-}
 
 /* A question: the packet, the live flow that it is one of (proto 0: none), and what policy sees. */
 struct question {
@@ -84,10 +76,11 @@ static json_t *answer_of(const struct agent *agent, const struct dp_trace_result
 		put_nearest(agent, &walk, answer);
 	}
 	if (next && !walk.reason) {
-		_cleanup_free_ char *packet = to_hex(result->data, result->size);
+		_cleanup_free_ char *packet = xcalloc(HEX_TEXT_SIZE(result->size), 1);
 
 		json_object_set_new(answer, "next_node", json_string(next));
-		json_object_set_new(answer, "packet", json_string(packet));
+		json_object_set_new(answer, "packet",
+				    json_string(hex_format(result->data, result->size, packet)));
 		json_object_set_new(answer, "connection", trace_connection_json(&walk.connection));
 	}
 	return answer;

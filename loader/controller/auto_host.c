@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "base/arena.h"
+#include "base/hex.h"
 #include "base/inet.h"
 #include "base/json.h"
 #include "base/sha.h"
@@ -210,15 +211,13 @@ static char *name_of(const struct auto_node *node, const struct host_template *t
 	char *name = template ? xasprintf("%s-%s-%s", node->name, template->name, SUFFIX)
 			      : xasprintf("%s-%s", node->name, SUFFIX);
 	uint8_t digest[SHA256_SIZE];
-	char text[2 * SHA256_SIZE + 1];
+	char text[HEX_TEXT_SIZE(SHA256_SIZE)];
 
 	if (strlen(name) <= NAME_LONGEST)
 		return name;
 	sha256(name, strlen(name), digest);
-	for (size_t i = 0; i < sizeof(digest); i++)
-		snprintf(text + 2 * i, 3, "%02x", digest[i]);
 	free(name);
-	return xasprintf("%s-%s", text, SUFFIX);
+	return xasprintf("%s-%s", hex_format(digest, sizeof(digest), text), SUFFIX);
 }
 
 static json_t *object_of(const struct auto_node *node, const struct host_template *template,
